@@ -1,0 +1,7 @@
+"""Trained bundles, data only: NAME/model.onnx and NAME/card.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LUNG_NODULE = Path(__file__).parent / "lung-nodule"

@@ -1,0 +1,90 @@
+"""The model card: what a bundle is, what it expects, how well it does, and on what. Read from card.yaml."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Label(_Model):
+    """One class logit. `kind` says how to read it: a probability, or a position on the readers' rating scale.
+
+    A rating's logit z stands for low + (high − low) · sigmoid(z). Platt scaling (a, b) turns a binary logit into a
+    calibrated probability: sigmoid(a · z + b).
+    """
+
+    name: str
+    kind: Literal["binary", "rating"]
+    low: float = 0.0
+    high: float = 1.0
+    platt: tuple[float, float] = (1.0, 0.0)
+
+
+class InputContract(_Model):
+    """What the graph expects: float32 [b, channels, h, w] in 0…1, h and w multiples of `multiple_of`."""
+
+    channels: int
+    multiple_of: int
+    crop: int = Field(description="Side in px of the square view that class_logits were trained on")
+    unit: str = Field(description="Modality unit the view is made from, e.g. HU")
+
+
+class ModelFile(_Model):
+    """The weights and what they must hash to."""
+
+    file: str = "model.onnx"
+    sha256: str
+    precision: Literal["fp32", "fp16", "int8"]
+    bytes: int
+
+
+class Figure(_Model):
+    """One measured number with its interval, its bar and its baseline."""
+
+    name: str
+    value: float
+    ci95: tuple[float, float] | None = None
+    n: int | None = None
+    baseline: str | None = None
+    bar: str | None = None
+
+
+class Provenance(_Model):
+    """One set of data the model was trained or tested on."""
+
+    name: str
+    licence: str
+    citation: str
+    used_for: str
+
+
+class Card(_Model):
+    """The whole card. `thresholds` and `calibration` were fitted on val, never on test."""
+
+    task: str
+    version: str
+    summary: str
+    intended_use: str
+    not_for: list[str]
+    model: ModelFile
+    input: InputContract
+    labels: list[Label]
+    masks: list[str]
+    thresholds: dict[str, float]
+    calibration: dict[str, Any] = {}
+    parity: dict[str, Any] = {}
+    data: list[Provenance]
+    figures: list[Figure]
+    measured_by: str
+    training: dict[str, Any] = {}
+    known_failures: list[str]
+
+    def index(self, label: str) -> int | None:
+        """Position of a class logit, or None."""
+        names = [item.name for item in self.labels]
+        return names.index(label) if label in names else None

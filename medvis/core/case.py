@@ -1,0 +1,116 @@
+"""What flows through the pipeline: the scan, and what the stages have added to it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.report import Finding, Verdict
+from medvis.core.scan import Mask, Pixels, Scan, Step
+from medvis.errors import StageError
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The places a model looked at twice, each in a crop of its own. n rows, one a candidate.
+
+    Attributes:
+        frame: int32 [n].
+        box: int32 [n, 4], half-open (row0, col0, row1, col1) of the *crop*, may reach over the image's edge.
+        center: float32 [n, 2], (row, col) the crop was centred on.
+        logits: float32 [n, k], class logits merged over the views.
+        spread: float32 [n, k], standard deviation of the class probability over the views.
+        embedding: float32 [n, d].
+        views: int32 [n], how many views were needed until they agreed.
+    """
+
+    frame: NDArray[np.int32]
+    box: NDArray[np.int32]
+    center: Floats
+    logits: Floats
+    spread: Floats
+    embedding: Floats
+    views: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model said, on the pixel grid of the scan.
+
+    Attributes:
+        mask_logits: float32 [frames, m, rows, cols], merged over views in logit space; outside the searched
+            region the logit is `OUTSIDE`.
+        spread: float32 [frames, rows, cols], standard deviation of the mask probability over the views.
+        evidence: float32 [frames, rows, cols], class activation of the first label, 0 where not looked at.
+        labels: names of the k class logits, in order (from the card).
+        logits, logits_spread, embedding: of the whole image, for a `whole` task; else None.
+        candidates: for a `tiled` task; else None.
+        views: how many forward views were merged, over all.
+    """
+
+    OUTSIDE = -30.0
+
+    mask_logits: Floats
+    spread: Floats
+    evidence: Floats
+    labels: tuple[str, ...]
+    logits: Floats | None = None
+    logits_spread: Floats | None = None
+    embedding: Floats | None = None
+    candidates: Candidates | None = None
+    views: int = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan and what is known of it. Frozen; `derive` gives the next one.
+
+    Attributes:
+        scan: in modality units; its pixels are never changed, its trail grows with every stage.
+        task: name of the task.
+        view: float32 [frames, rows, cols, channels] in 0…1, what the model sees (after window and enhance).
+        region: bool [frames, rows, cols], where a tiled task searched; None: everywhere.
+        prediction: set by `infer`.
+        mask: int32 [frames, rows, cols], 0 or the number of the finding; set by `segment`.
+        findings: set by `measure`.
+        verdict: set by `judge`.
+        evidence: float32 [frames, rows, cols] in 0…1 for the heatmap; set by `explain`.
+        notes: what a stage had to assume, one sentence each; they go into the report.
+    """
+
+    scan: Scan
+    task: str
+    view: Pixels | None = None
+    region: Mask | None = None
+    prediction: Prediction | None = None
+    mask: NDArray[np.int32] | None = None
+    findings: tuple[Finding, ...] | None = None
+    verdict: Verdict | None = None
+    evidence: Floats | None = None
+    notes: tuple[str, ...] = ()
+
+    def derive(self, step: Step, **changes: Any) -> Case:  # noqa: ANN401 - fields of Case
+        """The next case: `changes` applied, `step` on the scan's trail."""
+        return replace(self, scan=self.scan.derive(step), **changes)
+
+    def has(self, name: str) -> bool:
+        """Whether a stage has filled the field `name`."""
+        return getattr(self, name) is not None
+
+
+T = TypeVar("T")
+
+
+def require(value: T | None, stage: str, need: str, maker: str) -> T:
+    """`value`, or a StageError that names the stage which should have run before."""
+    if value is None:
+        raise StageError(f"stage '{stage}' has no {need}", hint=f"run '{maker}' before it")
+    return value

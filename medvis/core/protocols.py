@@ -1,0 +1,86 @@
+"""The seams: what a reader, a writer, a stage and a predictor must offer. One file and one entry point each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from medvis.core.card import Card
+from medvis.core.case import Case
+from medvis.core.report import Report
+from medvis.core.scan import Scan
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads one kind of input. Entry point group ``medvis.readers``."""
+
+    name: str
+
+    def claims(self, path: Path) -> bool:
+        """Whether `path` is of this kind, judged by its first bytes (a folder: by its content), never by name."""
+        ...
+
+    def read(self, path: Path) -> Scan:
+        """The scan. Raises InputError with one clear line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a writer gets: the case with its arrays, the report, and the task's display settings."""
+
+    case: Case
+    report: Report
+    display: dict[str, Any]
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Writes one kind of result into an existing, private folder. Entry point group ``medvis.writers``."""
+
+    name: str
+
+    def files(self, outcome_frames: int) -> tuple[str, ...]:
+        """Names of the files that will be written for a scan of that many frames (to check for overwriting)."""
+        ...
+
+    def write(self, outcome: Outcome, folder: Path) -> list[Path]:
+        """Writes the files and returns them. Raises OutputError."""
+        ...
+
+
+class Predictor(Protocol):
+    """A loaded model: numpy in, numpy out."""
+
+    card: Card
+
+    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """One forward pass.
+
+        Args:
+            batch: float32 [b, c, h, w] in 0…1; h and w multiples of `card.input.multiple_of`.
+            outputs: which of ``class_logits`` [b,k], ``mask_logits`` [b,m,h,w], ``evidence`` [b,k,h/8,w/8],
+                ``embedding`` [b,d] are needed; the runtime prunes the rest.
+        """
+        ...
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One step of the pipeline: Case → Case. Entry point group ``medvis.stages``."""
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[BaseModel]]
+    needs: ClassVar[tuple[str, ...]]
+    gives: ClassVar[tuple[str, ...]]
+
+    def __call__(self, case: Case) -> Case:
+        """The next case. Never writes into its input. Raises StageError."""
+        ...

@@ -1,0 +1,148 @@
+"""What was read: pixels in modality units, where they lie in the patient, and every step done to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import InputError
+
+Pixels = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels lie. Every length is in mm; unknown is None, and `reasons` says why.
+
+    Attributes:
+        spacing: distance between rows and between columns (row, column), as Pixel Spacing (PS3.3 10.7.1.3).
+        slice_spacing: distance between neighbouring frames along the normal; None for a single frame.
+        positions: float64 [frames, 3], the centre of the first pixel of each frame in patient LPS coordinates.
+        orientation: float64 [6], direction cosines of a row and of a column (PS3.3 C.7.6.2.1.1).
+        frame_of_reference: its UID.
+        reasons: for each unknown field the reason.
+    """
+
+    spacing: tuple[float, float] | None = None
+    slice_spacing: float | None = None
+    positions: NDArray[np.float64] | None = None
+    orientation: NDArray[np.float64] | None = None
+    frame_of_reference: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def to_patient(self, frame: int, row: float, col: float) -> tuple[float, float, float] | None:
+        """Patient coordinates (LPS, mm) of a pixel centre, PS3.3 equation C.7.6.2.1-1; None if unknown."""
+        if self.spacing is None or self.positions is None or self.orientation is None:
+            return None
+        along_row, along_col = self.orientation[:3], self.orientation[3:]
+        point = self.positions[frame] + along_row * self.spacing[1] * col + along_col * self.spacing[0] * row
+        return float(point[0]), float(point[1]), float(point[2])
+
+
+@dataclass(frozen=True)
+class DisplayWindow:
+    """One VOI window of the file (PS3.3 C.11.2.1.2): for display, never for the model."""
+
+    center: float
+    width: float
+    function: str = "LINEAR"
+    explanation: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the pixels came from, without any patient identity.
+
+    Attributes:
+        path: as the user gave it.
+        format: ``dicom``, ``png``, ``jpeg``, ``tiff``, ``nifti``, ``phantom``.
+        sha256: of the file; for a series of the sorted frame hashes.
+        files: the file of each frame, in frame order (a multi-frame file: once).
+        sop_instance_uids: in frame order; empty if not DICOM.
+        details: further facts for `medvis info` (transfer syntax, photometric interpretation, bits …).
+    """
+
+    path: str
+    format: str
+    sha256: str
+    files: tuple[str, ...] = ()
+    sop_instance_uids: tuple[str, ...] = ()
+    series_uid: str | None = None
+    study_uid: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One applied step: the stage's name and its settings (JSON values only)."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Pixels in modality units. Frozen: a stage returns a new one and never writes into its input.
+
+    Attributes:
+        pixels: float32 [frames, rows, cols, channels]; HU for CT, stored values after the Modality LUT for other
+            DICOM, grey values (0–255 or 0–65535) for rasters. MONOCHROME1 is *not* inverted here:
+            modality units have no polarity; `inverted` tells the display.
+        valid: bool [frames, rows, cols], False where the pixel is padding; None if there is no padding.
+        unit: ``HU``, ``US`` (unspecified), ``grey`` or another rescale type.
+        modality: DICOM modality code, or None for a raster.
+        body_part: as in the file, upper case, or None.
+        bits: of the stored values (8, 12, 16, …).
+        windows: the file's own VOI windows.
+        inverted: True if high values are shown dark (MONOCHROME1).
+        notes: what a reader had to assume or repair, one sentence each.
+    """
+
+    pixels: Pixels
+    geometry: Geometry
+    source: Source
+    unit: str = "grey"
+    modality: str | None = None
+    body_part: str | None = None
+    bits: int = 8
+    valid: Mask | None = None
+    windows: tuple[DisplayWindow, ...] = ()
+    inverted: bool = False
+    trail: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.dtype != np.float32:
+            raise InputError(
+                f"{self.source.path}: pixels are {self.pixels.dtype} {list(self.pixels.shape)}",
+                "float32 [frames, rows, cols, channels]",
+            )
+        if self.valid is not None and self.valid.shape != self.pixels.shape[:3]:
+            raise InputError(
+                f"{self.source.path}: padding mask {list(self.valid.shape)} does not fit the pixels",
+                f"{list(self.pixels.shape[:3])}",
+            )
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """Number of channels: 1 (grey) or 3 (RGB)."""
+        return int(self.pixels.shape[3])
+
+    def derive(self, step: Step | None = None, **changes: Any) -> Scan:  # noqa: ANN401 - fields of Scan
+        """A new scan with some fields changed and, if given, one more step on its trail."""
+        trail = self.trail if step is None else (*self.trail, step)
+        return replace(self, trail=trail, **changes)

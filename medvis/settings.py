@@ -1,0 +1,148 @@
+"""configs/*.yaml → typed settings. Precedence: flag > YAML > default; an unknown key is an error.
+
+A task's YAML says everything about it that is not learned. The settings of a stage are declared by the stage itself
+(`Stage.Settings`) and checked by the pipeline; here they are carried as plain mappings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medvis.core.report import Code
+from medvis.errors import SettingsError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Accepts(_Settings):
+    """Which scans a task is for. An empty list means: any.
+
+    `auto` is False where a scan's modality and body part cannot tell that this task is wanted (rasters).
+    """
+
+    modalities: list[str] = []
+    body_parts: list[str] = []
+    units: list[str] = []
+    channels: list[int] = [1]
+    raster: bool = False
+    auto: bool = True
+
+
+class Display(_Settings):
+    """How a slice is shown to a person: the window of the heatmap's grey image."""
+
+    center: float | None = None
+    width: float | None = Field(default=None, gt=0)
+    name: str = "full range"
+
+
+class Taxonomy(_Settings):
+    """What a finding of this task is called, and its SNOMED CT code."""
+
+    finding: str
+    code: Code | None = None
+    site: Code | None = None
+
+
+class TaskConfig(_Settings):
+    """One task."""
+
+    task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    kind: Literal["whole", "tiled"]
+    bundle: str | None = Field(default=None, description="Name of a registered bundle, or a folder beside the YAML")
+    backend: str = "onnx"
+    accepts: Accepts
+    display: Display = Display()
+    taxonomy: Taxonomy
+    stages: dict[str, dict[str, Any]] = Field(description="Stage name → its settings, in the order they run")
+    train: dict[str, Any] = {}
+    base: Path | None = Field(default=None, exclude=True, description="Folder of the YAML, for relative paths")
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the settings' content, independent of the file's layout."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def configs_folder() -> Path:
+    """Folder of the bundled configs: inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(files("medvis"))) / "configs"
+    return packaged if packaged.is_dir() else Path(str(files("medvis"))).parent / "configs"
+
+
+def task_names() -> tuple[str, ...]:
+    """Names of the bundled tasks, sorted."""
+    return tuple(sorted(path.stem for path in configs_folder().glob("*.yaml")))
+
+
+def load_task(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> TaskConfig:
+    """A bundled task by name, or a user's own by the path of its YAML.
+
+    Args:
+        name_or_path: ``lung-nodule`` or ``./my-task.yaml``.
+        overrides: dotted key → value from the command line, e.g. ``{"stages.segment.min_diameter_mm": 4}``.
+
+    Raises:
+        SettingsError: no such task, unreadable YAML, an unknown key or a wrong value.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = configs_folder() / f"{name_or_path}.yaml"
+        if not path.is_file():
+            raise SettingsError(
+                f"unknown task '{name_or_path}'",
+                f"one of {', '.join(task_names())}, or the path of a task's YAML",
+            )
+    if not path.is_file():
+        raise SettingsError(f"no task file {path}")
+    body = _parse(path)
+    for key, value in (overrides or {}).items():
+        _override(body, key, value)
+    return validated(TaskConfig, {**body, "base": path.resolve().parent}, str(path))
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """`values` as a `model`, or a SettingsError that names the first wrong key."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise SettingsError(f"{where}: {key}: {first['msg'].lower()}{more}") from error
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    if not isinstance(body, dict):
+        raise SettingsError(f"{path} holds {type(body).__name__}", "a mapping of settings")
+    return body
+
+
+def _override(body: dict[str, Any], key: str, value: object) -> None:
+    *path, last = key.split(".")
+    node = body
+    for part in path:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise SettingsError(f"setting '{key}': '{part}' is not a section")
+        node = child
+    node[last] = value
