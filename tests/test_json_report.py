@@ -1,0 +1,91 @@
+"""report.json: stable, complete, valid, readable."""
+
+import json
+import math
+import re
+
+import pytest
+from case_maker import make_outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvis.core.report import NOTICE, Report
+from medvis.io.json_report import JsonWriter, report_schema, report_text
+
+
+@pytest.fixture(scope="module")
+def report():
+    return make_outcome(findings=3).report
+
+
+def test_the_text_is_the_report(report):
+    text = report_text(report)
+    assert Report.model_validate_json(text) == report
+    assert json.loads(text) == report.model_dump(mode="json")
+    assert text.endswith("}\n")
+    assert text == report_text(report.model_copy(deep=True))
+
+
+def test_keys_come_in_the_order_of_the_model(report):
+    assert list(json.loads(report_text(report))) == list(Report.model_fields)
+
+
+def test_points_stay_on_one_line(report):
+    text = report_text(report)
+    row, col = report.findings[0].contour[0]
+    assert f"        [{row}, {col}],\n" in text
+    assert '"spacing_mm": [0.7, 0.7],' in text
+
+
+@given(st.text(alphabet='[]{}, \n"1.5eé²\\', max_size=40))
+def test_no_text_of_the_user_is_altered(text):
+    report = make_report_with(text)
+    assert Report.model_validate_json(report_text(report)) == report
+
+
+def make_report_with(text, base=make_outcome(rows=16, cols=16, findings=1).report):  # noqa: B008 - made once
+    return base.model_copy(update={"title": text, "notes": [text, text]})
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=0, max_size=5))
+def test_every_number_survives(numbers):
+    report = make_report_with("x").model_copy(update={"uncertainty": {str(i): n for i, n in enumerate(numbers)}})
+    finding = report.findings[0].model_copy(update={"contour": [(n, -n) for n in numbers]})
+    report = report.model_copy(update={"findings": [finding]})
+    assert Report.model_validate_json(report_text(report)) == report
+
+
+def test_what_is_not_finite_is_null(report):
+    text = report_text(report.model_copy(update={"uncertainty": {"a": math.nan, "b": math.inf}}))
+    assert json.loads(text)["uncertainty"] == {"a": None, "b": None}
+    assert not re.search(r"NaN|Infinity", text)
+
+
+def test_the_file_is_utf8(report, tmp_path):
+    outcome = make_outcome(rows=16, cols=16, path="Schädel.dcm")
+    writer = JsonWriter()
+    assert writer.name == "json"
+    assert writer.write(outcome, tmp_path) == [tmp_path / "report.json"]
+    assert [path.name for path in tmp_path.iterdir()] == list(writer.files(1)) == list(writer.files(9))
+    raw = (tmp_path / "report.json").read_bytes()
+    assert "Schädel".encode() in raw
+    assert raw.decode() == report_text(outcome.report)
+
+
+def test_unknown_is_null_with_a_reason():
+    finding = json.loads(report_text(make_outcome(spacing=None).report))["findings"][0]
+    assert finding["area_mm2"] is None
+    assert finding["unknown"]["area_mm2"]
+    assert json.loads(report_text(make_outcome(spacing=None).report))["notice"] == NOTICE
+
+
+def test_the_schema_describes_what_is_written(report):
+    schema = report_schema()
+    assert schema["$id"] == "urn:medvis:schema:report:1.0"
+    assert schema["title"] == "medvis report 1.0"
+    assert schema["$schema"].endswith("2020-12/schema")
+    body = json.loads(report_text(report))
+    assert set(schema["properties"]) == set(schema["required"]) == set(body)
+    assert schema["additionalProperties"] is False
+    assert set(schema["$defs"]["Finding"]["required"]) == set(body["findings"][0])
+    json.dumps(schema)
