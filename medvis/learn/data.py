@@ -1,0 +1,118 @@
+"""A data set folder: index.csv + images/ + masks/, as every split of every task comes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import InputError
+from medvis.ops.hounsfield import estimate_scale
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of index.csv."""
+
+    id: str
+    split: str
+    group: str
+    label: str
+    image: Path
+    mask: Path | None
+    fields: dict[str, str]
+
+    def number(self, name: str) -> float | None:
+        """A numeric field, or None where it is empty or absent."""
+        text = self.fields.get(name, "")
+        return float(text) if text else None
+
+
+def read_index(folder: Path, split: str | None = None, name: str = "index.csv") -> list[Row]:
+    """The rows of a data set.
+
+    Raises:
+        InputError: no index, missing columns, or no row of that split.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"no {name} in {folder}", "a data set folder: index.csv, images/, masks/")
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [_row(folder, record) for record in csv.DictReader(stream)]
+    chosen = [row for row in rows if split is None or row.split == split]
+    if not chosen:
+        splits = sorted({row.split for row in rows})
+        raise InputError(f"{path} has no row of split '{split}'", f"one of {', '.join(splits)}")
+    return chosen
+
+
+def _row(folder: Path, record: dict[str, str]) -> Row:
+    try:
+        mask = folder / record["mask"] if record.get("mask") else None
+        image = folder / record["image"]
+        return Row(record["id"], record["split"], record["group"], record.get("label", ""), image, mask, record)
+    except KeyError as error:
+        raise InputError(
+            f"{folder / 'index.csv'} has no column {error}", "id, split, group, image (label, mask)"
+        ) from error
+
+
+@dataclass(frozen=True)
+class GreyScans:
+    """Grey CT pictures in memory, with the HU scale estimated for each.
+
+    Attributes:
+        grey: uint8 [n, rows, cols].
+        mask: uint8 [n, rows, cols], 1 inside the target.
+        scale: float32 [n, 2], HU of grey 0 and of grey 255.
+    """
+
+    rows: list[Row]
+    grey: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    scale: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def hounsfield(self, index: int) -> NDArray[np.float32]:
+        """float32 [rows, cols] in HU."""
+        low, high = self.scale[index]
+        return np.asarray(low + self.grey[index].astype(np.float32) * ((high - low) / 255.0), np.float32)
+
+
+def load_grey_scans(rows: list[Row], readers: int = 2) -> GreyScans:
+    """Reads all pictures and masks; a mask pixel counts where at least `readers` of the readers marked it."""
+    grey = np.stack([read_grey(row.image) for row in rows])
+    mask = np.stack([_consensus(row, grey.shape[1:], readers) for row in rows])
+    scale = np.array([estimate_scale(image) for image in grey], np.float32)
+    return GreyScans(rows, grey, mask, scale)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """uint8 [rows, cols]. Raises InputError if the file is no picture."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise InputError(f"{path} is not a readable picture")
+    return np.asarray(image, np.uint8)
+
+
+def read_indices(path: Path) -> NDArray[np.uint8]:
+    """uint8 [rows, cols]: the palette *indices* of a mask PNG (OpenCV would give the palette's colours)."""
+    from PIL import Image  # noqa: PLC0415 - only where masks are read
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path} is not a readable mask: {error}") from error
+
+
+def _consensus(row: Row, shape: tuple[int, ...], readers: int) -> NDArray[np.uint8]:
+    if row.mask is None:
+        return np.zeros(shape, np.uint8)
+    return (read_indices(row.mask) >= readers).astype(np.uint8)

@@ -1,0 +1,140 @@
+"""Training crops of small lesions: off-centre, absent or pasted; and the fixed off-centre crops that measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from medvis.learn.augment import Augment, Floats, crop_maps, paste, sample, scanner
+from medvis.learn.data import GreyScans, Row
+from medvis.learn.recipe import Recipe, TrainLabel
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training example: HU [s, s], mask [s, s] in 0…1, class targets [k] and which of them are known [k]."""
+
+    hu: Floats
+    mask: Floats
+    classes: Floats
+    known: Floats
+
+
+class LesionSampler:
+    """Crops by (epoch, index): the same numbers always give the same crop, so a killed training can resume.
+
+    Args:
+        scans: pictures with one target each, near the centre.
+        recipe: labels and augmentation.
+        extra: whole slices for hard negatives, or None.
+    """
+
+    def __init__(self, scans: GreyScans, recipe: Recipe, extra: GreyScans | None = None) -> None:
+        self.scans, self.recipe, self.extra = scans, recipe, extra
+        self.targets = [class_targets(row, recipe.labels) for row in scans.rows]
+        self.centres = [_centre(mask) for mask in scans.mask]
+        self.diameters = [2 * float(np.sqrt(mask.sum() / np.pi)) for mask in scans.mask]
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def crop(self, epoch: int, index: int, size: int) -> Crop:
+        """One augmented crop."""
+        rng = np.random.default_rng([self.recipe.seed, epoch, index])
+        settings = self.recipe.augment
+        if self.extra is not None and rng.random() < self.recipe.hard_negative_share:
+            crop = self._hard(rng, size)
+        elif rng.random() < settings.absent:
+            crop = self._absent(rng, index, size)
+        else:
+            crop = self._present(rng, index, size)
+        return Crop(scanner(crop.hu, rng, settings), crop.mask, self._smooth(crop.classes), crop.known)
+
+    def _present(self, rng: Generator, index: int, size: int) -> Crop:
+        reach = 0.4 * size
+        focus = np.array(self.centres[index]) + rng.uniform(-reach, reach, 2)
+        hu, mask = self._take(rng, self.recipe.augment, index, size, (focus[0], focus[1]))
+        return self._labelled(hu, mask, index)
+
+    def _absent(self, rng: Generator, index: int, size: int) -> Crop:
+        settings = self.recipe.augment.model_copy(update={"zoom": (1.0, 1.6)})
+        side = self.scans.grey.shape[1]
+        spots = rng.uniform(0, side, (16, 2))
+        far = np.linalg.norm(spots - np.array(self.centres[index]), axis=1)
+        focus = spots[int(far.argmax())]
+        hu, mask = self._take(rng, settings, index, size, (focus[0], focus[1]))
+        if rng.random() >= settings.paste or mask.max() > 0.5:
+            return self._labelled(hu, mask, index)
+        donor = int(rng.integers(len(self.scans)))
+        zoom = float(np.clip(rng.uniform(5, 15) / max(self.diameters[donor], 1.0), 0.5, 2.0))
+        one = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
+        pasted = paste(hu, *self._take(rng, one, donor, size, self.centres[donor]), rng)
+        return self._labelled(hu, mask, index) if pasted is None else self._labelled(*pasted, donor)
+
+    def _hard(self, rng: Generator, size: int) -> Crop:
+        assert self.extra is not None  # noqa: S101 - narrows the type; `crop` has checked
+        index = int(rng.integers(len(self.extra)))
+        hu = self.extra.hounsfield(index)
+        inside = np.flatnonzero(self.extra.grey[index] > 0)
+        row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
+        maps = crop_maps(rng, self.recipe.augment, size, (row, col))
+        mask = sample(self.extra.mask[index], maps)
+        crop = self._labelled(sample(hu, maps), mask, None)
+        return crop
+
+    def _take(
+        self, rng: Generator, settings: Augment, index: int, size: int, focus: tuple[float, float]
+    ) -> tuple[Floats, Floats]:
+        maps = crop_maps(rng, settings, size, focus)
+        low, high = self.scans.scale[index]
+        grey = sample(self.scans.grey[index], maps)
+        hu = np.asarray(low + grey * ((high - low) / 255.0), np.float32)
+        return hu, sample(self.scans.mask[index], maps)
+
+    def _labelled(self, hu: Floats, mask: Floats, index: int | None) -> Crop:
+        present = float(mask.sum() >= 4)
+        classes, known = np.zeros(len(self.recipe.labels), np.float32), np.zeros(len(self.recipe.labels), np.float32)
+        if index is not None and present:
+            classes, known = self.targets[index][0].copy(), self.targets[index][1].copy()
+        for position, label in enumerate(self.recipe.labels):
+            if label.column is None:
+                classes[position], known[position] = present, 1.0
+        return Crop(hu, mask, classes, known)
+
+    def _smooth(self, classes: Floats) -> Floats:
+        amount = self.recipe.augment.smoothing
+        return np.asarray(classes * (1 - amount) + amount / 2, np.float32)
+
+
+def class_targets(row: Row, labels: list[TrainLabel]) -> tuple[Floats, Floats]:
+    """(targets [k] in 0…1, known [k]) of one row."""
+    targets, known = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
+    for index, label in enumerate(labels):
+        value = 1.0 if label.column is None else row.number(label.column)
+        if value is not None:
+            share = value if label.column is None else (value - label.low) / (label.high - label.low)
+            targets[index], known[index] = float(np.clip(share, 0, 1)), 1.0
+    return targets, known
+
+
+def off_centre(scans: GreyScans, size: int, seed: int) -> tuple[Floats, NDArray[np.uint8]]:
+    """One random sub-crop a picture, un-augmented: HU [n, s, s] and masks [n, s, s]. The same for the same seed."""
+    rng = np.random.default_rng(seed)
+    span = scans.grey.shape[1] - size
+    corners = rng.integers(0, span + 1, (len(scans), 2))
+    crops, masks = [], []
+    for index, (row, col) in enumerate(corners):
+        crops.append(scans.hounsfield(index)[row : row + size, col : col + size])
+        masks.append(scans.mask[index, row : row + size, col : col + size])
+    return np.stack(crops), np.stack(masks)
+
+
+def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+    moments = cv2.moments(mask, binaryImage=True)
+    if moments["m00"] == 0:
+        return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
+    return moments["m01"] / moments["m00"], moments["m10"] / moments["m00"]

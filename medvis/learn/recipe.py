@@ -1,0 +1,93 @@
+"""The `train:` section of a task's YAML."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medvis.core.card import Label
+from medvis.learn.augment import Augment
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainLabel(_Settings):
+    """One class logit and the column of index.csv that teaches it.
+
+    The target is (value − low) / (high − low): a soft target between 0 and 1. Without a column the target is whether
+    the crop holds a lesion at all.
+    """
+
+    name: str
+    kind: Literal["binary", "rating"] = "binary"
+    column: str | None = None
+    low: float = 0.0
+    high: float = 1.0
+
+    def card_label(self) -> Label:
+        """As the card will say it."""
+        bounds = (self.low, self.high) if self.kind == "rating" else (0.0, 1.0)
+        return Label(name=self.name, kind=self.kind, low=bounds[0], high=bounds[1])
+
+
+class Phase(_Settings):
+    """Some epochs at one crop size."""
+
+    size: int = Field(multiple_of=32)
+    epochs: int = Field(ge=1)
+
+
+class Losses(_Settings):
+    """Weights of the parts of the loss; 0 switches one off."""
+
+    dice: float = 1.0
+    bce: float = 10.0
+    deep: float = 0.3
+    classes: float = 1.0
+    evidence: float = 0.5
+
+
+class Network(_Settings):
+    """Shape of the network; the last three are what the ablation switches."""
+
+    widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 96)
+    embedding: int = 96
+    streams: Literal["dual", "detail"] = "dual"
+    attention: bool = True
+    nested: bool = True
+    drop: float = 0.05
+
+
+class Recipe(_Settings):
+    """How a bundle is trained.
+
+    Attributes:
+        readers: how many of the readers must have marked a pixel of the mask.
+        cuts: windows of the bank in modality units, (low, high).
+        phases: crop sizes over time: small crops first, they are cheap.
+        hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
+        trunk_rate: learning rate of the pretrained trunk relative to the rest.
+    """
+
+    seed: int = 7
+    labels: list[TrainLabel]
+    readers: int = 2
+    cuts: list[tuple[float, float]] = []
+    network: Network = Network()
+    augment: Augment = Augment()
+    losses: Losses = Losses()
+    phases: list[Phase]
+    batch: int = 32
+    rate: float = 2e-3
+    trunk_rate: float = 0.3
+    decay: float = 0.02
+    ema: float = 0.998
+    pretrained: bool = True
+    hard_negatives: str | None = None
+    hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
+    threads: int = 2
+    validate_every: int = 2
+    validate_on: int = 400

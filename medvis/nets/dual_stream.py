@@ -1,0 +1,81 @@
+"""The dual-stream encoder: global semantics at low resolution, detail at full resolution, fused scale by scale."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medvis.nets.attention import GatedFusion, SpatialAttention
+from medvis.nets.blocks import ConvNormAct, DropBlock, ResidualPair
+from medvis.nets.efficientnet import WIDTHS, EfficientNetLite0
+
+STRIDES = (1, 2, 4, 8, 16)
+
+
+class GlobalStream(nn.Module):
+    """The whole view at half resolution through EfficientNet-Lite0.
+
+    [b, 3, h, w] → maps at strides 4, 8 and 16 of the *view*; the deepest (stride 32) is folded into the last one.
+    """
+
+    widths = (WIDTHS[0], WIDTHS[1], WIDTHS[2] + WIDTHS[3])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = EfficientNetLite0()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The three maps, finest first."""
+        at4, at8, at16, at32 = self.trunk(F.avg_pool2d(x, 2))
+        deep = F.interpolate(at32, scale_factor=2.0, mode="nearest")
+        return [at4, at8, torch.cat([at16, deep], 1)]
+
+
+class DetailStream(nn.Module):
+    """Shallow and at full resolution: residual pairs with spatial attention where small targets live.
+
+    [b, 3, h, w] → maps at strides 1, 2, 4, 8, 16.
+    """
+
+    def __init__(self, widths: tuple[int, ...], attention: bool = True, drop: float = 0.0) -> None:
+        super().__init__()
+        self.stem = ConvNormAct(3, widths[0])
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.levels = nn.ModuleList(ResidualPair(a, b, 2) for a, b in pairs)
+        self.attend = nn.ModuleList(SpatialAttention() if attention else nn.Identity() for _ in widths[:4])
+        self.drop = DropBlock(drop)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The five maps, finest first."""
+        maps = [self.attend[0](self.stem(x))]
+        for index, level in enumerate(self.levels, start=1):
+            x = level(maps[-1])
+            maps.append(self.attend[index](x) if index < len(self.attend) else self.drop(x))
+        return maps
+
+
+class DualStreamEncoder(nn.Module):
+    """Both streams and their gated fusion at strides 4, 8 and 16.
+
+    Args:
+        widths: channels at strides 1, 2, 4, 8, 16.
+        streams: ``dual``, or ``detail`` alone (for the ablation).
+        attention: spatial attention in the detail stream.
+        drop: DropBlock rate at the deepest level.
+    """
+
+    def __init__(self, widths: tuple[int, ...], streams: str = "dual", attention: bool = True, drop: float = 0.0) -> None:
+        super().__init__()
+        self.detail = DetailStream(widths, attention, drop)
+        self.overview = GlobalStream() if streams == "dual" else None
+        fused = zip(GlobalStream.widths, widths[2:], strict=True) if self.overview else ()
+        self.fuse = nn.ModuleList(GatedFusion(theirs, ours) for theirs, ours in fused)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[b, 3, h, w] in −1…1, h and w multiples of 32 → five maps at `STRIDES`."""
+        maps: list[Tensor] = self.detail(x)
+        if self.overview is None:
+            return maps
+        fused = [fuse(g, d) for fuse, g, d in zip(self.fuse, self.overview(x), maps[2:], strict=True)]
+        return [*maps[:2], *fused]

@@ -1,0 +1,110 @@
+"""The one graph: window bank → dual-stream encoder → U-Net++ → masks, classes, evidence, embedding."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medvis.errors import ModelError
+from medvis.nets.blocks import ConvNormAct, DropBlock, Standardise, WindowBank
+from medvis.nets.dual_stream import DualStreamEncoder
+from medvis.nets.unetpp import UNetPlusPlus
+
+MULTIPLE_OF = 32
+OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """Everything that fixes the shape of the network.
+
+    Attributes:
+        channels: of the input, 1 or 3.
+        classes: number of class logits k.
+        masks: number of mask channels m.
+        cuts: windows of the bank as fractions of the input's range; empty: no bank.
+        widths: channels of the fused pyramid at strides 1, 2, 4, 8, 16.
+        embedding: length d of the embedding.
+        streams, attention, nested: the parts that the ablation switches.
+        drop: DropBlock rate.
+    """
+
+    channels: int = 1
+    classes: int = 1
+    masks: int = 1
+    cuts: list[tuple[float, float]] = field(default_factory=list)
+    widths: tuple[int, ...] = (16, 32, 48, 64, 96)
+    embedding: int = 96
+    streams: str = "dual"
+    attention: bool = True
+    nested: bool = True
+    drop: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+class Output(NamedTuple):
+    """One forward pass. `deep` holds the mask logits of the shallower heads, in training only."""
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    evidence: Tensor
+    embedding: Tensor
+    deep: list[Tensor]
+
+
+class DualStreamUNetPP(nn.Module):
+    """[b, channels, h, w] in 0…1, h and w multiples of 32 → `Output`.
+
+    The class logits are the mean of `evidence` over the predicted mask (over the whole view where nothing is
+    outlined), so `evidence` is an exact class activation map: what it shows is what was summed up.
+    """
+
+    def __init__(self, spec: NetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = tuple(spec.widths)
+        self.input: nn.Module = WindowBank(spec.cuts) if spec.cuts else Standardise(spec.channels)
+        self.encoder = DualStreamEncoder(widths, spec.streams, spec.attention, spec.drop)
+        self.decoder = UNetPlusPlus(widths, spec.masks, spec.nested)
+        self.gather = ConvNormAct(2 * widths[3] + widths[4], spec.embedding)
+        self.refine = ConvNormAct(spec.embedding, spec.embedding)
+        self.drop = DropBlock(spec.drop)
+        self.classify = nn.Conv2d(spec.embedding, spec.classes, 1)
+
+    def forward(self, x: Tensor) -> Output:
+        """One pass; raises ModelError if a side is no multiple of 32 (and says what padding is needed)."""
+        if not torch.onnx.is_in_onnx_export():
+            _check(x, self.spec.channels)
+        maps = self.encoder(self.input(x))
+        (final, *deep), decoded = self.decoder(maps)
+        coarse = F.interpolate(maps[4], scale_factor=2.0, mode="bilinear", align_corners=False)
+        features = self.refine(self.drop(self.gather(torch.cat([maps[3], decoded, coarse], 1))))
+        evidence = self.classify(features)
+        weight = self._attention(final)
+        logits = (evidence * weight).sum((2, 3))
+        embedding = (features * weight).sum((2, 3))
+        return Output(logits, final, evidence, embedding, deep if self.training else [])
+
+    def _attention(self, masks: Tensor) -> Tensor:
+        """[b, m, h, w] mask logits → [b, 1, h/8, w/8] weights that sum to 1; no gradient flows back into the masks."""
+        target = torch.sigmoid(masks.detach()).amax(1, keepdim=True)
+        weight = F.avg_pool2d(target, 8) + 1e-3
+        return weight / weight.sum((2, 3), keepdim=True)
+
+
+def _check(x: Tensor, channels: int) -> None:
+    rows, cols = int(x.shape[-2]), int(x.shape[-1])
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ModelError(f"network input is {list(x.shape)}", f"[b, {channels}, h, w]")
+    if rows % MULTIPLE_OF or cols % MULTIPLE_OF:
+        need = (-rows % MULTIPLE_OF, -cols % MULTIPLE_OF)
+        raise ModelError(
+            f"network input is {rows}×{cols}", f"multiples of {MULTIPLE_OF}", f"pad by {need[0]} rows and {need[1]} columns"
+        )
