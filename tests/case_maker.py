@@ -75,7 +75,7 @@ def make_case(
         body_part="CHEST" if channels == 1 else None,
         bits=12 if channels == 1 else 8,
         valid=valid,
-        windows=(DisplayWindow(-600, 1500, explanation="LUNG"),) if channels == 1 else (),
+        windows=(DisplayWindow(-600.0, 1500.0, explanation="LUNG"),) if channels == 1 else (),
         inverted=inverted,
         trail=(Step("window", {"center": -600.0, "width": 1500.0}), Step("infer", {"scales": [0.5, 1.0]})),
         notes=("The file has no window for bone.",),
