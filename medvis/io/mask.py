@@ -1,0 +1,125 @@
+"""mask.png for one frame, mask.nii.gz for a series: each pixel holds the number of its finding, or 0."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.case import require
+from medvis.core.protocols import Outcome
+from medvis.core.scan import Geometry
+from medvis.errors import OutputError
+from medvis.io.colours import FINDINGS
+
+Mask = NDArray[np.int32]
+Affine = NDArray[np.float64]
+_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's patient axes point left and back, NIfTI's right and forth
+
+
+class MaskWriter:
+    """Writes the label mask of the findings."""
+
+    name = "mask"
+
+    def files(self, outcome_frames: int) -> tuple[str, ...]:
+        """``mask.png`` for one frame, ``mask.nii.gz`` for more."""
+        return ("mask.png",) if outcome_frames == 1 else ("mask.nii.gz",)
+
+    def write(self, outcome: Outcome, folder: Path) -> list[Path]:
+        """Writes it. Raises StageError if nothing was segmented, OutputError if there are too many findings."""
+        mask = require(outcome.case.mask, "mask", "mask", "segment")
+        path = folder / self.files(len(mask))[0]
+        if len(mask) == 1:
+            write_png(mask[0], path)
+        else:
+            write_nifti(mask, outcome.case.scan.geometry, path)
+        return [path]
+
+
+def write_png(mask: Mask, path: Path) -> None:
+    """A label image [rows, cols] as PNG whose pixel values are the numbers of the findings.
+
+    Up to 255 findings: 8-bit with a palette that colour-blind eyes can tell apart, so that any viewer shows it; above
+    that 16-bit grey. Raises OutputError above 65535.
+    """
+    from PIL import Image  # noqa: PLC0415 - only where a mask is written
+
+    top = int(mask.max(initial=0))
+    if top > np.iinfo(np.uint16).max:
+        raise OutputError(f"the mask has {top} findings", f"at most {np.iinfo(np.uint16).max} in a PNG")
+    if top > np.iinfo(np.uint8).max:
+        picture = Image.fromarray(mask.astype(np.uint16))
+    else:
+        picture = Image.fromarray(mask.astype(np.uint8))
+        picture.putpalette([0, 0, 0, *(part for index in range(255) for part in FINDINGS[index % len(FINDINGS)])])
+    picture.save(path, "PNG", compress_level=6)
+
+
+def write_nifti(mask: Mask, geometry: Geometry, path: Path) -> None:
+    """A label volume [frames, rows, cols] as NIfTI-1 (gzip), voxel axes (column, row, frame).
+
+    Frame after frame in C order is NIfTI's own order of voxels, so that no copy of the volume is needed. Where the
+    geometry is unknown the sform code is 0 (no place in space is claimed) and the description says so.
+    """
+    import nibabel  # noqa: PLC0415 - only a series needs it
+
+    affine = voxel_to_ras(geometry)
+    kind = np.int16 if int(mask.max(initial=0)) <= np.iinfo(np.int16).max else np.int32
+    maker: Any = nibabel.Nifti1Header
+    header = maker(endianness="<")
+    header.set_data_dtype(kind)
+    header.set_data_shape(mask.shape[::-1])
+    header.set_xyzt_units("mm" if geometry.spacing else "unknown")
+    header["descrip"] = f"medvis: finding numbers{_caution(geometry, affine)}"
+    if affine is None:
+        header.set_zooms(_voxel_size(geometry))
+    else:
+        header.set_sform(affine, code="scanner")
+        header.set_qform(affine, code="scanner" if _orthogonal(affine) else "unknown")
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 4, file, mtime=0) as packed:
+        packed.write(header.binaryblock + bytes(4))
+        for frame in mask:
+            packed.write(frame.astype(np.dtype(kind).newbyteorder("<")).tobytes())
+
+
+def voxel_to_ras(geometry: Geometry) -> Affine | None:
+    """Float64 [4, 4] from voxel (column, row, frame) to mm in NIfTI's RAS+ space; None if it is not known.
+
+    From Pixel Spacing, Image Orientation and Image Position (Patient), PS3.3 C.7.6.2.1.1. The step between frames is
+    the mean one, from the first to the last.
+    """
+    spacing, positions, orientation = geometry.spacing, geometry.positions, geometry.orientation
+    if spacing is None or positions is None or orientation is None or len(positions) < 2:
+        return None
+    affine: Affine = np.eye(4)
+    affine[:3, 0] = orientation[:3] * spacing[1]
+    affine[:3, 1] = orientation[3:] * spacing[0]
+    affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+    affine[:3, 3] = positions[0]
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        return None
+    return _RAS @ affine
+
+
+def _caution(geometry: Geometry, affine: Affine | None) -> str:
+    """What a viewer's user must know, in the 79 characters that there are."""
+    if affine is None or geometry.positions is None:
+        return "; place in the patient unknown"
+    steps = np.linalg.norm(np.diff(geometry.positions, axis=0), axis=1)
+    return "; slices unevenly spaced, mean step used" if np.ptp(steps) > 0.01 * steps.mean() else ""
+
+
+def _orthogonal(affine: Affine) -> bool:
+    """Whether a qform (a rotation and three lengths) can say the same: not with a tilted gantry."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-4))
+
+
+def _voxel_size(geometry: Geometry) -> tuple[float, float, float]:
+    rows, cols = geometry.spacing or (1.0, 1.0)
+    return cols, rows, geometry.slice_spacing or 1.0
