@@ -1,0 +1,198 @@
+"""The search region of a chest CT: where lung is, and where lung would be if no mass had taken its place.
+
+Threshold and morphology on Hounsfield units, slice by slice (the classical recipe, e.g. Hu, Hoffman & Reinhardt, IEEE
+TMI 20(6), 2001): air inside the body, without gut, table and windpipe. A nodule on the pleura looks like chest wall to
+a threshold, so the region is the convex hull of the lungs; a mass that fills a corner of the chest lies outside of even
+that, so the chest is also mirrored at its midline: what is lung on one side is searched on the other. It is meant to be
+generous, because what it leaves out is not searched.
+
+All of it is cv2: importing the morphology of scikit-image costs more time than the whole region. A test holds the two
+to the same pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import StageError
+
+Bool = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+AIR_HU = -400.0  # between soft tissue and parenchyma
+GAS_HU = -940.0  # the core of a small piece of parenchyma is denser than this, windpipe and gut are not
+PURE_GAS_HU = -970.0  # the same for a large piece, which may be emphysema
+CORE_MM = 3.0  # how far from its edge the core of a piece begins: deeper than the partial volume
+SHEET_MM = 5.0  # thinner tissue than this is table top, blanket or clothes, not chest wall
+REACH_MM = 40.0  # how far from lung the region goes, within the hull: across a mass of 5 cm
+MARGIN_MM = 4.0  # so that the pleura itself is inside
+LEAST_MM2 = 60.0  # a smaller piece of air is a speck
+LUNG_MM2 = 800.0  # a frame with a piece as large as this shows lung beyond doubt
+ASSUMED_MM = 0.7  # pixel size where the image does not tell
+
+
+@dataclass(frozen=True)
+class LungField:
+    """The region to search.
+
+    Attributes:
+        mask: bool [frames, rows, cols]. If no lung was found: every valid pixel.
+        found: whether lung was seen on any frame.
+        reason: why not, in one clause; None if it was.
+    """
+
+    mask: Bool
+    found: bool
+    reason: str | None
+
+
+def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, float] | None = None) -> LungField:
+    """The lungs of an axial chest CT, with everything they enclose or border on.
+
+    A lung that is opaque throughout (effusion, collapse) is found only as the mirror image of the other one.
+
+    Args:
+        hu: float32 [frames, rows, cols], Hounsfield units, frames in order; never written to.
+        valid: bool [frames, rows, cols], False on padding; None if there is none.
+        spacing: (row, column) in mm; None: 0.7 mm is assumed. Discs are round in pixels.
+
+    Raises:
+        StageError: the arrays do not have three dimensions, or not the same ones.
+    """
+    if hu.ndim != 3 or (valid is not None and valid.shape != hu.shape):
+        padding = "none" if valid is None else str(list(valid.shape))
+        raise StageError(f"lung field of {list(hu.shape)} with padding {padding}", "[frames, rows, cols] for both")
+    step = sqrt(spacing[0] * spacing[1]) if spacing else ASSUMED_MM
+    bodies = [body_of(plane, None if valid is None else valid[i], step) for i, plane in enumerate(hu)]
+    pieces = [parenchyma(plane, body, step) for plane, body in zip(hu, bodies, strict=True)]
+    certain = [area >= LUNG_MM2 for _, area in pieces]
+    if not any(certain):
+        whole = np.ones(hu.shape, dtype=np.bool_) if valid is None else valid.copy()
+        return LungField(whole, found=False, reason=_reason(hu, bodies))
+    lungs = _connected([lung for lung, _ in pieces], certain)
+    mask = np.zeros(hu.shape, dtype=np.bool_)
+    for frame, (lung, body) in enumerate(zip(lungs, bodies, strict=True)):
+        if lung.any():
+            mask[frame] = enclose(lung, body, step)
+    return LungField(mask, found=True, reason=None)
+
+
+def body_of(plane: Floats, valid: Bool | None, step: float) -> Bytes:
+    """The body with all that is in it, 0/1 of uint8 [rows, cols]: what air from outside cannot reach."""
+    tissue = np.asarray(plane >= AIR_HU).view(np.uint8)
+    if valid is not None:
+        tissue &= valid.view(np.uint8)
+    space = 1 - cv2.morphologyEx(tissue, cv2.MORPH_OPEN, disc(SHEET_MM / 2 / step))
+    framed = cv2.copyMakeBorder(space, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    _, labels = cv2.connectedComponents(framed, connectivity=4)
+    return np.asarray(labels[1:-1, 1:-1] != labels[0, 0]).view(np.uint8)
+
+
+def parenchyma(plane: Floats, body: Bytes, step: float) -> tuple[Bytes, float]:
+    """Air in the body that is neither gas nor a speck, 0/1 of uint8 [rows, cols], and its largest piece in mm²."""
+    air = (plane < AIR_HU).view(np.uint8) & body
+    depth = _distance(air)
+    _, labels, table, _ = cv2.connectedComponentsWithStats(air, connectivity=4)
+    lungs, largest = np.zeros_like(air), 0.0
+    for number, (col, row, width, height, count) in enumerate(table):
+        area = float(count) * step * step
+        if number == 0 or area < LEAST_MM2:
+            continue
+        window = np.s_[row : row + height, col : col + width]
+        piece = labels[window] == number
+        deep = np.where(piece, depth[window], 0.0)
+        core = plane[window][deep >= min(CORE_MM / step, 0.6 * float(deep.max()))]
+        if float(np.median(core)) >= (GAS_HU if area < LUNG_MM2 else PURE_GAS_HU):
+            lungs[window] |= piece.view(np.uint8)
+            largest = max(largest, area)
+    return lungs, largest
+
+
+def enclose(lung: Bytes, body: Bytes, step: float) -> Bool:
+    """What the lungs of one frame enclose or border on: bool [rows, cols], inside the body.
+
+    The convex hull of the lungs and their mirror image bridges every notch, that of a pleural nodule as well as that of
+    a mass in the corner between ribs and spine; the limit on the distance to real lung keeps heart and liver out of it.
+    """
+    far = _distance(1 - filled(lung)) > REACH_MM / step
+    region = hull(lung | mirrored(lung, _midline(lung, body)))
+    region[far] = 0
+    return np.asarray(cv2.bitwise_and(cv2.dilate(region, disc(MARGIN_MM / step)), body), dtype=np.bool_)
+
+
+def disc(radius: float) -> Bytes:
+    """All pixels within `radius` px of the centre, uint8: the footprint of `skimage.morphology.disk`."""
+    reach = int(radius)
+    row, col = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    return np.asarray(row * row + col * col <= radius * radius).astype(np.uint8)
+
+
+def filled(mask: Bytes) -> Bytes:
+    """The mask with its holes, however large."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED), dtype=np.uint8)
+
+
+def hull(mask: Bytes) -> Bytes:
+    """The convex hull of all pixels of the mask."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = cv2.convexHull(np.concatenate(outlines))
+    return np.asarray(cv2.fillConvexPoly(np.zeros_like(mask), corners, 1), dtype=np.uint8)
+
+
+def mirrored(mask: Bytes, twice: int) -> Bytes:
+    """The mask reversed about column `twice` / 2; what falls outside is lost."""
+    out = np.zeros_like(mask)
+    low, high = max(twice - mask.shape[1] + 1, 0), min(twice + 1, mask.shape[1])
+    out[:, low:high] = mask[:, twice - high + 1 : twice - low + 1][:, ::-1]
+    return out
+
+
+def _distance(mask: Bytes) -> Floats:
+    """Distance in px, within 2 %, of each pixel of the mask to the nearest one outside of it."""
+    if mask.all():  # there is nothing to measure to
+        return np.full(mask.shape, np.inf, dtype=np.float32)
+    return np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5), dtype=np.float32)
+
+
+def _midline(lung: Bytes, body: Bytes) -> int:
+    """Twice the column of the midline.
+
+    It is the middle between the outer walls of the two lungs; where that is more than a tenth of the body's width off
+    the middle of the body, one lung must be missing, and the middle of the body is taken.
+    """
+    lungs, trunk = (np.flatnonzero(mask.any(axis=0)) for mask in (lung, body))
+    twice, trunk_twice = int(lungs[0] + lungs[-1]), int(trunk[0] + trunk[-1])
+    return twice if abs(twice - trunk_twice) <= 0.2 * len(trunk) else trunk_twice
+
+
+def _connected(lungs: list[Bytes], certain: list[bool]) -> list[Bytes]:
+    """Where no piece is large, only what overlaps a neighbour's lung stays: apex and base, but not the neck."""
+    out = [lung if sure else np.zeros_like(lung) for lung, sure in zip(lungs, certain, strict=True)]
+    for order in (range(1, len(lungs)), range(len(lungs) - 2, -1, -1)):
+        towards = -order.step
+        for frame in order:
+            if not certain[frame] and out[frame + towards].any():
+                out[frame] |= _touching(lungs[frame], out[frame + towards])
+    return out
+
+
+def _touching(mask: Bytes, other: Bytes) -> Bytes:
+    _, labels = cv2.connectedComponents(mask, connectivity=4)
+    kept = np.unique(labels[other.view(np.bool_)])
+    return np.isin(labels, kept[kept > 0]).view(np.uint8)
+
+
+def _reason(hu: Floats, bodies: Iterable[Bytes]) -> str:
+    if not bool((hu < AIR_HU).any()):
+        return f"nothing in the image is below {AIR_HU:.0f} HU"
+    if not any(body.any() for body in bodies):
+        return f"nothing in the image is a body of more than {AIR_HU:.0f} HU"
+    return f"no air inside the body is a lung of {LUNG_MM2 / 100:.0f} cm² or more on any frame"
