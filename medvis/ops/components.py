@@ -1,0 +1,180 @@
+"""From probabilities to numbered findings: hysteresis, components per frame, and their links across the frames.
+
+Findings are 8-connected in the plane. Across frames they are linked, not labelled in three dimensions, because a slice
+can be ten times as thick as a pixel is wide: the same nodule may shift by its own width from one slice to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import pi
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import StageError
+
+Bool = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+
+def hysteresis(prob: Floats, high: float, low: float) -> Bool:
+    """Pixels of at least `low` whose component on the frame has a pixel of at least `high`.
+
+    Args:
+        prob: float32 [frames, rows, cols]; any scale, NaN counts as below.
+        high: what a component must reach once.
+        low: where its outline runs; low = high is a plain threshold.
+
+    Returns:
+        bool [frames, rows, cols].
+
+    Raises:
+        StageError: low > high, or not three dimensions.
+    """
+    if low > high:
+        raise StageError(f"hysteresis from low {low:g} to high {high:g}", "low ≤ high")
+    _need_frames(prob, "probabilities")
+    out = np.zeros(prob.shape, dtype=np.bool_)
+    for frame, plane in enumerate(prob):
+        strong = plane >= high
+        if strong.any():
+            _, labels = cv2.connectedComponents((plane >= low).astype(np.uint8), connectivity=8)
+            kept = np.zeros(int(labels.max()) + 1, dtype=np.bool_)
+            kept[labels[strong]] = True
+            kept[0] = False
+            out[frame] = kept[labels]
+    return out
+
+
+def label_frames(
+    mask: Bool, min_pixels: int = 1, min_mm: float | None = None, spacing: tuple[float, float] | None = None
+) -> Labels:
+    """The components of every frame, numbered through from 1 by frame, then row, then column of their first pixel.
+
+    Args:
+        mask: bool [frames, rows, cols].
+        min_pixels: smaller components are dropped.
+        min_mm: components are dropped whose disc of equal area is narrower; has no effect without `spacing`.
+        spacing: (row, column) in mm, or None if unknown.
+
+    Returns:
+        int32 [frames, rows, cols], 0 where there is none.
+
+    Raises:
+        StageError: not three dimensions.
+    """
+    _need_frames(mask, "mask")
+    least = float(min_pixels)
+    if min_mm is not None and spacing is not None:
+        least = max(least, pi / 4 * min_mm**2 / (spacing[0] * spacing[1]))
+    out = np.zeros(mask.shape, dtype=np.int32)
+    count = 0
+    for frame, plane in enumerate(mask):
+        if plane.any():
+            _, labels, table, _ = cv2.connectedComponentsWithStats(plane.astype(np.uint8), connectivity=8)
+            kept = [number for number in _reading_order(labels) if table[number, cv2.CC_STAT_AREA] >= least]
+            renumber = np.zeros(len(table), dtype=np.int32)
+            renumber[kept] = np.arange(count + 1, count + 1 + len(kept))
+            out[frame] = renumber[labels]
+            count += len(kept)
+    return out
+
+
+def link(
+    labels: Labels, min_overlap: int = 1, max_mm: float | None = None, spacing: tuple[float, float] | None = None
+) -> Labels:
+    """Components of neighbouring frames become one finding if they overlap, or if their centres lie close together.
+
+    Args:
+        labels: int32 [frames, rows, cols] of `label_frames`: every component has a number of its own.
+        min_overlap: pixels that two components must share to be linked.
+        max_mm: in-plane distance between the centres up to which they are linked even without overlap; None, or no
+            `spacing`: overlap alone counts.
+        spacing: (row, column) in mm, or None if unknown.
+
+    Returns:
+        int32 [frames, rows, cols]: findings numbered from 1 by decreasing number of pixels; of equal ones the one
+        that comes first by frame, row and column has the lower number.
+
+    Raises:
+        StageError: not three dimensions.
+    """
+    _need_frames(labels, "labels")
+    parent = np.arange(int(labels.max(initial=0)) + 1)
+    for upper, lower in _pairs(labels, min_overlap, None if spacing is None else max_mm, spacing or (1.0, 1.0)):
+        one, other = _root(parent, upper), _root(parent, lower)
+        parent[max(one, other)] = min(one, other)
+    roots = np.array([_root(parent, number) for number in range(len(parent))])
+    return _by_size(labels, roots)
+
+
+def _need_frames(array: NDArray[np.generic], what: str) -> None:
+    if array.ndim != 3:
+        raise StageError(f"{what} of shape {list(array.shape)}", "[frames, rows, cols]")
+
+
+def _reading_order(labels: Labels) -> list[int]:
+    """Component numbers by row, then column of their first pixel (cv2 promises no order)."""
+    numbers, first = np.unique(labels, return_index=True)
+    return [int(number) for number in numbers[np.argsort(first)] if number > 0]
+
+
+def _pairs(
+    labels: Labels, min_overlap: int, max_mm: float | None, spacing: tuple[float, float]
+) -> Iterator[tuple[int, int]]:
+    """The numbers of every two components of neighbouring frames that belong together."""
+    for upper, lower in pairwise(labels):
+        both = (upper > 0) & (lower > 0)
+        shared, count = np.unique(np.stack([upper[both], lower[both]]), axis=1, return_counts=True)
+        yield from ((int(one), int(other)) for one, other in shared[:, count >= min_overlap].T)
+        if max_mm is not None:
+            yield from _close(_centers(upper), _centers(lower), max_mm, spacing)
+
+
+def _close(
+    upper: dict[int, tuple[float, float]],
+    lower: dict[int, tuple[float, float]],
+    max_mm: float,
+    spacing: tuple[float, float],
+) -> Iterator[tuple[int, int]]:
+    for one, (row, col) in upper.items():
+        for other, (row2, col2) in lower.items():
+            if np.hypot((row - row2) * spacing[0], (col - col2) * spacing[1]) <= max_mm:
+                yield one, other
+
+
+def _centers(plane: Labels) -> dict[int, tuple[float, float]]:
+    """Number → (row, col) of the centroid."""
+    rows, cols = np.nonzero(plane)
+    numbers, index, count = np.unique(plane[rows, cols], return_inverse=True, return_counts=True)
+    row, col = (np.bincount(index, weights=where) / count for where in (rows, cols)) if len(numbers) else ((), ())
+    return {int(number): (float(r), float(c)) for number, r, c in zip(numbers, row, col, strict=True)}
+
+
+def _root(parent: NDArray[np.int64], number: int) -> int:
+    while parent[number] != number:
+        parent[number] = parent[parent[number]]
+        number = int(parent[number])
+    return number
+
+
+def _by_size(labels: Labels, roots: NDArray[np.int64]) -> Labels:
+    """Labels with each number replaced by the rank of its root: larger first, then the lower root, which came first."""
+    sizes = np.zeros(len(roots), dtype=np.int64)
+    for plane in labels:  # frame by frame: numpy counts and indexes in int64, which would double the volume
+        sizes += np.bincount(plane.ravel(), minlength=len(roots))
+    sizes[0] = 0
+    sizes = np.bincount(roots, weights=sizes, minlength=len(roots))
+    order = np.lexsort((np.arange(len(sizes)), -sizes))
+    order = order[sizes[order] > 0]
+    rank = np.zeros(len(roots), dtype=np.int32)
+    rank[order] = np.arange(1, len(order) + 1)
+    table = rank[roots]
+    out = np.empty(labels.shape, dtype=np.int32)
+    for frame, plane in enumerate(labels):
+        out[frame] = table[plane]
+    return out
