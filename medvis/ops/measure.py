@@ -1,0 +1,271 @@
+"""Measurements of labelled findings: size, place, outline and intensity. Unknown is None, and `reasons` says why.
+
+Lengths run between outer pixel *edges*, not pixel centres: a finding of one pixel is one pixel long, and a disc of
+diameter d measures d. The two diameters are those that radiology reports (RECIST 1.1, Eisenhauer et al., Eur J Cancer
+45, 2009; WHO handbook 1979): the longest in the plane, and the longest at a right angle to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import StageError
+
+Labels = NDArray[np.int32]
+Floats = NDArray[np.float32]
+Points = NDArray[np.float64]
+Point = tuple[float, float]
+Axis = tuple[Point, Point]
+
+NO_SPACING = "the image does not tell the size of its pixels"
+ONE_FRAME = "a single frame has no depth"
+NO_DEPTH = "the distance between the frames is not known"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the pixel values inside a finding, over all its frames; `sd` is that of the population."""
+
+    mean: float
+    sd: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One finding. Rows and columns are 0-based pixels, a whole number being a pixel's centre.
+
+    Attributes:
+        number: its value in the labels.
+        key_frame: the frame with its largest area, the first of equal ones.
+        first_frame, last_frame: the frames it spans.
+        box: half-open (row0, col0, row1, col1) on the key frame.
+        centroid: (frame, row, col) over all its pixels.
+        contour: the corners of the outline through the outermost pixel centres of its largest part on the key frame,
+            as (row, col), closed without repeating the first.
+        area_px, area_mm2: on the key frame.
+        pixels: over all frames.
+        longest_diameter_mm, perpendicular_diameter_mm: of the largest part on the key frame.
+        longest_axis, perpendicular_axis: where these run, from (row, col) to (row, col); in the pixel grid if the
+            spacing is not known.
+        volume_mm3: sum over the frames of area times distance between frames.
+        intensity: in the unit of the pixels.
+        reasons: name of a field that is None → why.
+    """
+
+    number: int
+    key_frame: int
+    first_frame: int
+    last_frame: int
+    box: tuple[int, int, int, int]
+    centroid: tuple[float, float, float]
+    contour: tuple[Point, ...]
+    area_px: int
+    area_mm2: float | None
+    pixels: int
+    longest_diameter_mm: float | None
+    perpendicular_diameter_mm: float | None
+    longest_axis: Axis
+    perpendicular_axis: Axis
+    volume_mm3: float | None
+    intensity: Statistics
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diameters:
+    """The longest diameter and the longest one at a right angle to it, in the unit of the spacing."""
+
+    longest: float
+    perpendicular: float
+    longest_axis: Axis
+    perpendicular_axis: Axis
+
+
+def measure(
+    labels: Labels,
+    pixels: Floats,
+    spacing: tuple[float, float] | None = None,
+    slice_spacing: float | None = None,
+) -> tuple[Measurement, ...]:
+    """Measures every finding, in the order of their numbers.
+
+    Args:
+        labels: int32 [frames, rows, cols], 0 or the number of the finding.
+        pixels: float32 [frames, rows, cols], modality units.
+        spacing: (row, column) in mm, or None if unknown.
+        slice_spacing: distance between frames in mm, or None if unknown.
+
+    Raises:
+        StageError: the arrays are not [frames, rows, cols] of one shape.
+    """
+    if labels.ndim != 3 or labels.shape != pixels.shape:
+        raise StageError(f"labels {list(labels.shape)} on pixels {list(pixels.shape)}", "[frames, rows, cols] for both")
+    depth = slice_spacing if labels.shape[0] > 1 else None
+    reasons = _reasons(labels.shape[0], spacing, slice_spacing)
+    return tuple(
+        _one(number, at, pixels[tuple(at.T)].astype(np.float64), (spacing, depth), reasons)
+        for number, at in _coordinates(labels)
+    )
+
+
+def diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Diameters:
+    """The two diameters of a plane shape, between outer pixel edges.
+
+    Both are exact for the convex hull of the middles of all pixel edges. Of several longest diameters the one with the
+    longest perpendicular counts.
+
+    Args:
+        mask: bool [rows, cols] with at least one pixel.
+        spacing: (row, column) in mm.
+    """
+    if not mask.any():
+        raise StageError("diameters of an empty mask", "at least one pixel")
+    grid = _edge_hull(mask)
+    hull = grid * spacing
+    offsets = hull[:, None] - hull[None]
+    length = np.hypot(offsets[..., 0], offsets[..., 1])
+    longest = float(length.max())
+    pairs = np.argwhere(np.triu(length) >= longest * (1 - 1e-9))
+    chords = [_widest_across(hull, hull[other] - hull[one]) for one, other in pairs]
+    best = int(np.argmax(np.round([chord for chord, _ in chords], 9)))
+    perpendicular, ends = chords[best]
+    return Diameters(longest, min(perpendicular, longest), _axis(grid[pairs[best]]), _axis(ends / spacing))
+
+
+def _coordinates(labels: Labels) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Number → intp [n, 3] of its pixels, in reading order."""
+    at = np.argwhere(labels)
+    numbers = labels[tuple(at.T)]
+    order = np.argsort(numbers, kind="stable")
+    values, starts = np.unique(numbers[order], return_index=True)
+    for value, part in zip(values, np.split(order, starts[1:]), strict=False):
+        yield int(value), at[part]
+
+
+def _one(
+    number: int,
+    at: NDArray[np.intp],
+    values: Points,
+    steps: tuple[tuple[float, float] | None, float | None],
+    reasons: dict[str, str],
+) -> Measurement:
+    frames, counts = np.unique(at[:, 0], return_counts=True)
+    key = int(frames[np.argmax(counts)])
+    plane = _plane(at[at[:, 0] == key][:, 1:], steps[0])
+    return Measurement(
+        number=number,
+        key_frame=key,
+        first_frame=int(frames[0]),
+        last_frame=int(frames[-1]),
+        box=plane.box,
+        centroid=_triple(at.mean(axis=0)),
+        contour=plane.contour,
+        area_px=int(counts.max()),
+        area_mm2=_product(int(counts.max()), plane.pixel_mm2),
+        pixels=len(at),
+        longest_diameter_mm=None if plane.pixel_mm2 is None else plane.size.longest,
+        perpendicular_diameter_mm=None if plane.pixel_mm2 is None else plane.size.perpendicular,
+        longest_axis=plane.size.longest_axis,
+        perpendicular_axis=plane.size.perpendicular_axis,
+        volume_mm3=_product(len(at), plane.pixel_mm2, steps[1]),
+        intensity=Statistics(float(values.mean()), float(values.std()), float(values.min()), float(values.max())),
+        reasons=dict(reasons),
+    )
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """What the key frame alone tells."""
+
+    box: tuple[int, int, int, int]
+    contour: tuple[Point, ...]
+    size: Diameters
+    pixel_mm2: float | None
+
+
+def _plane(at: NDArray[np.intp], spacing: tuple[float, float] | None) -> _Plane:
+    corner, end = at.min(axis=0), at.max(axis=0) + 1
+    local = np.zeros(tuple(end - corner), dtype=np.uint8)
+    local[tuple((at - corner).T)] = 1
+    outline, part = _outline(local)
+    size = diameters(part, spacing or (1.0, 1.0))
+    return _Plane(
+        box=(int(corner[0]), int(corner[1]), int(end[0]), int(end[1])),
+        contour=tuple((float(row), float(col)) for row, col in outline + corner),
+        size=replace(
+            size,
+            longest_axis=_axis(np.asarray(size.longest_axis) + corner),
+            perpendicular_axis=_axis(np.asarray(size.perpendicular_axis) + corner),
+        ),
+        pixel_mm2=None if spacing is None else spacing[0] * spacing[1],
+    )
+
+
+def _reasons(frames: int, spacing: tuple[float, float] | None, slice_spacing: float | None) -> dict[str, str]:
+    names = ("area_mm2", "longest_diameter_mm", "perpendicular_diameter_mm", "volume_mm3")
+    reasons = dict.fromkeys(names, NO_SPACING) if spacing is None else {}
+    if frames == 1:
+        reasons["volume_mm3"] = ONE_FRAME
+    elif slice_spacing is None:
+        reasons.setdefault("volume_mm3", NO_DEPTH)
+    return reasons
+
+
+def _outline(mask: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(row, col) corners of the largest part's outline, intp [n, 2], and that part with its holes as bool."""
+    _, labels, table, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    part = labels == 1 + int(np.argmax(table[1:, cv2.CC_STAT_AREA]))
+    contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return contours[0][:, 0, ::-1].astype(np.intp), np.asarray(part, dtype=np.bool_)
+
+
+def _edge_hull(mask: NDArray[np.bool_]) -> Points:
+    """The convex hull of the middles of all pixel edges as (row, col), float64 [n, 2]; found in exact half-pixels."""
+    at = 2 * np.argwhere(mask)
+    middles = np.concatenate([at + step for step in ((1, 0), (-1, 0), (0, 1), (0, -1))])
+    return np.asarray(cv2.convexHull(middles.astype(np.int32))[:, 0] / 2.0, dtype=np.float64)
+
+
+def _widest_across(hull: Points, along: Points) -> tuple[float, Points]:
+    """The longest chord of a convex polygon at a right angle to a direction, and its two ends, float64 [2, 2].
+
+    Across a convex shape the chord's length is piecewise linear between the corners, so that it is longest at a corner.
+    """
+    unit = along / np.hypot(*along)
+    normal = np.array([-unit[1], unit[0]])
+    x, y = hull @ unit, hull @ normal
+    first, last = int(np.argmin(x)), int(np.argmax(x))
+    turned = (np.arange(len(x)) + first) % len(x)
+    split = int(np.flatnonzero(turned == last)[0])
+    there, back = turned[: split + 1], np.append(turned[split:], first)[::-1]
+    one, other = (np.interp(x, x[side], y[side]) for side in (there, back))
+    widest = int(np.argmax(np.abs(one - other)))
+    ends = x[widest] * unit + np.outer([one[widest], other[widest]], normal)
+    return float(np.abs(one - other)[widest]), ends
+
+
+def _axis(ends: Points) -> Axis:
+    (row, col), (row2, col2) = ends.tolist()
+    return (row, col), (row2, col2)
+
+
+def _product(count: int, *sizes: float | None) -> float | None:
+    """`count` times all sizes; None if one of them is not known."""
+    out = float(count)
+    for size in sizes:
+        if size is None:
+            return None
+        out *= size
+    return out
+
+
+def _triple(values: Points) -> tuple[float, float, float]:
+    frame, row, col = values.tolist()
+    return frame, row, col
