@@ -76,7 +76,7 @@ def label_frames(
     for frame, plane in enumerate(mask):
         if plane.any():
             _, labels, table, _ = cv2.connectedComponentsWithStats(plane.astype(np.uint8), connectivity=8)
-            kept = [number for number in _reading_order(labels) if table[number, cv2.CC_STAT_AREA] >= least]
+            kept = [number for number in _reading_order(labels, table) if table[number, cv2.CC_STAT_AREA] >= least]
             renumber = np.zeros(len(table), dtype=np.int32)
             renumber[kept] = np.arange(count + 1, count + 1 + len(kept))
             out[frame] = renumber[labels]
@@ -117,10 +117,13 @@ def _need_frames(array: NDArray[np.generic], what: str) -> None:
         raise StageError(f"{what} of shape {list(array.shape)}", "[frames, rows, cols]")
 
 
-def _reading_order(labels: Labels) -> list[int]:
+def _reading_order(labels: Labels, table: Labels) -> list[int]:
     """Component numbers by row, then column of their first pixel (cv2 promises no order)."""
-    numbers, first = np.unique(labels, return_index=True)
-    return [int(number) for number in numbers[np.argsort(first)] if number > 0]
+    first = []
+    for number in range(1, len(table)):
+        left, top, width = (int(value) for value in table[number, :3])
+        first.append((top, left + int(np.argmax(labels[top, left : left + width] == number)), number))
+    return [number for _, _, number in sorted(first)]
 
 
 def _pairs(
@@ -165,16 +168,16 @@ def _root(parent: NDArray[np.int64], number: int) -> int:
 def _by_size(labels: Labels, roots: NDArray[np.int64]) -> Labels:
     """Labels with each number replaced by the rank of its root: larger first, then the lower root, which came first."""
     sizes = np.zeros(len(roots), dtype=np.int64)
-    for plane in labels:  # frame by frame: numpy counts and indexes in int64, which would double the volume
-        sizes += np.bincount(plane.ravel(), minlength=len(roots))
-    sizes[0] = 0
+    for plane in labels:  # frame by frame: numpy counts and indexes in int64, which would take twice the volume
+        sizes += np.bincount(plane[plane > 0], minlength=len(roots))
     sizes = np.bincount(roots, weights=sizes, minlength=len(roots))
     order = np.lexsort((np.arange(len(sizes)), -sizes))
     order = order[sizes[order] > 0]
     rank = np.zeros(len(roots), dtype=np.int32)
     rank[order] = np.arange(1, len(order) + 1)
     table = rank[roots]
-    out = np.empty(labels.shape, dtype=np.int32)
-    for frame, plane in enumerate(labels):
-        out[frame] = table[plane]
+    out = np.zeros(labels.shape, dtype=np.int32)
+    for plane, target in zip(labels, out, strict=True):
+        inside = plane > 0
+        target[inside] = table[plane[inside]]
     return out
