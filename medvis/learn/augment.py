@@ -79,9 +79,9 @@ def scanner(hu: Floats, rng: Generator, settings: Augment) -> Floats:
     shift, stretch = settings.window
     hu = (hu + 400.0) * float(1 + rng.normal(0, stretch)) - 400.0 + float(rng.normal(0, shift))
     if rng.random() < settings.blur:
-        hu = cv2.GaussianBlur(hu, (0, 0), rng.uniform(0.3, 0.9))
+        hu = np.asarray(cv2.GaussianBlur(hu, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
     if rng.random() < settings.motion:
-        hu = cv2.filter2D(hu, -1, _streak(int(rng.integers(3, 8)), rng.uniform(0, np.pi)))
+        hu = np.asarray(cv2.filter2D(hu, -1, _streak(int(rng.integers(3, 8)), rng.uniform(0, np.pi))), np.float32)
     level = rng.uniform(0, settings.noise) * (rng.random() < 0.6)
     if level > 1:
         noise = rng.standard_normal(hu.shape, dtype=np.float32)

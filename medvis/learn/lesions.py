@@ -76,15 +76,14 @@ class LesionSampler:
         return self._labelled(hu, mask, index) if pasted is None else self._labelled(*pasted, donor)
 
     def _hard(self, rng: Generator, size: int) -> Crop:
-        assert self.extra is not None  # noqa: S101 - narrows the type; `crop` has checked
+        assert self.extra is not None  # narrows the type; `crop` has checked
         index = int(rng.integers(len(self.extra)))
         hu = self.extra.hounsfield(index)
         inside = np.flatnonzero(self.extra.grey[index] > 0)
         row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
         maps = crop_maps(rng, self.recipe.augment, size, (row, col))
         mask = sample(self.extra.mask[index], maps)
-        crop = self._labelled(sample(hu, maps), mask, None)
-        return crop
+        return self._labelled(sample(hu, maps), mask, None)
 
     def _take(
         self, rng: Generator, settings: Augment, index: int, size: int, focus: tuple[float, float]

@@ -104,7 +104,12 @@ class Trainer:
             parts = self._train_epoch(self.sizes[self.epoch])
             self.epoch += 1
             last = self.epoch == len(self.sizes)
-            record: dict[str, Any] = {"epoch": self.epoch, "of": len(self.sizes), "size": self.sizes[self.epoch - 1], **parts}
+            record: dict[str, Any] = {
+                "epoch": self.epoch,
+                "of": len(self.sizes),
+                "size": self.sizes[self.epoch - 1],
+                **parts,
+            }
             if last or self.epoch % self.recipe.validate_every == 0:
                 self._restate_norms()
                 record["val_dice"] = self.validate()
@@ -146,7 +151,7 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / (0.05 * total))
         cosine = 0.5 * (1 + np.cos(np.pi * self.step / total))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate * group["scale"] * warm * (0.01 + 0.99 * cosine)
+            group["lr"] = float(self.recipe.rate * group["scale"] * warm * (0.01 + 0.99 * cosine))
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -32,9 +32,7 @@ class GatedFusion(nn.Module):
 
     def __init__(self, global_width: int, detail_width: int) -> None:
         super().__init__()
-        self.project = nn.Sequential(
-            nn.Conv2d(global_width, detail_width, 1, bias=False), nn.BatchNorm2d(detail_width)
-        )
+        self.project = nn.Sequential(nn.Conv2d(global_width, detail_width, 1, bias=False), nn.BatchNorm2d(detail_width))
         self.gate = nn.Conv2d(2 * detail_width, detail_width, 1)
 
     def forward(self, overview: Tensor, detail: Tensor) -> Tensor:

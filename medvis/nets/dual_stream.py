@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,8 +43,7 @@ class DetailStream(nn.Module):
     def __init__(self, widths: tuple[int, ...], attention: bool = True, drop: float = 0.0) -> None:
         super().__init__()
         self.stem = ConvNormAct(3, widths[0])
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.levels = nn.ModuleList(ResidualPair(a, b, 2) for a, b in pairs)
+        self.levels = nn.ModuleList(ResidualPair(a, b, 2) for a, b in pairwise(widths))
         self.attend = nn.ModuleList(SpatialAttention() if attention else nn.Identity() for _ in widths[:4])
         self.drop = DropBlock(drop)
 
@@ -65,7 +66,9 @@ class DualStreamEncoder(nn.Module):
         drop: DropBlock rate at the deepest level.
     """
 
-    def __init__(self, widths: tuple[int, ...], streams: str = "dual", attention: bool = True, drop: float = 0.0) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], streams: str = "dual", attention: bool = True, drop: float = 0.0
+    ) -> None:
         super().__init__()
         self.detail = DetailStream(widths, attention, drop)
         self.overview = GlobalStream() if streams == "dual" else None

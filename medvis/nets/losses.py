@@ -61,7 +61,11 @@ def total_loss(output: Output, target: Target, weights: LossWeights) -> tuple[Te
     """The weighted sum, and its parts for the log."""
     dice = soft_dice(output.mask_logits, target.mask)
     bce = F.binary_cross_entropy_with_logits(output.mask_logits, target.mask)
-    deep = torch.stack([_mask_loss(logits, target.mask, weights) for logits in output.deep]).mean() if output.deep else dice * 0
+    deep = (
+        torch.stack([_mask_loss(logits, target.mask, weights) for logits in output.deep]).mean()
+        if output.deep
+        else dice * 0
+    )
     classes = _known_bce(output.class_logits, target.classes, target.known)
     cells = F.max_pool2d(target.mask.amax(1, keepdim=True), 8)
     evidence = F.binary_cross_entropy_with_logits(output.evidence[:, :1], cells, pos_weight=cells.new_tensor(4.0))

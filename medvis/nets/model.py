@@ -106,5 +106,7 @@ def _check(x: Tensor, channels: int) -> None:
     if rows % MULTIPLE_OF or cols % MULTIPLE_OF:
         need = (-rows % MULTIPLE_OF, -cols % MULTIPLE_OF)
         raise ModelError(
-            f"network input is {rows}×{cols}", f"multiples of {MULTIPLE_OF}", f"pad by {need[0]} rows and {need[1]} columns"
+            f"network input is {rows}×{cols}",
+            f"multiples of {MULTIPLE_OF}",
+            f"pad by {need[0]} rows and {need[1]} columns",
         )

@@ -1,0 +1,63 @@
+"""The default runtime: ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.backends.bundle import checked_weights, read_card
+from medvis.errors import ModelError
+
+OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
+
+
+class OnnxPredictor:
+    """A loaded bundle; see `core.protocols.Predictor`.
+
+    Args:
+        folder: the bundle.
+        threads: for one forward pass; 0: all cores this process may use.
+
+    Raises:
+        ModelError: absent, altered, or not the graph that the card describes.
+    """
+
+    name = "onnx"
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        import onnxruntime  # noqa: PLC0415 - 0.2 s that only a forward pass needs
+
+        self.card = read_card(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Tiles and views come in few sizes; without the arena's power-of-two growth the peak memory halves.
+        options.enable_cpu_mem_arena = False
+        try:
+            weights = checked_weights(folder, self.card)
+            self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        except ModelError:
+            raise
+        except Exception as error:  # onnxruntime's own exceptions share no base class
+            raise ModelError(f"{folder / self.card.model.file} cannot be loaded: {error}") from error
+        self._check_graph(folder)
+
+    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str] = OUTPUTS) -> dict[str, NDArray[np.float32]]:
+        """One forward pass, see `core.protocols.Predictor`. Raises ModelError for a batch that does not fit."""
+        contract = self.card.input
+        fits = batch.ndim == 4 and batch.shape[1] == contract.channels
+        if not fits or batch.shape[2] % contract.multiple_of or batch.shape[3] % contract.multiple_of:
+            want = f"[b, {contract.channels}, h, w] with h and w multiples of {contract.multiple_of}"
+            raise ModelError(f"a batch of shape {list(batch.shape)} does not fit the model", want)
+        values = self._session.run(list(outputs), {"image": batch})
+        return dict(zip(outputs, values, strict=True))
+
+    def _check_graph(self, folder: Path) -> None:
+        given = {item.name for item in self._session.get_outputs()}
+        if not given.issuperset(OUTPUTS) or [item.name for item in self._session.get_inputs()] != ["image"]:
+            raise ModelError(f"{folder / self.card.model.file} has outputs {sorted(given)}", ", ".join(OUTPUTS))

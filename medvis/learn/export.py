@@ -1,0 +1,109 @@
+"""Weights → one ONNX graph with the four outputs, and the certificate that it computes the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medvis.errors import ModelError
+from medvis.nets.model import MULTIPLE_OF, OUTPUTS, DualStreamUNetPP, NetSpec
+
+OPSET = 18
+
+
+class _Graph(nn.Module):
+    """The network with a plain tuple as its result: what the exporter wants."""
+
+    def __init__(self, net: DualStreamUNetPP) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        out = self.net(image)
+        return out.class_logits, out.mask_logits, out.evidence, out.embedding
+
+
+def load_net(path: Path) -> DualStreamUNetPP:
+    """The network from its safetensors file. Raises ModelError if the file is absent or not one of ours."""
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - only here
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            spec = json.loads((file.metadata() or {})["spec"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(
+            f"{path} holds no medvis weights: {error}", "the model.safetensors of 'medvis train'"
+        ) from error
+    spec["cuts"] = [tuple(cut) for cut in spec["cuts"]]
+    net = DualStreamUNetPP(NetSpec(**{**spec, "widths": tuple(spec["widths"])}))
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def export_onnx(net: DualStreamUNetPP, path: Path) -> str:
+    """Writes the graph with free batch and image sizes; returns its SHA-256."""
+    import onnx  # noqa: PLC0415 - only here
+
+    example = torch.rand(2, net.spec.channels, 3 * MULTIPLE_OF, 4 * MULTIPLE_OF)
+    batch, rows, cols = (
+        torch.export.Dim("batch", max=64),
+        torch.export.Dim("rows", max=128),
+        torch.export.Dim("cols", max=128),
+    )
+    program = torch.onnx.export(
+        _Graph(net).eval(),
+        (example,),
+        dynamo=True,
+        input_names=["image"],
+        output_names=list(OUTPUTS),
+        dynamic_shapes={"image": {0: batch, 2: MULTIPLE_OF * rows, 3: MULTIPLE_OF * cols}},
+        opset_version=OPSET,
+        verbose=False,
+    )
+    if program is None:
+        raise ModelError("the ONNX exporter gave no graph")
+    proto = program.model_proto
+    for node in proto.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    onnx.checker.check_model(proto)
+    body = proto.SerializeToString(deterministic=True)
+    path.write_bytes(body)
+    return hashlib.sha256(body).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest absolute difference between torch and ONNX Runtime, over several image sizes, per output."""
+
+    worst: dict[str, float]
+
+    def certificate(self) -> dict[str, Any]:
+        """For the card."""
+        return {name: float(f"{value:.2e}") for name, value in self.worst.items()}
+
+
+def parity(net: DualStreamUNetPP, path: Path, seed: int = 0) -> Parity:
+    """Compares both runtimes on random images of four sizes."""
+    import onnxruntime  # noqa: PLC0415 - only here
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    worst = dict.fromkeys(OUTPUTS, 0.0)
+    for shape in ((1, 64, 64), (2, 96, 96), (1, 96, 160), (1, 192, 192)):
+        image: NDArray[np.float32] = rng.random((shape[0], net.spec.channels, *shape[1:]), np.float32)
+        with torch.no_grad():
+            ours = _Graph(net).eval()(torch.from_numpy(image))
+        theirs = session.run(list(OUTPUTS), {"image": image})
+        for name, a, b in zip(OUTPUTS, ours, theirs, strict=True):
+            worst[name] = max(worst[name], float(np.abs(a.numpy() - b).max()))
+    return Parity(worst)

@@ -1,0 +1,120 @@
+"""Test-time augmentation: a view and its way back, and the merging of views in logit space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+FLIPS = ("none", "horizontal", "vertical", "both")
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a square or rectangular image: resized by `scale`, then flipped."""
+
+    scale: float
+    flip: str = "none"
+
+
+def plan(scales: Sequence[float], flips: Sequence[str]) -> list[View]:
+    """All views, the native unflipped one first, then by distance from the native scale: the order to stop early in."""
+    ordered = sorted(scales, key=lambda scale: (abs(np.log(scale)), scale))
+    return [View(float(scale), flip) for flip in flips for scale in ordered]
+
+
+def forward(image: Floats, view: View, multiple_of: int) -> Floats:
+    """The image as the view shows it, mirrored at the far edges up to multiples of `multiple_of`.
+
+    Args:
+        image: float32 [channels, rows, cols].
+        view: scale and flip.
+        multiple_of: what the network needs.
+
+    Returns:
+        float32 [channels, rows', cols'].
+    """
+    rows, cols = resized(image.shape[1:], view.scale)
+    out = image if (rows, cols) == image.shape[1:] else _resize(image, rows, cols, shrink=view.scale < 1)
+    pad = ((0, 0), (0, -rows % multiple_of), (0, -cols % multiple_of))
+    if any(amount for _, amount in pad):
+        out = np.pad(out, pad, mode="symmetric")
+    return np.ascontiguousarray(_flip(out, view.flip))
+
+
+def backward(logits: Floats, view: View, shape: tuple[int, int]) -> Floats:
+    """Maps of a view [..., rows', cols'] back onto the image's grid: [..., rows, cols] of `shape`, float32."""
+    upright = _flip(logits, view.flip)
+    rows, cols = resized(shape, view.scale)
+    cut = upright[..., :rows, :cols]
+    if (rows, cols) == tuple(shape):
+        return np.ascontiguousarray(cut, np.float32)
+    flat = cut.reshape(-1, rows, cols)
+    back = np.stack([cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) for plane in flat])
+    return np.asarray(back.reshape(*logits.shape[:-2], *shape), np.float32)
+
+
+def resized(shape: Sequence[int], scale: float) -> tuple[int, int]:
+    """(rows, cols) after scaling, before padding; at least one pixel."""
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+class Merge:
+    """Running mean of logits over views, and the spread (sd) of the probability. Order does not matter.
+
+    Shapes are free, but the same for every `add`.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._logits: Floats | None = None
+        self._mean: Floats | None = None
+        self._square: Floats | None = None
+
+    def add(self, logits: Floats) -> None:
+        """One more view."""
+        probability = sigmoid(logits)
+        if self._logits is None or self._mean is None or self._square is None:
+            self._logits, self._mean, self._square = logits.copy(), probability, probability * probability
+        else:
+            self._logits += logits
+            self._mean += probability
+            self._square += probability * probability
+        self.count += 1
+
+    @property
+    def logits(self) -> Floats:
+        """Mean logits."""
+        if self._logits is None:
+            raise ValueError("no view was merged")
+        return np.asarray(self._logits / np.float32(self.count))
+
+    @property
+    def spread(self) -> Floats:
+        """Standard deviation of the probability over the views; 0 for a single view."""
+        if self._mean is None or self._square is None:
+            raise ValueError("no view was merged")
+        mean = self._mean / np.float32(self.count)
+        return np.asarray(np.sqrt(np.maximum(self._square / np.float32(self.count) - mean * mean, 0)), np.float32)
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + e^−x) in float32, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
+
+
+def _flip(image: Floats, flip: str) -> Floats:
+    if flip in ("horizontal", "both"):
+        image = image[..., ::-1]
+    if flip in ("vertical", "both"):
+        image = image[..., ::-1, :]
+    return image
+
+
+def _resize(image: Floats, rows: int, cols: int, shrink: bool) -> Floats:
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(channel, (cols, rows), interpolation=how) for channel in image])

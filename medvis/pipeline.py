@@ -1,0 +1,174 @@
+"""Resolve a task, check the order of its stages, run them, build the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from medvis import plugins
+from medvis.backends.bundle import bundle_folder
+from medvis.core.case import Case
+from medvis.core.protocols import Outcome, Predictor, Stage
+from medvis.core.report import Report
+from medvis.core.scan import Scan
+from medvis.errors import InputError, SettingsError
+from medvis.io.open import open_scan
+from medvis.settings import TaskConfig, load_task, task_names, validated
+from medvis.stages.base import Context
+from medvis.stages.build import build_report
+
+AUTO = "auto"
+
+
+def load(path: str | Path) -> Scan:
+    """Reads one file or one series. Raises InputError."""
+    return open_scan(path)
+
+
+def diagnose(path: str | Path, task: str = AUTO, overrides: Mapping[str, Any] | None = None) -> Report:
+    """Everything medvis says about one file or series; see `Pipeline` for many, and for the arrays.
+
+    Args:
+        path: a DICOM file, a folder that is one series, a NIfTI or raster image.
+        task: a bundled task's name, the path of a task's YAML, or ``auto``.
+        overrides: dotted setting → value, as with ``--set``.
+
+    Raises:
+        MedvisError: see `medvis.errors`.
+    """
+    scan = load(path)
+    pipeline = Pipeline(task if task != AUTO else choose_task(scan), overrides)
+    return pipeline.outcome(scan).report
+
+
+def choose_task(scan: Scan) -> str:
+    """The bundled task for this scan, by modality and body part.
+
+    Raises:
+        InputError: none fits, or several do.
+    """
+    configs = [load_task(name) for name in task_names()]
+    fitting = [config.task for config in configs if config.accepts.auto and _misfit(scan, config) is None]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = f"{scan.source.path} ({_described(scan)})"
+    if fitting:
+        raise InputError(f"{what} fits several tasks", f"--task {' or '.join(fitting)}")
+    raise InputError(f"no task for {what}", f"--task with one of {', '.join(task_names())}", "see 'medvis tasks'")
+
+
+class Pipeline:
+    """One task, ready to run on any number of scans: the model is loaded once, on first use.
+
+    Args:
+        task: a bundled task's name or the path of a task's YAML.
+        overrides: dotted setting → value.
+        predictor: a model to use instead of the task's own bundle.
+
+    Raises:
+        SettingsError: the settings are wrong, or a stage lacks what it needs from the ones before it.
+    """
+
+    def __init__(
+        self, task: str, overrides: Mapping[str, Any] | None = None, predictor: Predictor | None = None
+    ) -> None:
+        self.asked, self.config = task, load_task(task, overrides)
+        opener = (lambda: predictor) if predictor is not None else partial(_open_model, self.config)
+        self.context = Context(self.config, opener)
+        self.stages = [self._stage(name, values) for name, values in self.config.stages.items()]
+        _check_order(self.stages, self.config)
+
+    def accept(self, scan: Scan) -> Case:
+        """The case to start from. Raises InputError if the scan is not of a kind that this task was made for."""
+        misfit = _misfit(scan, self.config)
+        if misfit is not None:
+            raise InputError(f"{scan.source.path} {misfit[0]}", f"{misfit[1]} for task '{self.config.task}'", misfit[2])
+        return Case(scan=scan, task=self.asked)
+
+    def run(self, case: Case, first: str | None = None, last: str | None = None) -> tuple[Case, dict[str, float]]:
+        """Runs the stages from `first` to `last` (both included; None: the ends).
+
+        Returns:
+            The case after the last stage, and the seconds that each stage took.
+        """
+        names = [stage.name for stage in self.stages]
+        start = 0 if first is None else _position(names, first, self.config)
+        stop = len(names) if last is None else _position(names, last, self.config) + 1
+        timings: dict[str, float] = {}
+        for stage in self.stages[start:stop]:
+            began = time.perf_counter()
+            case = stage(case)
+            timings[stage.name] = round(time.perf_counter() - began, 4)
+        return case, timings
+
+    def outcome(self, scan: Scan) -> Outcome:
+        """Case, report and display settings of one scan: what the writers take."""
+        case, timings = self.run(self.accept(scan))
+        return self.conclude(case, timings)
+
+    def conclude(self, case: Case, timings: Mapping[str, float] | None = None) -> Outcome:
+        """The outcome of a case that has been through all stages."""
+        report = build_report(case, self.context, dict(timings or {}))
+        return Outcome(case=case, report=report, display=self.config.display.model_dump())
+
+    def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
+        kind = plugins.load("medvis.stages", name)
+        stage: Stage = kind(validated(kind.Settings, values or {}, f"stages.{name}"), self.context)
+        return stage
+
+
+def _open_model(config: TaskConfig) -> Predictor:
+    if config.bundle is None:
+        raise SettingsError(f"task '{config.task}' names no bundle", "bundle: NAME or a folder")
+    backend = plugins.load("medvis.backends", config.backend)
+    predictor: Predictor = backend(bundle_folder(config.bundle, config.base))
+    return predictor
+
+
+def _check_order(stages: list[Stage], config: TaskConfig) -> None:
+    have = {"scan"}
+    for stage in stages:
+        missing = [need for need in stage.needs if need not in have]
+        if missing:
+            raise SettingsError(f"task '{config.task}': stage '{stage.name}' needs {', '.join(missing)} before it")
+        have.update(stage.gives)
+
+
+def _position(names: list[str], name: str, config: TaskConfig) -> int:
+    if name not in names:
+        raise SettingsError(f"task '{config.task}' has no stage '{name}'", f"one of {', '.join(names)}")
+    return names.index(name)
+
+
+def _misfit(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | None:
+    """(found, wanted, hint) if the scan is not for this task, else None."""
+    accepts = config.accepts
+    if scan.modality is None:
+        if not accepts.raster:
+            return "is a picture without a modality", " or ".join(accepts.modalities) or "a DICOM file", None
+    elif accepts.modalities and scan.modality not in accepts.modalities:
+        return f"is of modality {scan.modality}", " or ".join(accepts.modalities), "see 'medvis tasks'"
+    if (
+        scan.modality is not None
+        and scan.body_part
+        and accepts.body_parts
+        and not _shows(scan.body_part, accepts.body_parts)
+    ):
+        return f"shows {scan.body_part}", " or ".join(accepts.body_parts), "see 'medvis tasks'"
+    if accepts.channels and scan.channels not in accepts.channels:
+        return f"has {scan.channels} channels", " or ".join(str(count) for count in accepts.channels), None
+    return None
+
+
+def _shows(body_part: str, accepted: list[str]) -> bool:
+    """Scanners write CHEST, CHEST_TO_PELVIS, THORAX/LUNG …: one accepted word in it is enough."""
+    return any(word in body_part for word in accepted)
+
+
+def _described(scan: Scan) -> str:
+    if scan.modality is None:
+        return f"{scan.source.format} picture"
+    return f"modality {scan.modality}, body part {scan.body_part or 'not given'}"

@@ -1,0 +1,76 @@
+"""Case → report."""
+
+from __future__ import annotations
+
+from medvis import __version__
+from medvis.core.case import Case, require
+from medvis.core.report import Provenance, Report, ScanFacts
+from medvis.core.scan import Scan
+from medvis.stages.base import Context
+from medvis.stages.quality import image_quality
+
+
+def build_report(case: Case, context: Context, timings: dict[str, float]) -> Report:
+    """The report of a case that has been through all stages. Raises StageError if it has not."""
+    verdict = require(case.verdict, "report", "verdict", "judge")
+    findings = require(case.findings, "report", "findings", "measure")
+    return Report(
+        task=context.task.task,
+        title=context.task.title,
+        scan=_facts(case.scan),
+        quality=image_quality(case),
+        verdict=verdict,
+        findings=list(findings),
+        uncertainty=_uncertainty(case),
+        notes=list(case.notes),
+        provenance=Provenance(
+            medvis=__version__,
+            task=context.task.task,
+            config_sha256=context.task.sha256,
+            model_name=f"{context.card.task} {context.card.version}",
+            model_sha256=context.card.model.sha256,
+            backend=context.task.backend,
+            trail=[{"name": step.name, "settings": step.settings} for step in case.scan.trail],
+            timings_s=timings,
+        ),
+    )
+
+
+def _facts(scan: Scan) -> ScanFacts:
+    rows, cols = scan.shape
+    return ScanFacts(
+        path=scan.source.path,
+        format=scan.source.format,
+        sha256=scan.source.sha256,
+        modality=scan.modality,
+        body_part=scan.body_part,
+        unit=scan.unit,
+        frames=scan.frames,
+        rows=rows,
+        cols=cols,
+        channels=scan.channels,
+        spacing_mm=scan.geometry.spacing,
+        slice_spacing_mm=scan.geometry.slice_spacing,
+        series_uid=scan.source.series_uid,
+        sop_instance_uids=list(scan.source.sop_instance_uids),
+        notes=list(scan.notes),
+        unknown=dict(scan.geometry.reasons),
+    )
+
+
+def _uncertainty(case: Case) -> dict[str, float | None]:
+    prediction = require(case.prediction, "report", "prediction", "infer")
+    findings = case.findings or ()
+    spreads = [finding.spread for finding in findings if finding.spread is not None]
+    return {
+        "views": float(prediction.views),
+        "largest_finding_spread": max(spreads) if spreads else None,
+        "mean_mask_spread": _mask_spread(case),
+    }
+
+
+def _mask_spread(case: Case) -> float | None:
+    """Mean spread inside the findings; None if there is none."""
+    if case.mask is None or case.prediction is None or not case.mask.any():
+        return None
+    return round(float(case.prediction.spread[case.mask > 0].mean()), 4)

@@ -1,0 +1,46 @@
+"""Contrast enhancement of the model's view."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from medvis.core.case import Case, require
+from medvis.core.scan import Pixels
+from medvis.ops.clahe import clahe, denoise
+from medvis.stages.base import BaseStage, StageSettings
+
+
+class EnhanceSettings(StageSettings):
+    """`clip` and `tiles` are CLAHE's; `strength` is the denoiser's."""
+
+    method: Literal["clahe", "denoise", "none"] = "clahe"
+    clip: float = Field(default=2.0, gt=0)
+    tiles: tuple[int, int] = (8, 8)
+    strength: float = Field(default=0.05, gt=0, description="Noise sd to remove, as a share of the view's range")
+
+
+class Enhance(BaseStage):
+    """Changes `view` in place of the old one; padding is left out of it."""
+
+    name: ClassVar[str] = "enhance"
+    Settings: ClassVar[type[StageSettings]] = EnhanceSettings
+    needs: ClassVar[tuple[str, ...]] = ("view",)
+    gives: ClassVar[tuple[str, ...]] = ("view",)
+
+    def __call__(self, case: Case) -> Case:
+        """The case with the enhanced view."""
+        view = require(case.view, self.name, "view", "window")
+        if self.settings.method == "none":
+            return case.derive(self.step())
+        frames: Pixels = np.stack([self._frame(case, index, frame) for index, frame in enumerate(view)])
+        return case.derive(self.step(), view=frames)
+
+    def _frame(self, case: Case, index: int, frame: Pixels) -> Pixels:
+        valid = None if case.scan.valid is None else case.scan.valid[index]
+        settings: EnhanceSettings = self.settings
+        if settings.method == "clahe":
+            return np.asarray(clahe(frame, settings.clip, settings.tiles, valid), np.float32)
+        return np.asarray(denoise(frame, settings.strength, valid), np.float32)

@@ -1,0 +1,98 @@
+"""The model's view → prediction. A whole view at once, or tiles and then a closer look at each candidate."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from medvis.core.case import Case, Prediction, require
+from medvis.core.scan import Mask, Pixels, Step
+from medvis.ops.lungs import lung_field
+from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.closer import Closer, gather
+from medvis.stages.tiled import FirstPass
+from medvis.stages.whole import look_at_whole
+
+FALLBACK = "No lung field was found ({}); the whole image was searched."
+
+
+class Candidate(StageSettings):
+    """What counts as a place worth a closer look, and when that look may end.
+
+    Attributes:
+        probability: of the first pass, above which a place is a candidate.
+        most: candidates a frame at the most, the likeliest first.
+        crop: side in px of the closer look (more, where the candidate itself is larger).
+        reject: merged probability under which a candidate is given up after two views.
+        agree: spread of the probability under which four views are enough.
+    """
+
+    probability: float = Field(default=0.15, gt=0, lt=1)
+    most: int = Field(default=12, ge=1)
+    crop: int = Field(default=96, ge=32)
+    reject: float = 0.08
+    agree: float = 0.02
+
+
+class InferSettings(StageSettings):
+    """`region` is where a tiled task searches; `tile` and `overlap` are in px."""
+
+    region: Literal["lung", "all"] = "all"
+    tile: int = Field(default=192, multiple_of=32)
+    overlap: int = 32
+    scales: list[float] = Field(default=[0.5, 0.75, 1.0, 1.25], min_length=1)
+    flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
+    candidate: Candidate = Candidate()
+
+
+class Infer(BaseStage):
+    """Fills `prediction` and, for a tiled task, `region`."""
+
+    name: ClassVar[str] = "infer"
+    Settings: ClassVar[type[StageSettings]] = InferSettings
+    needs: ClassVar[tuple[str, ...]] = ("view",)
+    gives: ClassVar[tuple[str, ...]] = ("prediction",)
+
+    def __call__(self, case: Case) -> Case:
+        """The case with its prediction."""
+        view = require(case.view, self.name, "view", "window")
+        if self.context.task.kind == "whole":
+            prediction = look_at_whole(view, self.context.predictor, self.settings)
+            return case.derive(self._step(prediction), prediction=prediction)
+        region, note = self._region(case)
+        prediction = self._tiled(view, region)
+        notes = case.notes if note is None else (*case.notes, note)
+        step = self._step(prediction, region_found=note is None)
+        return case.derive(step, prediction=prediction, region=region, notes=notes)
+
+    def _tiled(self, view: Pixels, region: Mask) -> Prediction:
+        predictor, settings = self.context.predictor, self.settings
+        first, closer = FirstPass(predictor, settings), Closer(predictor, settings)
+        labels = tuple(label.name for label in predictor.card.labels)
+        masks = len(predictor.card.masks)
+        shape = view.shape[:3]
+        logits = np.full((shape[0], masks, *shape[1:]), Prediction.OUTSIDE, np.float32)
+        spread, evidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        looks, views = [], 0
+        for frame in range(shape[0]):
+            if not region[frame].any():
+                continue
+            image = np.ascontiguousarray(view[frame].transpose(2, 0, 1))
+            logits[frame], evidence[frame] = first(image, region[frame])
+            found = closer(image, logits[frame], spread[frame])
+            looks += [(frame, look) for look in found]
+            views += 1 + sum(look.views for look in found)
+        return Prediction(logits, spread, evidence, labels, candidates=gather(looks, predictor.card), views=views)
+
+    def _region(self, case: Case) -> tuple[Mask, str | None]:
+        scan = case.scan
+        everything = np.ones(scan.pixels.shape[:3], bool) if scan.valid is None else scan.valid
+        if self.settings.region == "all":
+            return everything, None
+        field = lung_field(scan.pixels[..., 0], scan.valid, scan.geometry.spacing)
+        return field.mask, None if field.found else FALLBACK.format(field.reason)
+
+    def _step(self, prediction: Prediction, **facts: bool) -> Step:
+        return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts)

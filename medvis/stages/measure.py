@@ -1,0 +1,173 @@
+"""Label mask → findings: size and place, densities, malignancy rating, descriptors, differential."""
+
+from __future__ import annotations
+
+from math import log
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from medvis.core.case import Case, Prediction, require
+from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
+from medvis.ops.measure import Measurement, measure
+from medvis.ops.tta import sigmoid
+from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.scoring import Score, logistic, score_components
+
+NO_CANDIDATE = "the model did not take a closer look at this place"
+NO_LABEL = "the model does not rate this"
+
+
+class Rule(BaseModel):
+    """One line of a differential: its probability is the product of p (true) or 1 − p (false) over `when`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    when: dict[str, bool]
+    code: Code | None = None
+
+
+class MeasureSettings(StageSettings):
+    """`attributes`: label → {score: word}, the word of the nearest score is used; `differential`: rules."""
+
+    attributes: dict[str, dict[float, str]] = {}
+    malignancy: str | None = Field(default=None, description="Label that holds the malignancy rating")
+    differential: list[Rule] = []
+
+
+class Measure(BaseStage):
+    """Fills `findings`."""
+
+    name: ClassVar[str] = "measure"
+    Settings: ClassVar[type[StageSettings]] = MeasureSettings
+    needs: ClassVar[tuple[str, ...]] = ("mask", "prediction")
+    gives: ClassVar[tuple[str, ...]] = ("findings",)
+
+    def __call__(self, case: Case) -> Case:
+        """The case with one finding for every number in its mask."""
+        mask = require(case.mask, self.name, "mask", "segment")
+        prediction = require(case.prediction, self.name, "prediction", "infer")
+        geometry = case.scan.geometry
+        grey = case.scan.pixels[..., 0] if case.scan.channels == 1 else case.scan.pixels.mean(-1)
+        sizes = measure(mask, grey, geometry.spacing, geometry.slice_spacing)
+        scores = score_components(prediction, mask, self.context.card) if sizes else []
+        findings = tuple(
+            self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
+        )
+        return case.derive(self.step(), findings=findings)
+
+    def _finding(self, case: Case, size: Measurement, scores: list[Score]) -> Finding:
+        prediction = require(case.prediction, self.name, "prediction", "infer")
+        best = max(scores, key=lambda score: score.probability)
+        logits, spread = _pooled(prediction, scores)
+        unknown = dict(size.reasons)
+        malignancy = self._malignancy(logits, size, unknown)
+        place = case.scan.geometry.to_patient(*_nearest_frame(size.centroid))
+        if place is None:
+            unknown["centroid_mm"] = case.scan.geometry.reasons.get(
+                "positions", "the image does not tell where it lies"
+            )
+        taxonomy = self.context.task.taxonomy
+        return Finding(
+            id=size.number,
+            name=taxonomy.finding,
+            code=taxonomy.code,
+            probability=round(best.probability, 4),
+            spread=round(best.spread, 4),
+            **_measured(size, case.scan.unit),
+            centroid_mm=None if place is None else (round(place[0], 2), round(place[1], 2), round(place[2], 2)),
+            malignancy=malignancy,
+            attributes=self._attributes(logits, spread),
+            differential=self._differential(best.probability, malignancy),
+            unknown=unknown,
+        )
+
+    def _malignancy(self, logits: dict[str, float] | None, size: Measurement, unknown: dict[str, str]) -> float | None:
+        name, card = self.settings.malignancy, self.context.card
+        index = None if name is None else card.index(name)
+        if name is None or index is None or logits is None:
+            unknown["malignancy"] = NO_CANDIDATE if logits is None and index is not None else NO_LABEL
+            return None
+        weights = card.calibration.get("malignancy")
+        if weights and size.longest_diameter_mm is not None:
+            values = {"logit": logits[name], "log_diameter_mm": log(size.longest_diameter_mm)}
+            return round(logistic(weights, values), 4)
+        slope, shift = card.labels[index].platt
+        return round(logistic({"bias": shift, "logit": slope}, {"logit": logits[name]}), 4)
+
+    def _attributes(self, logits: dict[str, float] | None, spread: dict[str, float]) -> list[Attribute]:
+        if logits is None:
+            return []
+        out = []
+        for label in self.context.card.labels:
+            words = self.settings.attributes.get(label.name)
+            if not words:
+                continue
+            share = float(sigmoid(np.float32(logits[label.name])))  # type: ignore[arg-type] - a 0-d array
+            score = label.low + (label.high - label.low) * share
+            word = words[min(words, key=lambda key: abs(key - score))]
+            scale = f"{label.low:g}–{label.high:g}" if label.kind == "rating" else "probability"
+            width = abs(label.high - label.low) * spread[label.name]
+            out.append(
+                Attribute(name=label.name, value=word, score=round(score, 2), scale=scale, spread=round(width, 3))
+            )
+        return out
+
+    def _differential(self, finding: float, malignancy: float | None) -> list[Reading]:
+        known = {"finding": finding, "malignancy": malignancy}
+        out = []
+        for rule in self.settings.differential:
+            shares = [(known.get(name), wanted) for name, wanted in rule.when.items()]
+            if any(share is None for share, _ in shares):
+                continue
+            product = float(np.prod([share if wanted else 1 - share for share, wanted in shares if share is not None]))
+            out.append(Reading(name=rule.name, probability=round(product, 4), code=rule.code))
+        return sorted(out, key=lambda reading: -reading.probability)[:3]
+
+
+def _pooled(prediction: Prediction, scores: list[Score]) -> tuple[dict[str, float] | None, dict[str, float]]:
+    """Class logits and spreads of a finding, averaged over its frames by area; None if no candidate matches."""
+    seen = [(score.candidate, score.area) for score in scores if score.candidate is not None]
+    if not seen or prediction.candidates is None:
+        return None, {}
+    rows, weights = [row for row, _ in seen], np.array([area for _, area in seen], np.float64)
+    logits = np.average(prediction.candidates.logits[rows], axis=0, weights=weights)
+    spread = np.average(prediction.candidates.spread[rows], axis=0, weights=weights)
+    names = prediction.labels
+    return dict(zip(names, map(float, logits), strict=True)), dict(zip(names, map(float, spread), strict=True))
+
+
+def _nearest_frame(centroid: tuple[float, float, float]) -> tuple[int, float, float]:
+    return round(centroid[0]), centroid[1], centroid[2]
+
+
+def _measured(size: Measurement, unit: str) -> dict[str, object]:
+    """The fields of a finding that are measured, rounded to what the pixels can tell."""
+    row0, col0, row1, col1 = size.box
+    stats = size.intensity
+    return {
+        "key_frame": size.key_frame,
+        "first_frame": size.first_frame,
+        "last_frame": size.last_frame,
+        "box": Box(frame=size.key_frame, row0=row0, col0=col0, row1=row1, col1=col1),
+        "centroid": tuple(round(value, 2) for value in size.centroid),
+        "contour": [(round(row, 2), round(col, 2)) for row, col in size.contour],
+        "area_px": size.area_px,
+        "area_mm2": _rounded(size.area_mm2),
+        "longest_diameter_mm": _rounded(size.longest_diameter_mm),
+        "perpendicular_diameter_mm": _rounded(size.perpendicular_diameter_mm),
+        "volume_mm3": _rounded(size.volume_mm3),
+        "intensity": Intensity(
+            unit=unit,
+            mean=round(stats.mean, 1),
+            sd=round(stats.sd, 1),
+            min=round(stats.min, 1),
+            max=round(stats.max, 1),
+        ),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

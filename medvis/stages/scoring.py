@@ -1,0 +1,89 @@
+"""How likely a component is a true finding: a logistic model over what the closer look saw, fitted on val."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.card import Card
+from medvis.core.case import Prediction
+
+# How far (px) a component's centre may have moved from its candidate's while the views were merged.
+REACH = 12.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One component on one frame.
+
+    Attributes:
+        label: its number in the mask.
+        frame: 0-based.
+        area: px.
+        candidate: row of the matched candidate, or None.
+        probability: calibrated, 0…1.
+        spread: sd of the first label's probability over the views, or of the mask's where there is no candidate.
+    """
+
+    label: int
+    frame: int
+    area: int
+    candidate: int | None
+    probability: float
+    spread: float
+
+
+def score_components(prediction: Prediction, mask: NDArray[np.int32], card: Card) -> list[Score]:
+    """A score for every component of every frame of an int32 mask [frames, rows, cols]."""
+    scores = []
+    for frame in np.flatnonzero(mask.any((1, 2))):
+        for label in np.unique(mask[frame])[1:]:
+            scores.append(_score(prediction, mask[frame] == label, int(frame), int(label), card))
+    return scores
+
+
+def features(prediction: Prediction, inside: NDArray[np.bool_], frame: int, candidate: int | None) -> dict[str, float]:
+    """What the logistic model looks at; `inside` is bool [rows, cols]."""
+    area = float(inside.sum())
+    values = {
+        "mask": float(prediction.mask_logits[frame].max(0)[inside].mean()),
+        "spread": float(prediction.spread[frame][inside].mean()),
+        "log_diameter_px": log(2 * sqrt(area / pi)),
+    }
+    if candidate is not None and prediction.candidates is not None:
+        values["class"] = float(prediction.candidates.logits[candidate, 0])
+        values["class_spread"] = float(prediction.candidates.spread[candidate, 0])
+    return values
+
+
+def logistic(weights: dict[str, float], values: dict[str, float]) -> float:
+    """σ(bias + Σ weight · value); a value that is not known counts as 0."""
+    z = weights["bias"] + sum(weights[name] * values.get(name, 0.0) for name in weights if name != "bias")
+    return 1 / (1 + exp(-max(min(z, 60.0), -60.0)))
+
+
+def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int | None:
+    """The candidate that a component came from: the nearest on its frame, its centre inside or close by."""
+    if prediction.candidates is None:
+        return None
+    here = np.flatnonzero(prediction.candidates.frame == frame)
+    if len(here) == 0:
+        return None
+    rows, cols = np.nonzero(inside)
+    centres = prediction.candidates.center[here]
+    # Distance from the candidate's centre to the component's nearest pixel: 0 if it lies inside.
+    gaps = [float(np.hypot(rows - row, cols - col).min()) for row, col in centres]
+    best = int(np.argmin(gaps))
+    return int(here[best]) if gaps[best] <= REACH else None
+
+
+def _score(prediction: Prediction, inside: NDArray[np.bool_], frame: int, label: int, card: Card) -> Score:
+    candidate = match(prediction, inside, frame)
+    values = features(prediction, inside, frame, candidate)
+    weights = card.calibration.get("finding")
+    probability = logistic(weights or {"bias": 0.0, "mask": 1.0}, values)
+    spread = values.get("class_spread", values["spread"])
+    return Score(label, frame, int(inside.sum()), candidate, probability, spread)

@@ -1,0 +1,67 @@
+"""Probabilities → numbered findings: hysteresis, components, minimum size, score, links across frames."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from medvis.core.case import Case, require
+from medvis.ops.components import hysteresis, label_frames, link
+from medvis.ops.tta import sigmoid
+from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.scoring import score_components
+
+
+class SegmentSettings(StageSettings):
+    """Thresholds that are None come from the model's card, where they were fitted on val.
+
+    Attributes:
+        high: mask probability that a component must reach once.
+        low: mask probability down to which it grows.
+        finding: calibrated probability below which a component is dropped.
+        min_pixels: smallest component.
+        min_diameter_mm: smallest diameter of a component, as the disc of equal area.
+        link_mm: in-plane distance of centres up to which components of neighbouring frames are one finding.
+    """
+
+    high: float | None = Field(default=None, gt=0, lt=1)
+    low: float | None = Field(default=None, gt=0, lt=1)
+    finding: float | None = Field(default=None, ge=0, lt=1)
+    min_pixels: int = Field(default=4, ge=1)
+    min_diameter_mm: float | None = Field(default=None, gt=0)
+    link_mm: float | None = Field(default=None, gt=0)
+
+
+class Segment(BaseStage):
+    """Fills `mask`."""
+
+    name: ClassVar[str] = "segment"
+    Settings: ClassVar[type[StageSettings]] = SegmentSettings
+    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    gives: ClassVar[tuple[str, ...]] = ("mask",)
+
+    def __call__(self, case: Case) -> Case:
+        """The case with its label mask; 0 where there is no finding."""
+        prediction = require(case.prediction, self.name, "prediction", "infer")
+        used = self._thresholds()
+        spacing = case.scan.geometry.spacing
+        probability = sigmoid(prediction.mask_logits.max(1))
+        components = label_frames(
+            hysteresis(probability, used["high"], used["low"]),
+            self.settings.min_pixels,
+            self.settings.min_diameter_mm,
+            spacing,
+        )
+        scores = score_components(prediction, components, self.context.card)
+        kept = np.zeros(int(components.max(initial=0)) + 1, bool)
+        kept[[score.label for score in scores if score.probability >= used["finding"]]] = True
+        linked = link(np.where(kept[components], components, 0).astype(np.int32), 1, self.settings.link_mm, spacing)
+        return case.derive(self.step(**used), mask=linked)
+
+    def _thresholds(self) -> dict[str, float]:
+        fitted = self.context.card.thresholds
+        own = {"high": self.settings.high, "low": self.settings.low, "finding": self.settings.finding}
+        used = {name: fitted.get(name, 0.5) if value is None else value for name, value in own.items()}
+        return {**used, "low": min(used["low"], used["high"])}

@@ -1,0 +1,84 @@
+"""Modality units → the model's view: the config's window, never the file's own display window."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from medvis.core.case import Case
+from medvis.core.scan import Pixels, Scan
+from medvis.errors import InputError
+from medvis.ops.hounsfield import to_hounsfield
+from medvis.ops.window import window as voi_window
+from medvis.stages.base import BaseStage, StageSettings
+
+# Sides below this hold no anatomy to look at, and the network's coarsest map would be empty.
+MIN_SIDE = 32
+
+
+class WindowSettings(StageSettings):
+    """The window that the model sees; without a center the valid pixels' own range (for rasters)."""
+
+    center: float | None = None
+    width: float | None = Field(default=None, gt=0)
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
+
+
+class Window(BaseStage):
+    """Fills `view`: float32 in 0…1."""
+
+    name: ClassVar[str] = "window"
+    Settings: ClassVar[type[StageSettings]] = WindowSettings
+    gives: ClassVar[tuple[str, ...]] = ("view",)
+
+    def __call__(self, case: Case) -> Case:
+        """Raises InputError for an image that is too small or holds one value only."""
+        scan, notes = _in_units(case.scan, self.context.task.accepts.units)
+        _usable(scan)
+        low, high = _valid_range(scan)
+        settings: WindowSettings = self.settings
+        if settings.center is None or settings.width is None:
+            view = ((scan.pixels - low) / (high - low)).astype(np.float32)
+        else:
+            view = voi_window(scan.pixels, settings.center, settings.width, settings.function)
+        if scan.valid is not None:
+            view[~scan.valid] = 0.0
+        case = Case(scan=scan, task=case.task, notes=(*case.notes, *notes))
+        return case.derive(self.step(), view=np.asarray(view, np.float32))
+
+
+def _in_units(scan: Scan, wanted: list[str]) -> tuple[Scan, tuple[str, ...]]:
+    """The scan in the units that the task wants; an 8-bit picture of a CT is put on an estimated HU scale."""
+    if not wanted or scan.unit in wanted:
+        return scan, ()
+    if scan.unit == "grey" and "HU" in wanted and scan.bits == 8:
+        frames: Pixels = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
+        note = "The picture's grey values were put on an estimated Hounsfield scale; densities are approximate."
+        return scan.derive(pixels=frames, unit="HU"), (note,)
+    raise InputError(
+        f"{scan.source.path} is in unit '{scan.unit}'", f"{' or '.join(wanted)} for this task", "see 'medvis info PATH'"
+    )
+
+
+def _usable(scan: Scan) -> None:
+    rows, cols = scan.shape
+    if min(rows, cols) < MIN_SIDE:
+        raise InputError(
+            f"{scan.source.path} is {cols}×{rows} pixels", f"at least {MIN_SIDE}×{MIN_SIDE}", "give the original image"
+        )
+    low, high = _valid_range(scan)
+    if not high > low:
+        raise InputError(
+            f"{scan.source.path} holds one value only ({low:g} {scan.unit})",
+            "an image with contrast",
+            "check the export",
+        )
+
+
+def _valid_range(scan: Scan) -> tuple[float, float]:
+    pixels = scan.pixels if scan.valid is None else scan.pixels[scan.valid]
+    if pixels.size == 0:
+        raise InputError(f"{scan.source.path} holds nothing but padding", "an image")
+    return float(pixels.min()), float(pixels.max())
