@@ -66,13 +66,14 @@ class TaskConfig(_Settings):
     display: Display = Display()
     taxonomy: Taxonomy
     stages: dict[str, dict[str, Any]] = Field(description="Stage name → its settings, in the order they run")
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = Field(default={})
+    card: dict[str, Any] = Field(default={}, description="What the model's card says that is not measured")
     base: Path | None = Field(default=None, exclude=True, description="Folder of the YAML, for relative paths")
 
     @property
     def sha256(self) -> str:
-        """Hash of the settings' content, independent of the file's layout."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Hash of the settings that a diagnosis depends on, independent of the file's layout."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"card", "train"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -84,6 +84,19 @@ class GreyScans:
         low, high = self.scale[index]
         return np.asarray(low + self.grey[index].astype(np.float32) * ((high - low) / 255.0), np.float32)
 
+    def off_centre(self, side: int, seed: int) -> NDArray[np.intp]:
+        """One random sub-crop a picture, [n, 3] (row, col, side); the same for the same seed and rows."""
+        corners = np.random.default_rng(seed).integers(0, self.grey.shape[1] - side + 1, (len(self), 2))
+        return np.hstack([corners, np.full((len(self), 1), side)])
+
+    def cut(self, index: int, window: NDArray[np.intp] | None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(HU, target) of one picture, or of its sub-crop (row, col, side)."""
+        hu, mask = self.hounsfield(index), self.mask[index] > 0
+        if window is None:
+            return hu, mask
+        row, col, side = (int(value) for value in window)
+        return hu[row : row + side, col : col + side], mask[row : row + side, col : col + side]
+
 
 def load_grey_scans(rows: list[Row], readers: int = 2) -> GreyScans:
     """Reads all pictures and masks; a mask pixel counts where at least `readers` of the readers marked it."""

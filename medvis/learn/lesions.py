@@ -120,18 +120,6 @@ def class_targets(row: Row, labels: list[TrainLabel]) -> tuple[Floats, Floats]:
     return targets, known
 
 
-def off_centre(scans: GreyScans, size: int, seed: int) -> tuple[Floats, NDArray[np.uint8]]:
-    """One random sub-crop a picture, un-augmented: HU [n, s, s] and masks [n, s, s]. The same for the same seed."""
-    rng = np.random.default_rng(seed)
-    span = scans.grey.shape[1] - size
-    corners = rng.integers(0, span + 1, (len(scans), 2))
-    crops, masks = [], []
-    for index, (row, col) in enumerate(corners):
-        crops.append(scans.hounsfield(index)[row : row + size, col : col + size])
-        masks.append(scans.mask[index, row : row + size, col : col + size])
-    return np.stack(crops), np.stack(masks)
-
-
 def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
     moments = cv2.moments(mask, binaryImage=True)
     if moments["m00"] == 0:

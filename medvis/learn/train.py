@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from medvis.learn.data import load_grey_scans, read_index
-from medvis.learn.lesions import LesionSampler, off_centre
+from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe
 from medvis.nets.losses import LossWeights, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
@@ -61,10 +61,11 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of the time
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a tenth of the time
         self.sizes = [phase.size for phase in recipe.phases for _ in range(phase.epochs)]
         self._load_data(data)
-        self.model = DualStreamUNetPP(net_spec(recipe, reach)).to(memory_format=torch.channels_last)
+        self.model = DualStreamUNetPP(net_spec(recipe, reach))
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.pretrained and self.model.encoder.overview is not None:
             self.model.encoder.overview.trunk.load_imagenet()
         self.average = deepcopy(self.model).eval().requires_grad_(False)
@@ -81,7 +82,9 @@ class Trainer:
         rows = read_index(data, "val")
         keep = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.validate_on]
         held = load_grey_scans([rows[i] for i in sorted(keep)], recipe.readers)
-        self.held = off_centre(held, 96, recipe.seed)
+        windows = held.off_centre(96, recipe.seed)
+        crops = [held.cut(index, window) for index, window in enumerate(windows)]
+        self.held = np.stack([hu for hu, _ in crops]), np.stack([mask for _, mask in crops])
 
     def _optimiser(self) -> torch.optim.AdamW:
         trunk = list(self.model.encoder.overview.parameters()) if self.model.encoder.overview is not None else []
@@ -129,7 +132,7 @@ class Trainer:
             self._set_rate()
             loss, parts = total_loss(self.model(views), target, weights)
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
             self.optimiser.step()
             self.step += 1
@@ -166,7 +169,7 @@ class Trainer:
         norms = [module for module in self.average.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # type: ignore[assignment] - None is torch's cumulative average
+            norm.momentum = None  # None: torch averages over all batches
             norm.train()
         order = np.random.default_rng(self.recipe.seed).permutation(len(self.sampler))
         for batch in range(min(batches, self.steps_per_epoch)):
@@ -182,7 +185,7 @@ class Trainer:
         for start in range(0, len(hu), 32):
             logits = self.average(self.reach.view(hu[start : start + 32])).mask_logits[:, 0]
             found = logits.numpy() > 0
-            truth = masks[start : start + 32] > 0
+            truth = masks[start : start + 32]
             overlap = (found & truth).sum((1, 2))
             scores += list(2 * overlap / np.maximum(found.sum((1, 2)) + truth.sum((1, 2)), 1))
         return round(float(np.mean(scores)), 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from math import log
 from typing import ClassVar
 
@@ -11,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from medvis.core.case import Case, Prediction, require
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
 from medvis.ops.measure import Measurement, measure
-from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.scoring import Score, logistic, score_components
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
+NO_PLACE = "the image does not tell where it lies in the patient"
 NO_LABEL = "the model does not rate this"
 
 
@@ -32,9 +33,9 @@ class Rule(BaseModel):
 class MeasureSettings(StageSettings):
     """`attributes`: label → {score: word}, the word of the nearest score is used; `differential`: rules."""
 
-    attributes: dict[str, dict[float, str]] = {}
+    attributes: dict[str, dict[float, str]] = Field(default={})
     malignancy: str | None = Field(default=None, description="Label that holds the malignancy rating")
-    differential: list[Rule] = []
+    differential: list[Rule] = Field(default=[])
 
 
 class Measure(BaseStage):
@@ -66,9 +67,7 @@ class Measure(BaseStage):
         malignancy = self._malignancy(logits, size, unknown)
         place = case.scan.geometry.to_patient(*_nearest_frame(size.centroid))
         if place is None:
-            unknown["centroid_mm"] = case.scan.geometry.reasons.get(
-                "positions", "the image does not tell where it lies"
-            )
+            unknown["centroid_mm"] = case.scan.geometry.reasons.get("positions", NO_PLACE)
         taxonomy = self.context.task.taxonomy
         return Finding(
             id=size.number,
@@ -105,7 +104,7 @@ class Measure(BaseStage):
             words = self.settings.attributes.get(label.name)
             if not words:
                 continue
-            share = float(sigmoid(np.float32(logits[label.name])))  # type: ignore[arg-type] - a 0-d array
+            share = logistic({"bias": 0.0, "logit": 1.0}, {"logit": logits[label.name]})
             score = label.low + (label.high - label.low) * share
             word = words[min(words, key=lambda key: abs(key - score))]
             scale = f"{label.low:g}–{label.high:g}" if label.kind == "rating" else "probability"
@@ -159,13 +158,7 @@ def _measured(size: Measurement, unit: str) -> dict[str, object]:
         "longest_diameter_mm": _rounded(size.longest_diameter_mm),
         "perpendicular_diameter_mm": _rounded(size.perpendicular_diameter_mm),
         "volume_mm3": _rounded(size.volume_mm3),
-        "intensity": Intensity(
-            unit=unit,
-            mean=round(stats.mean, 1),
-            sd=round(stats.sd, 1),
-            min=round(stats.min, 1),
-            max=round(stats.max, 1),
-        ),
+        "intensity": Intensity(unit=unit, **{name: round(value, 1) for name, value in asdict(stats).items()}),
     }
 
 

@@ -1,0 +1,87 @@
+"""Weights → bundle: the graph, its parity, what was fitted on val, and the card that says all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medvis.backends.bundle import CARD, read_card
+from medvis.backends.onnx import OnnxPredictor
+from medvis.core.card import Card, Figure, InputContract, ModelFile
+from medvis.errors import SettingsError
+from medvis.learn.calibrate import calibrate
+from medvis.learn.crops import Say
+from medvis.learn.export import export_onnx, load_net, parity
+from medvis.learn.recipe import Recipe
+from medvis.nets.model import MULTIPLE_OF
+from medvis.settings import TaskConfig, load_task, validated
+
+
+def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say) -> Card:
+    """Exports the weights and writes a bundle without figures; `add_figures` puts them on its card.
+
+    Args:
+        task: name or YAML of the task.
+        weights: the model.safetensors of a training.
+        data: data set folder, for what is fitted on its val split.
+        folder: the bundle to write.
+        say: progress.
+
+    Raises:
+        ModelError, SettingsError, InputError.
+    """
+    config = load_task(task)
+    recipe = validated(Recipe, config.train, "train")
+    net = load_net(weights)
+    folder.mkdir(parents=True, exist_ok=True)
+    graph = folder / "model.onnx"
+    digest = export_onnx(net, graph)
+    model = ModelFile(sha256=digest, precision="fp32", bytes=graph.stat().st_size)
+    contract = InputContract(
+        channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=recipe.phases[-1].size, unit=_unit(config)
+    )
+    labels = [label.card_label() for label in recipe.labels]
+    fixed: dict[str, Any] = {**config.card, "task": config.task, "model": model, "input": contract, "labels": labels}
+    draft = Card(
+        **fixed, masks=[config.taxonomy.finding], thresholds={}, figures=[], measured_by="",
+        parity=parity(net, graph).certificate(), training=recipe.model_dump(mode="json"),
+    )  # fmt: skip
+    write_card(folder, draft)
+    thresholds, calibration = calibrate(task, OnnxPredictor(folder), data, say)
+    card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
+    write_card(folder, card)
+    return card
+
+
+def add_figures(folder: Path, figures: list[Figure], command: str) -> Card:
+    """The card with measured figures in place of those of the same name; `command` is how to measure them again."""
+    card = read_card(folder)
+    names = {figure.name for figure in figures}
+    kept = [figure for figure in card.figures if figure.name not in names]
+    commands = [line for line in card.measured_by.splitlines() if line and line != command]
+    new = card.model_copy(update={"figures": [*kept, *figures], "measured_by": "\n".join([*commands, command])})
+    write_card(folder, new)
+    return new
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """card.yaml, in the card's own order."""
+    body = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    temporary = folder / f"{CARD}.part"
+    temporary.write_text(body, encoding="utf-8")
+    temporary.replace(folder / CARD)
+
+
+def _unit(config: TaskConfig) -> str:
+    return config.accepts.units[0] if config.accepts.units else "grey"
+
+
+def input_range(config: TaskConfig) -> tuple[float, float]:
+    """The modality units that the model's 0…1 stands for, from the window stage. Raises SettingsError without one."""
+    window = config.stages.get("window") or {}
+    center, width = window.get("center"), window.get("width")
+    if center is None or width is None:
+        raise SettingsError(f"task '{config.task}' has no window to train in", "stages.window with center and width")
+    return center - width / 2, center + width / 2

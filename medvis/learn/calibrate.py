@@ -1,0 +1,139 @@
+"""Everything that is fitted on val after training: the finding score, the malignancy probability, the thresholds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.case import Prediction
+from medvis.core.protocols import Predictor
+from medvis.learn.crops import EVERYWHERE, CropCase, Say, run_crops
+from medvis.learn.data import Row, load_grey_scans, read_index
+from medvis.learn.metrics import auc, calibration_error, dice, fit_logistic, iou, named_weights
+from medvis.ops.components import hysteresis, label_frames
+from medvis.ops.measure import diameters
+from medvis.ops.tta import sigmoid
+from medvis.pipeline import Pipeline
+from medvis.stages.scoring import features, logistic, match
+
+FEATURES = ("mask", "spread", "log_diameter_px", "class", "class_spread")
+OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.6, 0.4))
+CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.05), 2))
+HIT = 0.3
+# Two false findings on a whole slice, whose lungs are about four crops of 128 px; most of the crops that are called
+# false here are nodules of a single reader, which the reference leaves out.
+MOST_EXTRA = 0.5
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component of one val crop."""
+
+    crop: int
+    inside: NDArray[np.bool_]
+    values: dict[str, float]
+    overlap: float
+    logits: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One val crop after inference: what the thresholds are tried on."""
+
+    row: Row
+    prediction: Prediction
+    truth: NDArray[np.bool_]
+    spacing: tuple[float, float] | None
+
+
+def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[dict[str, float], dict[str, Any]]:
+    """Thresholds and calibration for the card, fitted on the val split only.
+
+    Returns:
+        (thresholds: high, low, finding; calibration: weights, and how well they fit val).
+    """
+    pipeline = Pipeline(task, EVERYWHERE, predictor)
+    scans = load_grey_scans(read_index(data, "val"), int(pipeline.config.train.get("readers", 1)))
+    crops = [_looked(crop) for crop in run_crops(pipeline, scans, None, "infer", say)]
+    components = _components(crops, 0.4, 0.3)
+    finding = _fit_finding(components)
+    choice = max((_try(crops, finding, high, low) for high, low in OUTLINES), key=lambda tried: tried["dice"])
+    thresholds = {name: choice[name] for name in ("high", "low", "finding")}
+    calibration: dict[str, Any] = {"finding": finding, "val": {key: round(choice[key], 4) for key in ("dice", "extra")}}
+    index = predictor.card.index("malignancy")
+    if index is not None:
+        calibration.update(_fit_malignancy(crops, components, index))
+    return thresholds, calibration
+
+
+def _looked(crop: CropCase) -> Looked:
+    assert crop.case.prediction is not None  # the pipeline has run up to infer
+    return Looked(crop.row, crop.case.prediction, crop.truth, crop.case.scan.geometry.spacing)
+
+
+def _components(crops: list[Looked], high: float, low: float) -> list[Component]:
+    out = []
+    for index, crop in enumerate(crops):
+        mask = label_frames(hysteresis(sigmoid(crop.prediction.mask_logits.max(1)), high, low), 4)
+        for label in np.unique(mask)[1:]:
+            inside = mask[0] == label
+            row = match(crop.prediction, inside, 0)
+            values = features(crop.prediction, inside, 0, row)
+            candidates = crop.prediction.candidates
+            logits = None if row is None or candidates is None else candidates.logits[row]
+            out.append(Component(index, inside, values, iou(inside, crop.truth), logits))
+    return out
+
+
+def _fit_finding(components: list[Component]) -> dict[str, float]:
+    table = np.array([[component.values.get(name, 0.0) for name in FEATURES] for component in components])
+    truth = np.array([component.overlap >= HIT for component in components], float)
+    return named_weights(FEATURES, fit_logistic(table, truth))
+
+
+def _try(crops: list[Looked], finding: dict[str, float], high: float, low: float) -> dict[str, float]:
+    """The best cut for one outline: largest val Dice with at most `MOST_EXTRA` false findings a crop."""
+    components = _components(crops, high, low)
+    chances = np.array([logistic(finding, component.values) for component in components])
+    tried = [_at_cut(crops, components, chances, cut) for cut in CUTS]
+    allowed = [one for one in tried if one["extra"] <= MOST_EXTRA] or [min(tried, key=lambda one: one["extra"])]
+    return {**max(allowed, key=lambda one: one["dice"]), "high": high, "low": low}
+
+
+def _at_cut(
+    crops: list[Looked], components: list[Component], chances: NDArray[np.float64], cut: float
+) -> dict[str, float]:
+    found = [np.zeros_like(crop.truth) for crop in crops]
+    extra = 0
+    for component, chance in zip(components, chances, strict=True):
+        if chance >= cut:
+            found[component.crop] |= component.inside
+            extra += not (component.inside & crops[component.crop].truth).any()
+    scores = [dice(mask, crop.truth) for mask, crop in zip(found, crops, strict=True)]
+    return {"dice": float(np.mean(scores)), "extra": extra / len(crops), "finding": float(cut)}
+
+
+def _fit_malignancy(crops: list[Looked], components: list[Component], index: int) -> dict[str, Any]:
+    """σ(a·logit + b·log diameter + c) for P(malignant rating), per nodule, indeterminate ratings left out."""
+    nodules: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for component in components:
+        crop = crops[component.crop]
+        if component.overlap < HIT or component.logits is None or crop.spacing is None:
+            continue
+        if crop.row.label in ("benign", "malignant"):
+            longest = diameters(component.inside, crop.spacing).longest
+            key = (crop.row.label, f"{crop.row.group} {crop.row.fields.get('nodule', crop.row.id)}")
+            nodules[key].append((float(component.logits[index]), log(longest)))
+    table = np.array([np.mean(values, axis=0) for values in nodules.values()])
+    truth = np.array([label == "malignant" for label, _ in nodules])
+    names = ("logit", "log_diameter_mm")
+    weights = named_weights(names, fit_logistic(table, truth.astype(float), ridge=0.1))
+    chance = np.array([logistic(weights, dict(zip(names, row, strict=True))) for row in table])
+    quality = {"auc": auc(chance, truth), "calibration_error": calibration_error(chance, truth), "nodules": len(truth)}
+    return {"malignancy": weights, "malignancy_val": {name: round(float(value), 4) for name, value in quality.items()}}

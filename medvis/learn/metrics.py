@@ -1,0 +1,95 @@
+"""The figures of merit, and their bootstrap intervals by group (patient), never by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """2·|A∩B| / (|A|+|B|); 1 if both are empty, 0 for a miss."""
+    total = int(found.sum()) + int(truth.sum())
+    return 1.0 if total == 0 else 2 * int((found & truth).sum()) / total
+
+
+def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """|A∩B| / |A∪B|; 0 if both are empty."""
+    union = int((found | truth).sum())
+    return int((found & truth).sum()) / union if union else 0.0
+
+
+def auc(scores: Floats, truth: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve as the Mann–Whitney statistic, ties counted half; nan without both classes."""
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def calibration_error(probability: Floats, truth: NDArray[np.bool_], bins: int = 10) -> float:
+    """Expected calibration error over equal-width bins (Guo et al. 2017)."""
+    index = np.clip((probability * bins).astype(int), 0, bins - 1)
+    gaps = [
+        (index == b).mean() * abs(probability[index == b].mean() - truth[index == b].mean())
+        for b in range(bins)
+        if (index == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic of row indices, whole groups being drawn with replacement.
+
+    Args:
+        statistic: takes row indices, gives the figure.
+        groups: group of each row.
+        draws: bootstrap samples.
+        seed: the same seed gives the same interval.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    rows = [np.flatnonzero(member == index) for index in range(len(names))]
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(draws):
+        drawn = rng.integers(len(names), size=len(names))
+        values.append(statistic(np.concatenate([rows[index] for index in drawn])))
+    low, high = np.nanpercentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def fit_logistic(features: Floats, truth: Floats, ridge: float = 1.0, steps: int = 50) -> Floats:
+    """Weights [d + 1] (bias last) of a ridge-penalised logistic regression, by Newton's method.
+
+    Args:
+        features: [n, d], of comparable scale.
+        truth: [n] in 0…1.
+        ridge: penalty on all weights but the bias.
+        steps: Newton steps at the most.
+    """
+    x = np.hstack([features, np.ones((len(features), 1))])
+    penalty = np.diag([ridge] * features.shape[1] + [0.0])
+    weights = np.zeros(x.shape[1])
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        gradient = x.T @ (p - truth) + penalty @ weights
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + penalty + 1e-9 * np.eye(x.shape[1])
+        move = np.linalg.solve(hessian, gradient)
+        weights = weights - move
+        if np.abs(move).max() < 1e-8:
+            break
+    return np.asarray(weights, np.float64)
+
+
+def named_weights(names: Sequence[str], weights: Floats) -> dict[str, float]:
+    """Weights as the card keeps them."""
+    values: dict[str, Any] = {name: round(float(value), 5) for name, value in zip(names, weights, strict=False)}
+    return {**values, "bias": round(float(weights[-1]), 5)}

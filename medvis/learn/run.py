@@ -1,0 +1,32 @@
+"""What the commands `train`, `export` and `evaluate` call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medvis.errors import SettingsError
+from medvis.learn.bundle import input_range, make_bundle
+from medvis.learn.crops import Say
+from medvis.learn.recipe import Recipe
+from medvis.learn.train import Range, Trainer
+from medvis.settings import TaskConfig, validated
+
+
+def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, Any]], None]) -> Path:
+    """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
+
+    Raises:
+        SettingsError: the config has no `train:` section, or a wrong one.
+        InputError: the data cannot be read.
+    """
+    if not config.train:
+        raise SettingsError(f"task '{config.task}' has no train: section")
+    recipe = validated(Recipe, config.train, "train")
+    return Trainer(recipe, Range(*input_range(config)), data, out, say).run()
+
+
+def export(task: str, weights: Path, data: Path, out: Path, say: Say) -> dict[str, Any]:
+    """Weights → bundle folder; returns the card. Raises MedvisError."""
+    return make_bundle(task, weights, data, out, say).model_dump(mode="json")
