@@ -14,3 +14,13 @@ FINDINGS: tuple[Colour, ...] = (
     (213, 94, 0),
     (0, 114, 178),
 )
+
+BACKGROUND: Colour = (18, 21, 27)
+SURFACE: Colour = (29, 33, 41)
+DARK: Colour = (8, 9, 12)
+BLACK: Colour = (0, 0, 0)
+LINE: Colour = (58, 64, 76)
+TEXT: Colour = (233, 236, 240)
+MUTED: Colour = (160, 167, 178)
+CONTOUR: Colour = (96, 208, 255)
+VERDICTS: dict[str, Colour] = {"positive": (240, 170, 40), "negative": (64, 190, 150), "refer": (214, 140, 186)}

@@ -1,0 +1,143 @@
+"""The column beside the pictures: the verdict, the findings one by one, and what the colours mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medvis.core.report import Finding, Report
+from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT, VERDICTS
+from medvis.io.picture.canvas import Canvas, Rect, Style
+from medvis.io.picture.panel import draw_findings, draw_slice, draw_tag
+from medvis.io.picture.slices import Slices, laid_over
+from medvis.io.picture.text import wrapped
+
+WIDTH = 420
+_INSET, _HIGHEST = 132, 2000
+_SMALL, _PLAIN = Style(14, MUTED), Style(16)
+
+
+def draw_sidebar(report: Report, slices: Slices, insets: int) -> Canvas:
+    """The whole column, [height, WIDTH]; the first `insets` findings with a close-up."""
+    column = Canvas(WIDTH, _HIGHEST)
+    y = _verdict(column, report)
+    y = _findings(column, y, report.findings, slices, insets)
+    y = _legend(column, y, slices, report.findings)
+    y = _notes(column, y, report.notes)
+    column.pixels = column.pixels[:y].copy()
+    return column
+
+
+def facts(finding: Finding) -> list[str]:
+    """What is known of a finding, a line each; what is not is said."""
+    spread = "" if finding.spread is None else f" ± {finding.spread:.2f}"
+    lines = [f"probability {finding.probability:.2f}{spread}", f"diameter {_diameter(finding)}"]
+    if finding.volume_mm3 is not None:
+        lines.append(f"volume {finding.volume_mm3:.0f} mm3")
+    if finding.longest_diameter_mm is None and "longest_diameter_mm" in finding.unknown:
+        lines.append(finding.unknown["longest_diameter_mm"])
+    if finding.malignancy is not None:
+        lines.append(f"would be rated malignant: {finding.malignancy:.2f}")
+    if finding.attributes:
+        lines.append(", ".join(item.value for item in finding.attributes))
+    return lines
+
+
+def _diameter(finding: Finding) -> str:
+    longest, across = finding.longest_diameter_mm, finding.perpendicular_diameter_mm
+    if longest is None:
+        return "unknown"
+    return f"{longest:.1f} mm" if across is None else f"{longest:.1f} x {across:.1f} mm"
+
+
+def _heading(column: Canvas, y: int, text: str) -> int:
+    column.text(0, y + 13, text.upper(), Style(13, MUTED))
+    column.fill(Rect(0, y + 20, WIDTH, 1), LINE)
+    return y + 30
+
+
+def _verdict(column: Canvas, report: Report) -> int:
+    verdict = report.verdict
+    y = _heading(column, 0, "Verdict")
+    column.fill(Rect(0, y, 5, 42), VERDICTS[verdict.decision])
+    column.text(18, y + 32, verdict.decision.capitalize(), Style(32, VERDICTS[verdict.decision]))
+    chance = "unknown" if verdict.probability is None else f"{verdict.probability:.2f}"
+    column.text(WIDTH, y + 30, f"probability {chance}", Style(16, align="right"))
+    y += 64
+    for reason in verdict.reasons[:2]:
+        for line in wrapped(reason, 15, WIDTH, 2):
+            column.text(0, y, line, Style(15, MUTED))
+            y += 20
+    return y + 6
+
+
+def _findings(column: Canvas, y: int, findings: Sequence[Finding], slices: Slices, insets: int) -> int:
+    y = _heading(column, y, f"Findings ({len(findings)})")
+    if not findings:
+        column.text(0, y + 18, "no finding", _PLAIN)
+        return y + 40
+    cards = insets or 6
+    for finding in findings[:cards]:
+        y = _card(column, y, finding, slices if insets else None)
+    rest = findings[cards:]
+    listed = len(rest) if len(rest) <= 4 else 3
+    for finding in rest[:listed]:
+        line = f"{finding.id}: {finding.name}, probability {finding.probability:.2f}, {_diameter(finding)}"
+        column.text(0, y + 14, line, Style(15), WIDTH)
+        y += 22
+    if listed < len(rest):
+        column.text(0, y + 14, f"and {len(rest) - listed} more in report.json", _SMALL)
+        y += 22
+    return y + 8
+
+
+def _card(column: Canvas, y: int, finding: Finding, slices: Slices | None) -> int:
+    lines = facts(finding)
+    x = 14 if slices is None else _INSET + 14
+    height = max(46 + 21 * len(lines), 0 if slices is None else _INSET)
+    column.fill(Rect(0, y, WIDTH, height), SURFACE)
+    if slices is not None:
+        view = slices.fit(slices.around(finding), Rect(0, y, _INSET, _INSET))
+        draw_slice(column, slices, finding.key_frame, view, overlay=False)
+        draw_findings(column, slices, finding.key_frame, view, [finding])
+    draw_tag(column, Rect(x, y + 9, 11 + 9 * len(str(finding.id)), 20), finding.id)
+    start = x + 20 + 9 * len(str(finding.id))
+    column.text(start, y + 25, finding.name.capitalize(), Style(17), WIDTH - start - 8)
+    for index, line in enumerate(lines):
+        column.text(x, y + 50 + 21 * index, line, Style(15, TEXT if index < 2 else MUTED), WIDTH - x - 8)
+    return y + height + 10
+
+
+def _legend(column: Canvas, y: int, slices: Slices, findings: Sequence[Finding]) -> int:
+    y = _heading(column, y, "How to read it")
+    if slices.case.evidence is None:
+        column.text(0, y + 14, "no evidence map was made", _SMALL)
+        y += 26
+    else:
+        ramp = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (16, 1))
+        column.paste(0, y, laid_over(np.full((16, WIDTH, 3), 96, np.uint8), ramp))
+        column.text(0, y + 34, "0", _SMALL)
+        column.text(WIDTH // 2, y + 34, "evidence for a finding (model activation)", Style(14, MUTED, "centre"))
+        column.text(WIDTH, y + 34, "1", Style(14, MUTED, "right"))
+        y += 46
+    if findings:
+        ring = np.array([(16 + 12 * np.cos(turn), y + 11 + 8 * np.sin(turn)) for turn in np.arange(0, 6.28, 0.2)])
+        column.outline(ring, CONTOUR, 2)
+        column.text(44, y + 16, "outline of a finding (a ring if it is tiny) and its number", _SMALL)
+        y += 30
+    if any(finding.malignancy is not None for finding in findings):
+        column.text(0, y + 12, "malignant: as readers would rate it, not as proven by pathology", _SMALL, WIDTH)
+        y += 24
+    return y + 8
+
+
+def _notes(column: Canvas, y: int, notes: Sequence[str]) -> int:
+    if not notes:
+        return y
+    y = _heading(column, y, "Notes")
+    for note in notes[:3]:
+        for line in wrapped(note, 14, WIDTH, 2):
+            column.text(0, y + 12, line, _SMALL)
+            y += 19
+    return y + 4

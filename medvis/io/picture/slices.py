@@ -1,0 +1,212 @@
+"""A scan's slices as pictures: in the display window, plain or with the evidence laid over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.case import Case
+from medvis.core.report import Box, Finding
+from medvis.core.scan import Scan
+from medvis.io.picture.canvas import Picture, Rect
+from medvis.ops.window import linear_exact
+
+Points = NDArray[np.float64]
+FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of a slice in whole pixels, half-open, inside the image."""
+
+    row0: int
+    col0: int
+    row1: int
+    col1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.row1 - self.row0, self.col1 - self.col0
+
+
+@dataclass(frozen=True)
+class View:
+    """A region of a slice shown in a rectangle of the canvas."""
+
+    region: Region
+    rect: Rect
+
+    def at(self, points: Points) -> Points:
+        """Canvas positions [n, 2] (x, y) of pixel centres [n, 2] (row, col); in cv2's sense, of the pixels' centres."""
+        rows, cols = self.region.shape
+        x = (points[:, 1] + 0.5 - self.region.col0) * self.rect.width / cols + self.rect.x - 0.5
+        y = (points[:, 0] + 0.5 - self.region.row0) * self.rect.height / rows + self.rect.y - 0.5
+        return np.stack([x, y], axis=1)
+
+    @property
+    def px_per_col(self) -> float:
+        """Canvas px per image column."""
+        return self.rect.width / self.region.shape[1]
+
+
+class Slices:
+    """Makes pictures of one case's slices. Reads the case only.
+
+    Args:
+        case: with `evidence` float32 [frames, rows, cols] in 0…1, or None: then there is nothing to lay over.
+        display: ``center`` and ``width`` of the window in the scan's unit (both None: from the least to the greatest
+            pixel that is not padding), and its ``name``.
+    """
+
+    def __init__(self, case: Case, display: dict[str, Any]) -> None:
+        self.case, self.scan = case, case.scan
+        self.named: str = str(display.get("name") or "full range")
+        self._display = (display.get("center"), display.get("width"))
+
+    @property
+    def full_range(self) -> bool:
+        """Whether the task names no window, so that everything is shown."""
+        return None in self._display
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """(center, width) that is shown, width above 0."""
+        center, width = self._display
+        if center is not None and width is not None:
+            return float(center), max(float(width), 1e-6)
+        low, high = _range(self.scan)
+        return (low + high) / 2, max(high - low, 1e-6)
+
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel over its width, from the spacing; 1 where unknown, and never beyond 1:8."""
+        spacing = self.scan.geometry.spacing
+        return 1.0 if spacing is None else float(np.clip(spacing[0] / spacing[1], 0.125, 8))
+
+    @property
+    def whole(self) -> Region:
+        """The whole slice."""
+        return Region(0, 0, *self.scan.shape)
+
+    def shape_ratio(self) -> float:
+        """Width over height of a whole slice as it is shown."""
+        rows, cols = self.scan.shape
+        return cols / (rows * self.aspect)
+
+    def around(self, finding: Finding) -> Region:
+        """A square (in mm) about a finding on its key frame, inside the image, with its surroundings."""
+        rows, cols = self.scan.shape
+        box = finding.box
+        extent = max((box.row1 - box.row0) * self.aspect, box.col1 - box.col0)
+        side = max(2.6 * extent, 40.0, 0.08 * cols)
+        row0, row1 = _span((box.row0 + box.row1) / 2, side / self.aspect, rows)
+        col0, col1 = _span((box.col0 + box.col1) / 2, side, cols)
+        return Region(row0, col0, row1, col1)
+
+    def fit(self, region: Region, box: Rect) -> View:
+        """The region as large as it goes in the middle of `box`, its shape kept."""
+        rows, cols = region.shape
+        scale = min(box.width / cols, box.height / (rows * self.aspect))
+        width, height = max(1, round(cols * scale)), max(1, round(rows * self.aspect * scale))
+        width, height = min(width, box.width), min(height, box.height)
+        return View(region, Rect(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height))
+
+    def plain(self, frame: int, view: View) -> Picture:
+        """The region in the display window, uint8 [height, width, 3] RGB; MONOCHROME1 inverted, padding black."""
+        area = _cut(view.region)
+        center, width = self.window
+        shown = linear_exact(self.scan.pixels[frame][area], center, width)
+        if self.scan.inverted:
+            np.subtract(1, shown, out=shown)
+        if self.scan.valid is not None:
+            shown[~self.scan.valid[frame][area]] = 0
+        grey: Picture = np.round(shown * 255).astype(np.uint8)
+        grey = _resized(grey, view.rect)
+        return grey if grey.ndim == 3 else cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+
+    def overlaid(self, frame: int, view: View) -> Picture:
+        """As `plain`, with the evidence over it."""
+        picture = self.plain(frame, view)
+        if self.case.evidence is None:
+            return picture
+        evidence = np.nan_to_num(self.case.evidence[frame][_cut(view.region)])
+        size = (view.rect.width, view.rect.height)
+        return laid_over(picture, cv2.resize(evidence, size, interpolation=cv2.INTER_LINEAR))
+
+    def outline(self, finding: Finding, frame: int) -> Points | None:
+        """The finding's outline on a frame, [n, 2] (row, col); None where it is not on that frame."""
+        if frame == finding.key_frame and len(finding.contour) >= 3:
+            return np.array(finding.contour, np.float64)
+        if self.case.mask is None:
+            return _corners(finding.box) if frame == finding.key_frame else None
+        return _traced(self.case.mask[frame] == finding.id)
+
+    def brightest_frame(self) -> int:
+        """The frame with the strongest evidence; the middle one if there is none."""
+        evidence = self.case.evidence
+        return self.scan.frames // 2 if evidence is None else int(evidence.max(axis=(1, 2)).argmax())
+
+
+def laid_over(picture: Picture, evidence: NDArray[np.float32]) -> Picture:
+    """The evidence 0…1 as a perceptually uniform colour map (inferno), more opaque the stronger it is.
+
+    What is weak leaves the image as it is, so that the anatomy stays readable.
+    """
+    level: Picture = np.round(np.clip(evidence, 0, 1) * 255).astype(np.uint8)
+    colours, clear = _tables()
+    levels = cv2.merge([level, level, level])
+    kept = cv2.multiply(picture, cv2.LUT(levels, clear), scale=1 / 255)
+    return np.asarray(cv2.add(kept, cv2.LUT(levels, colours)), np.uint8)
+
+
+def _tables() -> tuple[Picture, Picture]:
+    """For each level 0…255 the colour times its opacity, and 255 times what stays of the image: uint8 [1, 256, 3]."""
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)
+    opacity = STRONGEST * np.clip((ramp - FADE_FROM) / (1 - FADE_FROM), 0, 1)[:, None] ** 0.85
+    levels = np.round(30 + 225 * ramp).astype(np.uint8)  # inferno's first tenth is black: it would hide, not show
+    colours = cv2.applyColorMap(levels[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1] * opacity
+    clear = np.repeat(255 * (1 - opacity), 3, axis=1)
+    return np.round(colours[None]).astype(np.uint8), np.round(clear[None]).astype(np.uint8)
+
+
+def _range(scan: Scan) -> tuple[float, float]:
+    if scan.valid is None or not scan.valid.any():
+        return float(scan.pixels.min()), float(scan.pixels.max())
+    values = scan.pixels[scan.valid]
+    return float(values.min()), float(values.max())
+
+
+def _cut(region: Region) -> tuple[slice, slice]:
+    return slice(region.row0, region.row1), slice(region.col0, region.col1)
+
+
+def _span(middle: float, length: float, limit: int) -> tuple[int, int]:
+    whole = min(max(round(length), 1), limit)
+    first = min(max(round(middle - whole / 2), 0), limit - whole)
+    return first, first + whole
+
+
+def _resized(picture: Picture, rect: Rect) -> Picture:
+    smaller = rect.height * rect.width < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[..., 0]
+    return np.asarray(cv2.resize(picture, (rect.width, rect.height), interpolation=how), np.uint8)
+
+
+def _traced(inside: NDArray[np.bool_]) -> Points | None:
+    found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return None
+    return np.asarray(max(found, key=len)[:, 0, ::-1], np.float64)
+
+
+def _corners(box: Box) -> Points:
+    rows, cols = (box.row0, box.row1 - 1), (box.col0, box.col1 - 1)
+    return np.array([(rows[0], cols[0]), (rows[0], cols[1]), (rows[1], cols[1]), (rows[1], cols[0])], np.float64)

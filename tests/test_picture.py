@@ -1,0 +1,256 @@
+"""The parts of a picture: text that fits, slices in their window, evidence that leaves the anatomy, true lengths."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from case_maker import make_case
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvis.core.scan import Geometry
+from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
+from medvis.io.picture import pages
+from medvis.io.picture.canvas import Canvas, Rect, Style
+from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, side_names
+from medvis.io.picture.slices import FADE_FROM, Region, Slices, View, laid_over
+from medvis.io.picture.text import drawable, fitted, width_of, wrapped
+
+LUNG = {"center": -600.0, "width": 1500.0, "name": "lung"}
+FULL = {"center": None, "width": None, "name": "full range"}
+WORDS = st.text(max_size=60)
+
+
+@given(WORDS, st.integers(20, 300), st.booleans())
+def test_a_fitted_text_fits(text, width, middle):
+    short = fitted(text, 15, width, middle)
+    assert width_of(short, 15) <= width
+    if width_of(text, 15) <= width:
+        assert short == drawable(text)
+
+
+@given(WORDS, st.integers(30, 300), st.integers(1, 4))
+def test_a_wrapped_text_fits_and_keeps_its_words(text, width, lines):
+    found = wrapped(text, 14, width, lines)
+    assert len(found) <= lines
+    assert all(width_of(line, 14) <= width for line in found)
+    if "…" not in "".join(found) + text:
+        assert " ".join(found).split() == drawable(text).split()
+
+
+def test_signs_have_stand_ins_and_names_are_cut_inside():
+    assert drawable("−600 – 1500\nmm² Schädel 头") == "-600 - 1500 mm2 Schadel ?"
+    name = fitted("series-of-a-patient-number-0017.dcm", 15, 160, middle=True)
+    assert name.startswith("series")
+    assert name.endswith(".dcm")
+
+
+def test_text_lands_where_it_is_put():
+    for align, left in (("left", 50), ("right", 50 - width_of("HHH", 20)), ("centre", 50 - width_of("HHH", 20) // 2)):
+        canvas = Canvas(120, 60)
+        width = canvas.text(50, 40, "HHH", Style(20, TEXT, align))
+        rows, cols = np.nonzero((canvas.pixels != BACKGROUND).any(axis=2))
+        assert rows.max() == 39
+        assert abs(cols.min() - left) <= 3
+        assert abs(cols.max() - (left + width)) <= 4
+        assert (canvas.pixels[rows, cols] >= np.array(BACKGROUND)).all()
+
+
+@given(st.integers(-80, 150), st.integers(-30, 100))
+def test_what_reaches_over_the_edge_is_cut(x, y):
+    canvas = Canvas(100, 60)
+    canvas.text(x, y, "Edge", Style(30))
+    canvas.fill(Rect(x, y, 30, 30), DARK)
+    canvas.dim(Rect(x, y, 30, 30))
+    assert canvas.size == (100, 60)
+
+
+def one_to_one(case, display, frame=0):
+    slices = Slices(case, display)
+    rows, cols = case.scan.shape
+    return slices, View(slices.whole, Rect(0, 0, cols, rows)), frame
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_slice_is_shown_in_its_window(inverted):
+    case = make_case(rows=40, cols=48, inverted=inverted, padding=True)
+    slices, view, frame = one_to_one(case, LUNG)
+    values = np.clip((case.scan.pixels[0, ..., 0].astype(float) + 1350) / 1500, 0, 1)
+    wanted = (1 - values if inverted else values) * case.scan.valid[0] * 255
+    picture = slices.plain(frame, view)
+    assert picture.shape == (40, 48, 3)
+    assert np.abs(picture - wanted[..., None]).max() <= 1
+    assert (picture[~case.scan.valid[0]] == 0).all()
+
+
+def test_without_a_window_everything_that_is_not_padding_is_shown():
+    case = make_case(rows=40, cols=48, padding=True)
+    slices, view, frame = one_to_one(case, FULL)
+    inside = slices.plain(frame, view)[case.scan.valid[0]]
+    assert (inside.min(), inside.max()) == (0, 255)
+    assert slices.full_range
+    colour = make_case(rows=40, cols=48, channels=3)
+    slices, view, frame = one_to_one(colour, FULL)
+    picture = slices.plain(frame, view).astype(int)
+    assert picture[..., 0].mean() > picture[..., 2].mean() + 5
+
+
+def test_a_constant_slice_has_a_window_too():
+    case = make_case(rows=8, cols=8, findings=0)
+    flat = replace(case, scan=replace(case.scan, pixels=np.full((1, 8, 8, 1), 7, np.float32)))
+    slices, view, frame = one_to_one(flat, FULL)
+    assert slices.window[1] > 0
+    assert len(np.unique(slices.plain(frame, view))) == 1
+
+
+def test_weak_evidence_leaves_the_image_and_strong_evidence_stands_out():
+    image = np.full((4, 256, 3), 120, np.uint8)
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (4, 1))
+    shown = laid_over(image, ramp)
+    weak = ramp[0] < FADE_FROM
+    assert (shown[0][weak] == 120).all()
+    distance = np.abs(shown[0].astype(int) - 120).sum(axis=1)
+    assert distance[-1] > 60
+    lightness = cv2.cvtColor(laid_over(image * 0, ramp)[:1], cv2.COLOR_RGB2LAB)[0, :, 0].astype(int)
+    assert (np.diff(lightness) >= -2).all()
+    assert lightness[-1] > lightness[~weak][0] + 100
+
+
+@given(st.integers(0, 255))
+def test_the_anatomy_stays_visible_under_the_strongest_evidence(grey):
+    strongest = np.ones((1, 1), np.float32)
+    darker = laid_over(np.full((1, 1, 3), grey, np.uint8), strongest)
+    black = laid_over(np.zeros((1, 1, 3), np.uint8), strongest)
+    assert abs(int(darker[0, 0, 0]) - int(black[0, 0, 0]) - 0.38 * grey) <= 2
+
+
+def test_no_evidence_changes_nothing_and_nan_is_none():
+    case = make_case(rows=32, cols=32)
+    for evidence in (None, np.zeros((1, 32, 32), np.float32), np.full((1, 32, 32), np.nan, np.float32)):
+        slices, view, frame = one_to_one(replace(case, evidence=evidence), LUNG)
+        np.testing.assert_array_equal(slices.overlaid(frame, view), slices.plain(frame, view))
+
+
+@given(st.integers(0, 30), st.integers(1, 9), st.integers(0, 20), st.integers(0, 30))
+def test_a_pixel_is_found_where_it_is_drawn(row0, zoom, row, col):
+    view = View(Region(row0, 3, row0 + 40, 53), Rect(11, 7, 50 * zoom, 40 * zoom))
+    (x, y) = view.at(np.array([[row0 + row, 3 + col]], float))[0]
+    assert x == pytest.approx(11 + col * zoom + (zoom - 1) / 2)
+    assert y == pytest.approx(7 + row * zoom + (zoom - 1) / 2)
+
+
+@pytest.mark.parametrize("spacing", [None, (0.7, 0.7), (2.0, 0.5)])
+def test_a_region_keeps_its_true_shape(spacing):
+    slices = Slices(make_case(rows=60, cols=90, spacing=spacing), LUNG)
+    view = slices.fit(slices.whole, Rect(10, 20, 300, 300))
+    height, width = 60 * (spacing or (1, 1))[0], 90 * (spacing or (1, 1))[1]
+    assert view.rect.height / view.rect.width == pytest.approx(height / width, rel=0.02)
+    assert Rect(10, 20, 300, 300).holds(view.rect)
+    assert max(view.rect.width, view.rect.height) == 300
+
+
+@pytest.mark.parametrize("side", [1, 5, 30, 64, 512])
+def test_a_close_up_lies_inside_the_image_around_the_finding(side):
+    case = make_case(rows=side, cols=side, findings=1 if side > 4 else 0)
+    for finding in case.findings:
+        region = Slices(case, LUNG).around(finding)
+        assert 0 <= region.row0 <= finding.box.row0 < finding.box.row1 <= region.row1 <= side
+        assert 0 <= region.col0 <= finding.box.col0 < finding.box.col1 <= region.col1 <= side
+
+
+def panel(case, side=400):
+    canvas = Canvas(side, side)
+    slices = Slices(case, LUNG)
+    return canvas, slices, slices.fit(slices.whole, Rect(0, 0, side, side))
+
+
+def test_an_outline_encloses_its_finding():
+    case = make_case(rows=200, cols=200, findings=3)
+    canvas, slices, view = panel(case)
+    found = draw_findings(canvas, slices, 0, view, case.findings)
+    assert [number for number, _ in found] == [1, 2, 3]
+    for number, bounds in found:
+        rows, cols = np.nonzero(case.mask[0] == number)
+        assert bounds.holds(Rect(2 * cols.min(), 2 * rows.min(), 2 * np.ptp(cols), 2 * np.ptp(rows)))
+        area = canvas.pixels[bounds.y : bounds.bottom, bounds.x : bounds.right]
+        assert (area == CONTOUR).all(axis=2).any()
+        assert not (canvas.pixels[2 * int(rows.mean()), 2 * int(cols.mean())] == CONTOUR).all()
+
+
+def test_a_tiny_finding_is_ringed_not_hidden():
+    case = make_case(rows=400, cols=400, findings=0)
+    mask = case.mask.copy()
+    mask[0, 100, 100] = 1
+    finding = make_case(findings=1).findings[0].model_copy(update={"contour": [(100.0, 100.0)]})
+    canvas, slices, view = panel(replace(case, mask=mask))
+    before = canvas.pixels[100, 100].copy()
+    ((_, bounds),) = draw_findings(canvas, slices, 0, view, [finding])
+    assert bounds.width >= 12
+    np.testing.assert_array_equal(canvas.pixels[100, 100], before)
+
+
+def test_numbers_hide_neither_outlines_nor_each_other(monkeypatch):
+    case = make_case(rows=256, cols=256, findings=7)
+    canvas, slices, view = panel(case)
+    found = draw_findings(canvas, slices, 0, view, case.findings)
+    tags = []
+    fill = canvas.fill
+    monkeypatch.setattr(canvas, "fill", lambda rect, colour: (tags.append((rect, colour)), fill(rect, colour)))
+    draw_numbers(canvas, view.rect, found)
+    places = [rect for rect, colour in tags if colour == CONTOUR]
+    assert len(places) == 7
+    for index, place in enumerate(places):
+        assert view.rect.holds(place)
+        assert not any(place.overlaps(bounds) for _, bounds in found)
+        assert not any(place.overlaps(other) for other in places[:index])
+
+
+@pytest.mark.parametrize("spacing", [None, (0.1, 0.1), (0.7, 0.7), (3.0, 0.9)])
+def test_the_scale_bar_is_as_long_as_it_says(spacing, monkeypatch):
+    canvas, slices, view = panel(make_case(rows=100, cols=100, spacing=spacing))
+    drawn = []
+    monkeypatch.setattr(canvas, "text", lambda x, y, text, style: drawn.append(text))
+    monkeypatch.setattr(canvas, "fill", lambda rect, colour: drawn.append(rect))
+    plate = draw_scale(canvas, slices, view)
+    label, bar = drawn
+    amount, unit = label.split()[:2]
+    assert unit == ("px" if spacing is None else "mm")
+    true_length = float(amount) / (1 if spacing is None else spacing[1]) * view.px_per_col
+    assert abs(bar.width - true_length) <= 0.5
+    assert amount.replace(".", "").strip("0") in ("1", "2", "5")
+    assert view.rect.holds(plate)
+
+
+def test_the_sides_of_the_patient():
+    assert side_names(np.array([1.0, 0, 0])) == ("R", "L")
+    assert side_names(np.array([0, 1.0, 0])) == ("A", "P")
+    assert side_names(np.array([0, 0, -1.0])) == ("H", "F")
+    assert side_names(np.array([-0.8, 0.6, 0])) == ("LA", "RP")
+    assert side_names(np.array([np.nan] * 3)) == ("", "")
+
+
+def test_an_unknown_orientation_has_no_sides():
+    case = make_case(rows=50, cols=50)
+    case = replace(case, scan=replace(case.scan, geometry=Geometry((1.0, 1.0))))
+    canvas, slices, view = panel(case)
+    before = canvas.pixels.copy()
+    assert pages.draw_sides(canvas, slices.scan.geometry, view.rect) == []
+    np.testing.assert_array_equal(canvas.pixels, before)
+
+
+@given(st.integers(1, 400), st.data())
+def test_the_overview_is_spread_and_has_every_key_slice(frames, data):
+    keys = data.draw(st.lists(st.integers(0, frames - 1), max_size=12))
+    chosen = pages._chosen(frames, keys)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(frames, pages.MOST_FRAMES)
+    assert set(keys) <= set(chosen) <= set(range(frames))
+
+
+def test_the_frame_with_the_strongest_evidence_is_shown():
+    case = make_case(frames=9, rows=16, cols=16, findings=0)
+    evidence = np.zeros_like(case.evidence)
+    evidence[6, 3, 3] = 0.4
+    assert Slices(replace(case, evidence=evidence), LUNG).brightest_frame() == 6
+    assert Slices(replace(case, evidence=None), LUNG).brightest_frame() == 4
