@@ -10,21 +10,10 @@ import math
 import cv2
 import numpy as np
 
+from medvis.core import report as schema
 from medvis.core.case import Candidates, Case, Prediction
 from medvis.core.protocols import Outcome
-from medvis.core.report import (
-    Attribute,
-    Box,
-    Code,
-    Finding,
-    Intensity,
-    Provenance,
-    Quality,
-    Reading,
-    Report,
-    ScanFacts,
-    Verdict,
-)
+from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading, Report, Verdict
 from medvis.core.scan import DisplayWindow, Geometry, Scan, Source, Step
 
 SPOTS = ((0.50, 0.30), (0.38, 0.70), (0.64, 0.72), (0.33, 0.27), (0.68, 0.30), (0.52, 0.63), (0.60, 0.21))
@@ -115,7 +104,7 @@ def make_report(case: Case) -> Report:
     return Report(
         task=case.task,
         title="Lung nodules on CT" if scan.unit == "HU" else "Pitting on ball-screw drives",
-        scan=ScanFacts(
+        scan=schema.ScanFacts(
             path=scan.source.path,
             format=scan.source.format,
             sha256=scan.source.sha256,
@@ -133,12 +122,12 @@ def make_report(case: Case) -> Report:
             notes=list(scan.notes),
             unknown=dict(geometry.reasons),
         ),
-        quality=Quality(valid_fraction=1.0, contrast=0.8, sharpness=0.02, searched_fraction=None),
+        quality=schema.Quality(valid_fraction=1.0, contrast=0.8, sharpness=0.02, searched_fraction=None),
         verdict=case.verdict or Verdict(decision="refer", reasons=["nothing was judged"]),
         findings=list(case.findings or ()),
         uncertainty={"spread": 0.03, "entropy": None},
         notes=list(case.notes),
-        provenance=Provenance(
+        provenance=schema.Provenance(
             medvis="0.1.0",
             task=case.task,
             config_sha256="c" * 64,

@@ -2,7 +2,6 @@
 
 import io
 import json
-import struct
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass, replace
@@ -145,10 +144,8 @@ def test_arrays_are_views_and_a_stream_gives_writable_ones():
 
 
 def test_misaligned_arrays_are_copied():
-    header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]}}
-    text = json.dumps(header).encode().ljust(64)
-    data = struct.pack("<Q", 64) + text + b"\1" + np.array([1, 2], "<f4").tobytes()
-    array = unpack(data, "x")[0]["a"]
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]}}).encode().ljust(64)
+    array = unpack(container(header, b"\1" + np.array([1, 2], "<f4").tobytes()), "x")[0]["a"]
     assert array.flags.aligned
     assert array.tolist() == [1, 2]
 
@@ -180,7 +177,7 @@ def test_noise_is_refused(data):
 
 def container(header, body=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
+    return len(text).to_bytes(8, "little") + text + body
 
 
 def entry(kind="F32", shape=(1,), span=(0, 4)):
@@ -190,8 +187,8 @@ def entry(kind="F32", shape=(1,), span=(0, 4)):
 @pytest.mark.parametrize(
     "data",
     [
-        struct.pack("<Q", 2**63) + b"{}",
-        struct.pack("<Q", HEADER_LIMIT + 1) + b" " * (HEADER_LIMIT + 1),
+        (2**63).to_bytes(8, "little") + b"{}",
+        container(b" " * (HEADER_LIMIT + 1)),
         container(b"[" * 100_000),
         container(b"\xff\xfe"),
         container([]),

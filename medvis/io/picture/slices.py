@@ -178,8 +178,8 @@ def _tables() -> tuple[Picture, Picture]:
 def _range(scan: Scan) -> tuple[float, float]:
     if scan.valid is None or not scan.valid.any():
         return float(scan.pixels.min()), float(scan.pixels.max())
-    values = scan.pixels[scan.valid]
-    return float(values.min()), float(values.max())
+    shown = scan.valid[..., None]  # `where` spares a copy of the volume
+    return float(scan.pixels.min(where=shown, initial=np.inf)), float(scan.pixels.max(where=shown, initial=-np.inf))
 
 
 def _cut(region: Region) -> tuple[slice, slice]:
