@@ -1,0 +1,42 @@
+"""The DICOM reader: a file, a multi-frame file, or a folder that is one series."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from medvis.core.scan import Scan
+from medvis.io.dicom_file import read_file
+from medvis.io.dicom_load import pydicom_notes
+from medvis.io.dicom_series import read_folder
+from medvis.io.magic import files_in, head_of, kind_of
+
+
+class DicomReader:
+    """Reads DICOM (PS3.10), with or without preamble and file meta information."""
+
+    name = "dicom"
+
+    def claims(self, path: Path) -> bool:
+        """Whether a file is DICOM by its first bytes, or a folder has such a file at its top level."""
+        try:
+            if path.is_dir():
+                return any(kind_of(head_of(file)) == "dicom" for file in files_in(path))
+            return kind_of(head_of(path)) == "dicom"
+        except OSError:
+            return False
+
+    def read(self, path: Path) -> Scan:
+        """The scan, in modality units.
+
+        pixels: float32 [frames, rows, cols, channels]; one channel, or RGB for colour and palettes. Frames are sorted
+        along the slice normal. `valid` is False on padding. `source.details` may hold ``voi_luts`` (for
+        `ops.window.voi_lut`) and ``frame_numbers`` (1-based, where the frames of a file were put in another order).
+
+        Raises:
+            InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder that is not
+                one stack of slices.
+        """
+        with pydicom_notes() as warned:
+            scan = read_folder(path) if path.is_dir() else read_file(path)
+        return replace(scan, notes=(*scan.notes, *warned)) if warned else scan

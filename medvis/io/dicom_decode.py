@@ -1,0 +1,137 @@
+"""Stored pixel values, frame by frame, through pydicom's decoders (native or compressed, PS3.5 8 and A.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import (
+    AllTransferSyntaxes,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from medvis.errors import InputError
+from medvis.io.dicom_jpeg import check_jpeg, check_jpeg2000, decode_jpeg12
+from medvis.io.dicom_layout import Layout, syntax_name
+from medvis.io.quiet import captured_stderr
+
+Stored = NDArray[Any]
+_AGAIN = "copy or export it again"
+_PLUGINS = {
+    JPEGBaseline8Bit: ("pillow",),
+    JPEGExtended12Bit: ("pillow",),
+    JPEGLossless: ("gdcm",),
+    JPEGLosslessSV1: ("gdcm",),
+    JPEGLSLossless: ("pyjpegls", "gdcm"),
+    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    RLELossless: ("pydicom",),
+}
+"""The plug-ins for each syntax, if not pylibjpeg; those that survive broken streams (pylibjpeg's RLE panics)."""
+
+
+def stored_frames(ds: Dataset, layout: Layout, path: Path) -> Iterator[Stored]:
+    """Yields every frame as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
+
+    Raises:
+        InputError: an unsupported transfer syntax, or pixel data that is truncated or corrupt.
+    """
+    _require_decoder(layout, path)
+    frames = _decoded(ds, layout)
+    for index in range(layout.frames):
+        try:
+            if layout.syntax.is_encapsulated:
+                with captured_stderr():
+                    frame = next(frames)
+            else:
+                frame = next(frames)
+            if layout.photometric == "PALETTE COLOR":
+                frame = apply_color_lut(frame, ds)
+        except StopIteration:
+            raise InputError(f"{path} is truncated: {index} of {layout.frames} frames", hint=_AGAIN) from None
+        except Exception as error:  # decoders raise whatever the broken bytes happen to lead to
+            raise _explained(error, layout, path) from error
+        if frame.shape[:2] != (layout.rows, layout.cols):
+            raise InputError(f"{path}: frame {index + 1} is {frame.shape}", f"{layout.rows}x{layout.cols} pixels")
+        yield frame
+
+
+def believe_codestream(ds: Dataset, layout: Layout) -> bool:
+    """Whether JPEG 2000 pixels are signed although Pixel Representation says unsigned; then sets it on `ds`.
+
+    The decoder's numbers come from the codestream, so its sign is the one that fits them.
+    """
+    if layout.syntax not in JPEG2000TransferSyntaxes or layout.signed:
+        return False
+    try:
+        first = get_frame(ds.PixelData, 0, number_of_frames=layout.frames)
+    except Exception:  # a broken encapsulation is reported when the frames are decoded
+        return False
+    if not get_j2k_parameters(first).get("is_signed", False):
+        return False
+    ds.PixelRepresentation = 1
+    return True
+
+
+def _require_decoder(layout: Layout, path: Path) -> None:
+    try:
+        if layout.syntax in AllTransferSyntaxes and get_decoder(layout.syntax).is_available:
+            return
+    except NotImplementedError:
+        pass
+    raise InputError(
+        f"{path} is encoded as {syntax_name(layout.syntax)}, which is not supported",
+        hint="convert it to Explicit VR Little Endian",
+    )
+
+
+def _decoded(ds: Dataset, layout: Layout) -> Iterator[Stored]:
+    decoder = get_decoder(layout.syntax)
+    if not layout.syntax.is_encapsulated:
+        for frame, _ in decoder.iter_array(ds, view_only=True, allow_excess_frames=False):
+            yield frame
+        return
+    for index in range(layout.frames):
+        stream = get_frame(ds.PixelData, index, number_of_frames=layout.frames)
+        if layout.syntax == JPEGExtended12Bit and layout.bits > 8:
+            yield decode_jpeg12(stream, layout)
+            continue
+        if layout.syntax in JPEG2000TransferSyntaxes:
+            check_jpeg2000(stream, layout)
+        yield _frame(decoder, ds, layout, index)
+
+
+def _frame(decoder: Decoder, ds: Dataset, layout: Layout, index: int) -> Stored:
+    """One compressed frame by the first plug-in that can decode it."""
+    *others, last = _PLUGINS.get(layout.syntax, ("pylibjpeg",))
+    for plugin in others:
+        try:
+            return decoder.as_array(ds, index=index, decoding_plugin=plugin)[0]
+        except Exception:  # the last plug-in is more lenient, and its error is the one to show
+            continue
+    if last == "gdcm":
+        check_jpeg(get_frame(ds.PixelData, index, number_of_frames=layout.frames), layout)
+    return decoder.as_array(ds, index=index, decoding_plugin=last)[0]
+
+
+def _explained(error: Exception, layout: Layout, path: Path) -> InputError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines = lines[1:]  # pydicom's headline over one line a plug-in
+    said = [line for line in lines if "NoneType" not in line] or ["the compressed stream is broken"]
+    return InputError(
+        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {said[0]}", hint=_AGAIN
+    )

@@ -1,0 +1,118 @@
+"""What a data set says about itself besides pixels and place. No patient identity, no dates, no free text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from medvis.core.scan import DisplayWindow
+from medvis.io.dicom_layout import Layout, syntax_name
+from medvis.io.dicom_modality import lut_table
+from medvis.io.dicom_values import FrameGroups, first_item, items, number, numbers, text, texts
+
+_TEXTS = {
+    "sop_class": "SOPClassUID",
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "convolution_kernel": "ConvolutionKernel",
+    "patient_position": "PatientPosition",
+    "view_position": "ViewPosition",
+}
+_NUMBERS = {
+    "slice_thickness_mm": "SliceThickness",
+    "kvp": "KVP",
+    "gantry_tilt_deg": "GantryDetectorTilt",
+    "magnetic_field_t": "MagneticFieldStrength",
+}
+_IDENTITY = ("PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "StudyID")
+
+
+def details_of(ds: Dataset, layout: Layout) -> dict[str, Any]:
+    """JSON facts for `medvis info`; what the file does not say is left out."""
+    facts: dict[str, Any] = {
+        "transfer_syntax": syntax_name(layout.syntax),
+        "photometric_interpretation": layout.photometric,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.bits,
+        "signed": layout.signed,
+    }
+    facts |= {name: found for name, keyword in _TEXTS.items() if (found := text(ds, keyword)) is not None}
+    if "sop_class" in facts:
+        facts["sop_class"] = getattr(ds.get("SOPClassUID"), "name", facts["sop_class"])
+    facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword)) is not None}
+    if kind := texts(ds, "ImageType"):
+        facts["image_type"] = kind
+    if text(ds, "LossyImageCompression") == "01":
+        facts["lossy_compressed"] = True
+        if ratio := numbers(ds, "LossyImageCompressionRatio"):
+            facts["lossy_ratio"] = ratio
+    if luts := voi_luts(ds, layout):
+        facts["voi_luts"] = luts
+    return facts
+
+
+def display_windows(ds: Dataset) -> tuple[tuple[DisplayWindow, ...], list[str]]:
+    """The VOI windows of the file (of its first frame), and a note for those that are invalid (PS3.3 C.11.2.1.2)."""
+    source = FrameGroups(ds).get(0, "FrameVOILUTSequence") or ds
+    centers, widths = numbers(source, "WindowCenter") or [], numbers(source, "WindowWidth") or []
+    names = texts(source, "WindowCenterWidthExplanation")
+    function = (text(source, "VOILUTFunction") or "LINEAR").upper()
+    least = 1.0 if function == "LINEAR" else 1e-9
+    found, notes = [], []
+    for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
+        if width < least:
+            notes.append(f"display window {center:g}/{width:g} of the file is not valid and was left out")
+            continue
+        found.append(DisplayWindow(center, width, function, names[index] if index < len(names) else None))
+    return tuple(found), notes
+
+
+def voi_luts(ds: Dataset, layout: Layout) -> list[dict[str, Any]]:
+    """The VOI LUTs of the file as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
+    signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
+    found = []
+    for item in items(ds, "VOILUTSequence"):
+        table = lut_table(item, signed)
+        if table is not None:
+            data, first, bits = table
+            name = text(item, "LUTExplanation")
+            found.append({"explanation": name, "first": first, "bits": bits, "data": [int(entry) for entry in data]})
+    return found
+
+
+def bits_of(ds: Dataset, layout: Layout) -> int:
+    """Bits of the values: of the palette's entries for PALETTE COLOR, else Bits Stored."""
+    descriptor = numbers(ds, "RedPaletteColorLookupTableDescriptor", 3)
+    return int(descriptor[2]) if layout.photometric == "PALETTE COLOR" and descriptor else layout.bits
+
+
+def body_part_of(ds: Dataset) -> str | None:
+    """Body Part Examined, else the anatomic region of an enhanced object; upper case."""
+    part = text(ds, "BodyPartExamined")
+    if part is None:
+        anatomy = FrameGroups(ds).get(0, "FrameAnatomySequence") or ds
+        region = first_item(anatomy, "AnatomicRegionSequence")
+        part = None if region is None else text(region, "CodeMeaning")
+    return None if part is None else part.upper()
+
+
+def safe_description(ds: Dataset) -> str:
+    """Series Description without words that also stand in an identifying attribute."""
+    secret = {
+        word
+        for key in _IDENTITY
+        for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key) or "").lower())
+        if len(word) > 2
+    }
+    words = (text(ds, "SeriesDescription") or "").split()
+    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in words) or "no description"
+
+
+def _measure(ds: Dataset, keyword: str) -> float | None:
+    """A number of the file, from the shared pixel measures if it is not at the top."""
+    found = number(ds, keyword)
+    if found is None and (measures := FrameGroups(ds).get(0, "PixelMeasuresSequence")) is not None:
+        found = number(measures, keyword)
+    return found

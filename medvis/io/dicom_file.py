@@ -1,0 +1,140 @@
+"""One DICOM file, single or multi-frame, as a Scan; and the parts of that which a series needs too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from medvis.core.scan import Geometry, Scan, Source, Step
+from medvis.io.dicom_canvas import Canvas
+from medvis.io.dicom_decode import believe_codestream, stored_frames
+from medvis.io.dicom_facts import bits_of, body_part_of, details_of, display_windows
+from medvis.io.dicom_layout import Layout, layout_of
+from medvis.io.dicom_load import load
+from medvis.io.dicom_modality import Transform, transforms_of, unit_of
+from medvis.io.dicom_padding import Padding, padding_of
+from medvis.io.dicom_place import places_of
+from medvis.io.dicom_stack import Stack, stack_of
+from medvis.io.dicom_values import number, text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reading the pixels has shown.
+
+    Attributes:
+        layout: how they are stored.
+        transform: of the first frame.
+        varies: whether another frame has a different transform.
+        padding: as declared, or None.
+        unit: of the modality values.
+        notes: what had to be assumed.
+    """
+
+    layout: Layout
+    transform: Transform
+    varies: bool
+    padding: Padding | None
+    unit: str
+    notes: tuple[str, ...]
+
+
+def read_file(path: Path) -> Scan:
+    """Reads a file. Raises InputError."""
+    loaded = load(path)
+    ds = loaded.ds
+    layout, notes = layout_of(ds, path)
+    stack = stack_of(places_of(ds, layout.frames), text(ds, "FrameOfReferenceUID"))
+    canvas = Canvas((layout.frames, layout.rows, layout.cols, layout.channels), str(path))
+    ranks = np.empty(layout.frames, np.intp)
+    ranks[stack.order] = np.arange(layout.frames)
+    facts = fill(canvas, ds, layout, ranks.tolist(), path)
+    uid = text(ds, "SOPInstanceUID")
+    source = Source(
+        path=str(path),
+        format="dicom",
+        sha256=loaded.sha256,
+        files=(path.name,),
+        sop_instance_uids=() if uid is None else (uid,),
+        series_uid=text(ds, "SeriesInstanceUID"),
+        study_uid=text(ds, "StudyInstanceUID"),
+        details=details_of(ds, facts.layout) | _frame_numbers(stack),
+    )
+    geometry = _with_declared_step(stack.geometry, ds)
+    return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
+
+
+def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Sequence[int], path: Path) -> Facts:
+    """Decodes every frame of `ds` into the canvas, frame i at `ranks[i]`. Raises InputError."""
+    notes = []
+    if believe_codestream(ds, layout):
+        layout = replace(layout, signed=True)
+        notes.append("Pixel Representation says unsigned, but the JPEG 2000 stream is signed and was believed")
+    transforms, more = transforms_of(ds, layout)
+    unit, note = unit_of(ds, transforms[0])
+    notes += more if note is None else [*more, note]
+    padding = padding_of(ds, layout)
+    for rank, transform, stored in zip(ranks, transforms, stored_frames(ds, layout, path), strict=True):
+        canvas.put(rank, stored, transform, padding)
+        if unit == "HU":
+            canvas.put_corners(rank)
+    varies = any(transform != transforms[0] for transform in transforms)
+    return Facts(layout, transforms[0], varies, padding, unit, tuple(notes))
+
+
+def scan_of(
+    ds: Dataset, canvas: Canvas, geometry: Geometry, facts: Facts, source: Source, notes: Sequence[str]
+) -> Scan:
+    """The scan of a filled canvas; `ds` is the data set that speaks for all frames."""
+    windows, window_notes = display_windows(ds)
+    valid = canvas.valid
+    gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes]
+    if valid is not None and not valid.any():
+        gathered.append("every pixel is padding")
+    return Scan(
+        pixels=canvas.pixels,
+        geometry=geometry,
+        source=source,
+        unit=facts.unit,
+        modality=text(ds, "Modality"),
+        body_part=body_part_of(ds),
+        bits=bits_of(ds, facts.layout),
+        valid=valid,
+        windows=windows,
+        inverted=facts.layout.photometric == "MONOCHROME1",
+        trail=(Step("read", _settings(facts)),),
+        notes=tuple(dict.fromkeys(gathered)),
+    )
+
+
+def _settings(facts: Facts) -> dict[str, Any]:
+    padding = facts.padding
+    limits = None if padding is None else [item for item in (padding.value, padding.limit) if item is not None]
+    return {
+        "reader": "dicom",
+        "photometric_interpretation": facts.layout.photometric,
+        "modality_transform": facts.transform.facts | ({"varies_by_frame": True} if facts.varies else {}),
+        "padding": limits,
+    }
+
+
+def _frame_numbers(stack: Stack) -> dict[str, Any]:
+    """For writers that refer to frames of the file (1-based): only where they were put in another order."""
+    if (stack.order == np.arange(stack.order.size)).all():
+        return {}
+    return {"frame_numbers": [int(item) + 1 for item in stack.order]}
+
+
+def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:
+    """Spacing Between Slices, for a volume whose frames carry no positions (e.g. NM, PS3.3 C.8.4.15)."""
+    declared = number(ds, "SpacingBetweenSlices")
+    volume = text(ds, "Modality") in ("NM", "PT", "CT", "MR") and geometry.positions is None
+    if not volume or not declared or declared <= 0 or geometry.reasons.get("slice_spacing") == "a single frame":
+        return geometry
+    reasons = {key: reason for key, reason in geometry.reasons.items() if key != "slice_spacing"}
+    return Geometry(geometry.spacing, declared, reasons=reasons)

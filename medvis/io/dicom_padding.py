@@ -1,0 +1,63 @@
+"""Which pixels are padding and no image: as the file says (PS3.3 C.7.5.1.1.2), and the CT corners it forgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from medvis.io.dicom_layout import Layout
+from medvis.io.dicom_values import number
+from medvis.ops.modality import padding_mask, signed_value
+
+Mask = NDArray[np.bool_]
+BELOW_AIR = -1500.0
+"""HU. Air is −1000 and scanners clip at −1024; nothing that is far below can be a measurement."""
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Pixel Padding Value and, of a range, its other end; in stored values."""
+
+    value: float
+    limit: float | None = None
+
+    def mask(self, stored: NDArray[Any]) -> Mask:
+        """True where padded."""
+        return padding_mask(stored, self.value, self.limit)
+
+
+def padding_of(ds: Dataset, layout: Layout) -> Padding | None:
+    """What the file declares; None for colour, where it does not apply."""
+    if layout.channels == 3:
+        return None
+    if layout.floats:
+        prefix = "FloatPixelPadding" if layout.allocated == 32 else "DoubleFloatPixelPadding"
+        value, limit = number(ds, f"{prefix}Value"), number(ds, f"{prefix}RangeLimit")
+        return None if value is None else Padding(value, limit)
+    value, limit = number(ds, "PixelPaddingValue"), number(ds, "PixelPaddingRangeLimit")
+    if value is None:
+        return None
+    return Padding(_meant(value, layout), None if limit is None else _meant(limit, layout))
+
+
+def corner_padding(hounsfield: NDArray[np.float32]) -> Mask:
+    """True where a CT slice [rows, cols] is far below air and hangs together with its edge."""
+    import cv2  # noqa: PLC0415 - 0.2 s, and few slices have such corners
+
+    low: Mask = hounsfield < BELOW_AIR
+    _, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=4)
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    found: Mask = np.isin(labels, edge[edge > 0])
+    return found
+
+
+def _meant(value: float, layout: Layout) -> float:
+    """The value with the sign of the pixels, whichever VR (US or SS) it was written with."""
+    number = int(value)
+    if layout.signed:
+        return float(signed_value(number, layout.allocated, layout.bits))
+    return float(number + (1 << layout.allocated) if number < 0 else number)
