@@ -9,11 +9,12 @@
     ├── OutputError        7   a result that could not be written
     └── BatchError         8   a batch that finished, with failures in it
 
-Findings never change the exit code unless `--fail-on` asks for it. An interrupt is 130.
+Findings never change the exit code unless `--fail-on` asks for it: then it is 9. An interrupt is 130.
 """
 
 from __future__ import annotations
 
+FLAGGED = 9
 INTERRUPTED = 130
 
 

@@ -1,0 +1,93 @@
+"""Several paths, one run: where each case's results go, and one loaded model a task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medvis.cli.console import Tick
+from medvis.core.protocols import Outcome, Writer
+from medvis.core.scan import Scan
+
+if TYPE_CHECKING:
+    from medvis.pipeline import Pipeline
+
+_ENDINGS = re.compile(r"(\.nii\.gz|\.nii|\.dcm|\.dicom|\.ima|\.png|\.jpe?g|\.tiff?|\.bmp|\.case)$", re.IGNORECASE)
+_LONGEST = 100
+
+
+def targets(paths: Sequence[Path], out: Path) -> list[Path]:
+    """The folder of each case: `out` itself for one path, else one below it that is named after the path.
+
+    Names are made safe for any file system, and unique without regard to case.
+    """
+    if len(paths) == 1:
+        return [out]
+    taken: set[str] = set()
+    return [out / _unique(_safe(path), taken) for path in paths]
+
+
+def check(folders: Iterable[Path], writers: Sequence[Writer], force: bool) -> None:
+    """Refuses before any work what could not be written in the end. How many frames a scan has is not known yet."""
+    from medvis.io.publish import check_target
+
+    names = sorted({name for writer in writers for frames in (1, 2) for name in writer.files(frames)})
+    for folder in folders:
+        check_target(folder, names, force)
+
+
+class Pipelines:
+    """The pipelines of one run: each task's model is loaded once.
+
+    Args:
+        task: name, path or ``auto``.
+        overrides: dotted setting → value.
+    """
+
+    def __init__(self, task: str, overrides: Mapping[str, Any]) -> None:
+        from medvis.pipeline import AUTO
+
+        self._task, self._auto, self._overrides = task, task == AUTO, overrides
+        self._made: dict[str, Pipeline] = {}
+        if not self._auto:
+            self._pipeline(task)
+
+    def of(self, scan: Scan) -> Pipeline:
+        """The pipeline for a scan. Raises InputError if `auto` finds none."""
+        from medvis.pipeline import choose_task
+
+        return self._pipeline(choose_task(scan) if self._auto else self._task)
+
+    def _pipeline(self, task: str) -> Pipeline:
+        from medvis.pipeline import Pipeline
+
+        if task not in self._made:
+            self._made[task] = Pipeline(task, self._overrides)
+        return self._made[task]
+
+
+def run_stages(pipeline: Pipeline, scan: Scan, tick: Tick) -> Outcome:
+    """`pipeline.outcome(scan)`, with a tick before each stage."""
+    case = pipeline.accept(scan)
+    timings: dict[str, float] = {}
+    for stage in pipeline.stages:
+        tick(stage.name, total=len(pipeline.stages) + 3)  # and: read, report, write
+        case, seconds = pipeline.run(case, stage.name, stage.name)
+        timings |= seconds
+    tick("report")
+    return pipeline.conclude(case, timings)
+
+
+def _safe(path: Path) -> str:
+    name = _ENDINGS.sub("", path.name or path.resolve().name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:_LONGEST] or "case"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    number, candidate = 2, name
+    while candidate.lower() in taken:
+        candidate, number = f"{name}-{number}", number + 1
+    taken.add(candidate.lower())
+    return candidate

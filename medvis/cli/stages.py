@@ -1,0 +1,90 @@
+"""`medvis window | medvis enhance - | medvis infer - | medvis segment -`: the stages one by one, through case files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medvis.cli.console import waiting
+from medvis.cli.options import STDIO, CaseOutput, Force, Quiet, Set, Task, overrides
+
+if TYPE_CHECKING:
+    from medvis.core.case import Case
+
+_CASE_HELP = "A case file made by the stage before, or - for standard input."
+CasePath = Annotated[Path, typer.Argument(metavar="PATH", help=_CASE_HELP, allow_dash=True)]
+
+
+def window(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", allow_dash=True, help="A scan: file or folder, or - for standard input."),
+    ],
+    output: CaseOutput = None,
+    task: Task = "auto",
+    settings: Set = None,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Give the same --set to every stage of a chain."""
+    from medvis.cli.casepipe import check_target, read_scan, write_case
+    from medvis.cli.cases import Pipelines
+    from medvis.cli.chain import run_part
+
+    target = check_target(output, force)
+    named = str(Path(task).resolve()) if task.endswith((".yaml", ".yml")) else task
+    with waiting("window", quiet=quiet):
+        scan = read_scan(path)
+        pipeline = Pipelines(named, overrides(settings)).of(scan)
+        case, _ = run_part(pipeline, pipeline.accept(scan), "window")
+    write_case(case, target)
+
+
+def enhance(
+    path: CasePath = STDIO,
+    output: CaseOutput = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Give the same --set to every stage of a chain."""
+    _stage("enhance", path, output, settings, (quiet, force))
+
+
+def infer(
+    path: CasePath = STDIO,
+    output: CaseOutput = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Give the same --set to every stage of a chain."""
+    _stage("infer", path, output, settings, (quiet, force))
+
+
+def segment(
+    path: CasePath = STDIO,
+    output: CaseOutput = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    force: Force = False,
+) -> None:
+    """Give the same --set to every stage of a chain."""
+    _stage("segment", path, output, settings, (quiet, force))
+
+
+def _stage(name: str, path: Path, output: Path | None, settings: list[str] | None, flags: tuple[bool, bool]) -> None:
+    from medvis.cli.casepipe import check_target, read_case, write_case
+    from medvis.cli.chain import run_part
+    from medvis.pipeline import Pipeline
+
+    quiet, force = flags
+    target = check_target(output, force)
+    changes = overrides(settings)
+    with waiting(name, quiet=quiet):
+        case: Case = read_case(path, name)
+        pipeline = Pipeline(case.task, changes)
+        case, _ = run_part(pipeline, case, name)
+    write_case(case, target)

@@ -1,0 +1,37 @@
+"""`medvis train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvis.cli.console import console, emit
+from medvis.cli.options import Quiet, Set, overrides, with_extra
+
+
+def train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A bundled task, or the path of a task's YAML.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Data set with index.csv.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Checkpoints, log and weights; goes on from there.")
+    ],
+    quiet: Quiet = False,
+    settings: Set = None,
+) -> None:
+    """Prints the path of the weights; the figures of each epoch go to standard error."""
+    from medvis.settings import load_task
+
+    task = load_task(config, overrides(settings))
+    run = with_extra("medvis.learn.run")
+    screen = console(quiet=quiet)
+
+    def say(record: dict[str, Any]) -> None:
+        screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
+
+    emit(f"{run.train(task, data, output, say)}\n")
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
