@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from numpy.typing import NDArray
@@ -133,5 +134,5 @@ def _explained(error: Exception, layout: Layout, path: Path) -> InputError:
         lines = lines[1:]  # pydicom's headline over one line a plug-in
     said = [line for line in lines if "NoneType" not in line] or ["the compressed stream is broken"]
     return InputError(
-        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {said[0]}", hint=_AGAIN
+        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {shorten(said[0], 160)}", hint=_AGAIN
     )

@@ -9,11 +9,11 @@ from pydicom.dataset import Dataset
 
 from medvis.core.scan import DisplayWindow
 from medvis.io.dicom_layout import Layout, syntax_name
+from medvis.io.dicom_load import object_name
 from medvis.io.dicom_modality import lut_table
 from medvis.io.dicom_values import FrameGroups, first_item, items, number, numbers, text, texts
 
 _TEXTS = {
-    "sop_class": "SOPClassUID",
     "manufacturer": "Manufacturer",
     "model": "ManufacturerModelName",
     "convolution_kernel": "ConvolutionKernel",
@@ -37,10 +37,9 @@ def details_of(ds: Dataset, layout: Layout) -> dict[str, Any]:
         "bits_allocated": layout.allocated,
         "bits_stored": layout.bits,
         "signed": layout.signed,
+        "sop_class": object_name(ds),
     }
     facts |= {name: found for name, keyword in _TEXTS.items() if (found := text(ds, keyword)) is not None}
-    if "sop_class" in facts:
-        facts["sop_class"] = getattr(ds.get("SOPClassUID"), "name", facts["sop_class"])
     facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword)) is not None}
     if kind := texts(ds, "ImageType"):
         facts["image_type"] = kind

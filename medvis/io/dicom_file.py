@@ -20,7 +20,7 @@ from medvis.io.dicom_modality import Transform, transforms_of, unit_of
 from medvis.io.dicom_padding import Padding, padding_of
 from medvis.io.dicom_place import places_of
 from medvis.io.dicom_stack import Stack, stack_of
-from medvis.io.dicom_values import number, text
+from medvis.io.dicom_values import number, text, uid
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ def read_file(path: Path) -> Scan:
     loaded = load(path)
     ds = loaded.ds
     layout, notes = layout_of(ds, path)
-    stack = stack_of(places_of(ds, layout.frames), text(ds, "FrameOfReferenceUID"))
+    stack = stack_of(places_of(ds, layout.frames), uid(ds, "FrameOfReferenceUID"))
     canvas = Canvas((layout.frames, layout.rows, layout.cols, layout.channels), str(path))
     ranks = np.empty(layout.frames, np.intp)
     ranks[stack.order] = np.arange(layout.frames)
     facts = fill(canvas, ds, layout, ranks.tolist(), path)
-    uid = text(ds, "SOPInstanceUID")
+    instance = uid(ds, "SOPInstanceUID")
     source = Source(
         path=str(path),
         format="dicom",
         sha256=loaded.sha256,
         files=(path.name,),
-        sop_instance_uids=() if uid is None else (uid,),
-        series_uid=text(ds, "SeriesInstanceUID"),
-        study_uid=text(ds, "StudyInstanceUID"),
+        sop_instance_uids=() if instance is None else (instance,),
+        series_uid=uid(ds, "SeriesInstanceUID"),
+        study_uid=uid(ds, "StudyInstanceUID"),
         details=details_of(ds, facts.layout) | _frame_numbers(stack),
     )
     geometry = _with_declared_step(stack.geometry, ds)

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from medvis.io.dicom_facts import safe_description
 from medvis.io.dicom_place import Place, places_of
-from medvis.io.dicom_values import text, texts, whole
+from medvis.io.dicom_values import text, texts, uid, whole
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ def header_of(path: Path, ds: Dataset, sha256: str) -> Header:
     return Header(
         path=path,
         sha256=sha256,
-        uid=text(ds, "SOPInstanceUID"),
-        study=text(ds, "StudyInstanceUID"),
-        series=text(ds, "SeriesInstanceUID"),
+        uid=uid(ds, "SOPInstanceUID"),
+        study=uid(ds, "StudyInstanceUID"),
+        series=uid(ds, "SeriesInstanceUID"),
         modality=text(ds, "Modality"),
         description=safe_description(ds),
         frames=whole(ds, "NumberOfFrames") or 1,
         shape=(whole(ds, "Rows") or 0, whole(ds, "Columns") or 0, channels),
         localizer="LOCALIZER" in texts(ds, "ImageType"),
         place=places_of(ds, 1)[0],
-        frame_of_reference=text(ds, "FrameOfReferenceUID"),
+        frame_of_reference=uid(ds, "FrameOfReferenceUID"),
     )

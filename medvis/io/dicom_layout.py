@@ -11,7 +11,7 @@ from pydicom.uid import UID, AllTransferSyntaxes
 
 from medvis.errors import InputError
 from medvis.io.dicom_load import PIXEL_KEYWORDS, require_image
-from medvis.io.dicom_values import text, whole
+from medvis.io.dicom_values import put, text, uid, value, whole
 
 _LARGEST = 1 << 36
 _ALIASES = {"MONOCHROME 1": "MONOCHROME1", "MONOCHROME 2": "MONOCHROME2", "PALETTE_COLOR": "PALETTE COLOR"}
@@ -68,10 +68,10 @@ def layout_of(ds: Dataset, path: Path) -> tuple[Layout, list[str]]:
         bits=whole(ds, "BitsStored") or allocated,
         signed=whole(ds, "PixelRepresentation") == 1,
         floats=keyword != "PixelData",
-        syntax=UID(text(ds.file_meta, "TransferSyntaxUID") or ""),
+        syntax=UID(uid(ds.file_meta, "TransferSyntaxUID") or ""),
     )
     _check(layout, path)
-    _check_length(layout, len(ds[keyword].value or b""), path)
+    _check_length(layout, len(value(ds, keyword) or b""), path)
     return layout, notes
 
 
@@ -97,20 +97,22 @@ def _fill_gaps(ds: Dataset) -> Iterator[str]:
     samples = whole(ds, "SamplesPerPixel")
     photometric = (text(ds, "PhotometricInterpretation") or "").upper()
     if samples is None:
-        ds.SamplesPerPixel = samples = 3 if photometric.startswith(("RGB", "YBR")) else 1
+        samples = 3 if photometric.startswith(("RGB", "YBR")) else 1
+        put(ds, "SamplesPerPixel", samples)
         yield f"Samples per Pixel is missing; {samples} was assumed"
     if not photometric:
         photometric = "RGB" if samples == 3 else "MONOCHROME2"
         yield f"Photometric Interpretation is missing; {photometric} was assumed"
-    ds.PhotometricInterpretation = _ALIASES.get(photometric, photometric)
+    put(ds, "PhotometricInterpretation", _ALIASES.get(photometric, photometric))
     if samples == 3 and whole(ds, "PlanarConfiguration") is None:
-        ds.PlanarConfiguration = 0
+        put(ds, "PlanarConfiguration", 0)
         yield "Planar Configuration is missing; colour by pixel was assumed"
-    if "PixelData" in ds and whole(ds, "BitsStored") is None and whole(ds, "BitsAllocated") is not None:
-        ds.BitsStored = ds.BitsAllocated
+    allocated = whole(ds, "BitsAllocated")
+    if "PixelData" in ds and whole(ds, "BitsStored") is None and allocated is not None:
+        put(ds, "BitsStored", allocated)
         yield "Bits Stored is missing; Bits Allocated was assumed"
     if "PixelData" in ds and whole(ds, "PixelRepresentation") not in (0, 1):
-        ds.PixelRepresentation = 0
+        put(ds, "PixelRepresentation", 0)
         yield "Pixel Representation is missing; unsigned was assumed"
     if whole(ds, "NumberOfFrames") == 0:
         del ds.NumberOfFrames

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -16,7 +17,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from medvis.errors import InputError
 from medvis.io import magic
-from medvis.io.dicom_values import text, whole
+from medvis.io.dicom_values import text, uid, whole
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DICOMDIR = "1.2.840.10008.1.3.10"
@@ -75,10 +76,11 @@ def load(path: Path, pixels: bool = True) -> Loaded:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
         except Exception as error:  # pydicom raises whatever the broken bytes happen to lead to
-            raise InputError(f"{path} is a corrupt DICOM file: {error}", hint="copy or export it again") from error
+            reason = shorten(str(error), 160)
+            raise InputError(f"{path} is a corrupt DICOM file: {reason}", hint="copy or export it again") from error
     if any(_CUT_OFF.search(str(warning.message)) for warning in caught):
         raise InputError(f"{path} is truncated: the file ends within an element", hint="copy or export it again")
-    if text(ds.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
+    if uid(ds.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
         raise InputError(f"{path} is a DICOMDIR, an index of other files", "an image file or a series' folder")
     notes.extend(_with_syntax(ds, path))
     return Loaded(ds, digest, tuple(notes))
@@ -103,16 +105,16 @@ def require_image(ds: Dataset, path: Path) -> None:
 
 def object_name(ds: Dataset) -> str:
     """What kind of DICOM object this is, e.g. ``CT Image Storage``."""
-    uid = text(ds, "SOPClassUID") or text(ds.file_meta, "MediaStorageSOPClassUID")
-    if uid is None:
-        return f"an object of modality {text(ds, 'Modality') or 'unknown'}"
-    name = UID(uid).name
-    return f"SOP class {name}" if name == uid else name
+    sop_class = uid(ds, "SOPClassUID") or uid(ds.file_meta, "MediaStorageSOPClassUID")
+    if sop_class is None:
+        return f"an object of modality {text(ds, 'Modality', longest=16) or 'unknown'}"
+    name = UID(sop_class).name
+    return f"SOP class {name}" if name == sop_class else name
 
 
 def _with_syntax(ds: Dataset, path: Path) -> Iterator[str]:
     """Fills in a transfer syntax where the file names none, and says so."""
-    if text(ds.file_meta, "TransferSyntaxUID") is not None:
+    if uid(ds.file_meta, "TransferSyntaxUID") is not None:
         return
     with path.open("rb") as stream:
         bare = stream.read(magic.HEAD)[128:132] != b"DICM"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
 def value(ds: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -18,19 +22,34 @@ def value(ds: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the file
     return None if found is None or (isinstance(found, str | bytes) and not found) else found
 
 
-def text(ds: Dataset, keyword: str) -> str | None:
-    """A text value on one line; several values are joined with a backslash as in the file."""
+def put(ds: Dataset, keyword: str, new: str | int) -> None:
+    """Sets an element, also over one whose bytes cannot be converted."""
+    tag = tag_for_keyword(keyword)
+    if tag is not None and tag in ds:
+        del ds[tag]
+    setattr(ds, keyword, new)
+
+
+def text(ds: Dataset, keyword: str, longest: int = 64) -> str | None:
+    """A text value on one line, cut at the length that DICOM allows; several values are joined with a backslash."""
     found = value(ds, keyword)
     if found is None:
         return None
     parts = [found] if isinstance(found, str) or not isinstance(found, Sequence) else list(found)
-    joined = " ".join("\\".join(str(part) for part in parts).split())
-    return joined or None
+    joined = "\\".join(str(part) for part in parts)[:longest]
+    printable = "".join(char if char.isprintable() else " " for char in joined)
+    return " ".join(printable.split()) or None
+
+
+def uid(ds: Dataset, keyword: str) -> str | None:
+    """A UID, or None if the file holds none there that is one."""
+    found = text(ds, keyword, longest=128)
+    return found if found is not None and _UID.fullmatch(found) else None
 
 
 def texts(ds: Dataset, keyword: str) -> list[str]:
     """Every value of a multi-valued text element."""
-    joined = text(ds, keyword)
+    joined = text(ds, keyword, longest=1024)
     return [] if joined is None else [part.strip() for part in joined.split("\\")]
 
 
