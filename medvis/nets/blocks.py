@@ -67,6 +67,8 @@ class WindowBank(nn.Module):
 
     def __init__(self, cuts: list[tuple[float, float]]) -> None:
         super().__init__()
+        self.low: Tensor
+        self.width: Tensor
         low = torch.tensor([cut[0] for cut in cuts]).view(1, -1, 1, 1)
         width = torch.tensor([cut[1] - cut[0] for cut in cuts]).view(1, -1, 1, 1)
         self.register_buffer("low", low)

@@ -47,7 +47,8 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, inputs, h, w] → [b, outputs, h / stride, w / stride]."""
-        return x + self.layers(x) if self.residual else self.layers(x)
+        out: Tensor = self.layers(x)
+        return x + out if self.residual else out
 
 
 class EfficientNetLite0(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,16 +15,22 @@ FLIPS = ("none", "horizontal", "vertical", "both")
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a square or rectangular image: resized by `scale`, then flipped."""
+    """One way to look at an image: resized by `scale`, then flipped; `weight` is its say in the merged result."""
 
     scale: float
     flip: str = "none"
+    weight: float = 1.0
 
 
-def plan(scales: Sequence[float], flips: Sequence[str]) -> list[View]:
-    """All views, the native unflipped one first, then by distance from the native scale: the order to stop early in."""
+def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[View]:
+    """All views, the native unflipped one first, then by distance from the native scale: the order to stop early in.
+
+    Args:
+        scales: scale → weight.
+        flips: names among `FLIPS`.
+    """
     ordered = sorted(scales, key=lambda scale: (abs(np.log(scale)), scale))
-    return [View(float(scale), flip) for flip in flips for scale in ordered]
+    return [View(float(scale), flip, float(scales[scale])) for flip in flips for scale in ordered]
 
 
 def forward(image: Floats, view: View, multiple_of: int) -> Floats:
@@ -64,42 +70,44 @@ def resized(shape: Sequence[int], scale: float) -> tuple[int, int]:
 
 
 class Merge:
-    """Running mean of logits over views, and the spread (sd) of the probability. Order does not matter.
+    """Running weighted mean of logits over views, and the spread (sd) of the probability. Order does not matter.
 
     Shapes are free, but the same for every `add`.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.weight = 0.0
         self._logits: Floats | None = None
         self._mean: Floats | None = None
         self._square: Floats | None = None
 
-    def add(self, logits: Floats) -> None:
+    def add(self, logits: Floats, weight: float = 1.0) -> None:
         """One more view."""
-        probability = sigmoid(logits)
+        share, probability = np.float32(weight), sigmoid(logits)
         if self._logits is None or self._mean is None or self._square is None:
-            self._logits, self._mean, self._square = logits.copy(), probability, probability * probability
+            self._logits, self._mean, self._square = logits * share, probability * share, probability**2 * share
         else:
-            self._logits += logits
-            self._mean += probability
-            self._square += probability * probability
+            self._logits += logits * share
+            self._mean += probability * share
+            self._square += probability**2 * share
         self.count += 1
+        self.weight += weight
 
     @property
     def logits(self) -> Floats:
         """Mean logits."""
         if self._logits is None:
             raise ValueError("no view was merged")
-        return np.asarray(self._logits / np.float32(self.count))
+        return np.asarray(self._logits / np.float32(self.weight))
 
     @property
     def spread(self) -> Floats:
         """Standard deviation of the probability over the views; 0 for a single view."""
         if self._mean is None or self._square is None:
             raise ValueError("no view was merged")
-        mean = self._mean / np.float32(self.count)
-        return np.asarray(np.sqrt(np.maximum(self._square / np.float32(self.count) - mean * mean, 0)), np.float32)
+        mean = self._mean / np.float32(self.weight)
+        return np.asarray(np.sqrt(np.maximum(self._square / np.float32(self.weight) - mean * mean, 0)), np.float32)
 
 
 def sigmoid(x: Floats) -> Floats:

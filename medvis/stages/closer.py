@@ -75,8 +75,8 @@ class Closer:
         embedding = np.zeros(0, np.float32)
         for count, view in enumerate(self.views, start=1):
             mask, logits, vector = self._see(crop, own, view)
-            masks.add(mask)
-            classes.add(logits)
+            masks.add(mask, view.weight)
+            classes.add(logits, view.weight)
             embedding = vector if count == 1 else embedding + vector
             if self._settled(count, masks, own):
                 break

@@ -37,12 +37,12 @@ class Candidate(StageSettings):
 
 
 class InferSettings(StageSettings):
-    """`region` is where a tiled task searches; `tile` and `overlap` are in px."""
+    """Where a tiled task searches (`region`), in what steps (`tile`, `overlap` in px); `scales`: scale → weight."""
 
     region: Literal["lung", "all"] = "all"
     tile: int = Field(default=192, multiple_of=32)
     overlap: int = 32
-    scales: list[float] = Field(default=[0.5, 0.75, 1.0, 1.25], min_length=1)
+    scales: dict[float, float] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
     flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
     candidate: Candidate = Candidate()
 

@@ -44,14 +44,14 @@ def _frame(
     shape = (image.shape[1], image.shape[2])
     masks, classes = Merge(), Merge()
     evidence, embedding = np.zeros(shape, np.float32), np.zeros(0, np.float32)
-    views = plan([scale * factor for scale in settings.scales], settings.flips)
+    views = plan({scale * factor: weight for scale, weight in settings.scales.items()}, settings.flips)
     for count, view in enumerate(views, start=1):
         given = predictor(
             forward(image, view, predictor.card.input.multiple_of)[None],
             ("class_logits", "mask_logits", "evidence", "embedding"),
         )
-        masks.add(backward(given["mask_logits"][0], view, shape))
-        classes.add(given["class_logits"][0])
+        masks.add(backward(given["mask_logits"][0], view, shape), view.weight)
+        classes.add(given["class_logits"][0], view.weight)
         seen = given["evidence"][0, :1]
         grown = np.stack([cv2.resize(plane, given["mask_logits"].shape[:1:-1]) for plane in seen])
         evidence += sigmoid(backward(grown, view, shape)[0])
