@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,25 +16,48 @@ from medvis.ops.tiles import Canvas, blend, cut
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
 
 if TYPE_CHECKING:
-    from medvis.stages.infer import InferSettings
+    from medvis.stages.infer import Candidate, InferSettings
 
 # Pixels around a candidate that still count as its own: its rim on the first pass is uncertain.
 MARGIN = 3
+OUTPUTS = ("mask_logits", "evidence", "embedding")
 
 
-@dataclass(frozen=True)
 class Look:
-    """One candidate after its closer look; shapes as in `core.case.Candidates`, for one row."""
+    """One candidate, and what the views have shown of it so far.
 
-    corner: tuple[int, int]
-    size: int
-    center: tuple[float, float]
-    mask_logits: Floats
-    mask_spread: Floats
-    logits: Floats
-    spread: Floats
-    embedding: Floats
-    views: int
+    Attributes:
+        center: (row, col) on the frame.
+        corner, size: of its crop on the frame.
+        masks: mask logits [m, s, s]; `classes`: class logits [k]; `embedding` [d]: summed over the views.
+    """
+
+    def __init__(self, image: Floats, spot: Spot, least: int) -> None:
+        self.center = spot.center
+        # Twice the candidate where that is larger than the settings' crop, in steps of 32 up to 320.
+        self.size = min(max(least, -(-2 * spot.extent // 32) * 32), 320)
+        self.corner = (round(spot.center[0] - self.size / 2), round(spot.center[1] - self.size / 2))
+        self.crop = cut(image, self.corner, self.size)
+        self.own = stamp(spot, self.corner, self.size, MARGIN)
+        self.masks, self.classes = Merge(), Merge()
+        self.embedding: Floats | None = None
+
+    def add(self, view: View, mask: Floats, evidence: Floats, embedding: Floats, multiple_of: int) -> None:
+        """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
+        here = forward(self.own[None], view, multiple_of)[0]
+        self.classes.add(attend(evidence, sigmoid(mask.max(0)), here), view.weight)
+        self.masks.add(backward(mask, view, (self.size, self.size)), view.weight)
+        self.embedding = embedding if self.embedding is None else self.embedding + embedding
+
+    def settled(self, settings: Candidate) -> bool:
+        """Whether more views would change nothing: it is nothing after all, or all views agree."""
+        if self.masks.count < 2:
+            return False
+        inside = self.own > 0
+        peak = float(sigmoid(self.masks.logits.max(0)[inside]).max(initial=0))
+        if peak < settings.reject:
+            return True
+        return self.masks.count >= 4 and float(self.masks.spread.max(0)[inside].mean()) < settings.agree
 
 
 class Closer:
@@ -53,72 +77,48 @@ class Closer:
             spread: float32 [rows, cols]; filled under the crops.
         """
         found = spots(sigmoid(logits.max(0)), self.settings.probability, self.settings.most)
-        looks = [self._look(image, spot) for spot in found]
-        shape = (image.shape[1], image.shape[2])
+        looks = [Look(image, spot, self.settings.crop) for spot in found]
+        for view in self.views:
+            self._see([look for look in looks if not look.settled(self.settings)], view)
+        self._write(looks, logits, spread)
+        return looks
+
+    def _see(self, looks: Iterable[Look], view: View) -> None:
+        """One view of all these candidates: crops of one size go through the model as one batch."""
+        sizes = defaultdict(list)
+        for look in looks:
+            sizes[look.size].append(look)
+        for group in sizes.values():
+            batch = np.stack([forward(look.crop, view, self.multiple_of) for look in group])
+            given = self.predictor(batch, OUTPUTS)
+            for look, *seen in zip(group, *(given[name] for name in OUTPUTS), strict=True):
+                look.add(view, *seen, self.multiple_of)
+
+    @staticmethod
+    def _write(looks: list[Look], logits: Floats, spread: Floats) -> None:
+        shape = (logits.shape[1], logits.shape[2])
         fresh, deviation = Canvas(len(logits), shape, 0.0), Canvas(1, shape, 0.0)
         for look in looks:
             weight = blend(look.size, look.size // 4)
-            fresh.add(look.mask_logits, look.corner, weight)
-            deviation.add(look.mask_spread.max(0, keepdims=True), look.corner, weight)
+            fresh.add(look.masks.logits, look.corner, weight)
+            deviation.add(look.masks.spread.max(0, keepdims=True), look.corner, weight)
         # Nothing is said about places that were never searched.
         seen = (fresh.weight > 0) & (logits.max(0) > -20)
         logits[:, seen] = fresh.mean()[:, seen]
         spread[seen] = deviation.mean()[0][seen]
-        return looks
-
-    def _look(self, image: Floats, spot: Spot) -> Look:
-        size = self._side(spot)
-        corner = (round(spot.center[0] - size / 2), round(spot.center[1] - size / 2))
-        crop = cut(image, corner, size)
-        own = stamp(spot, corner, size, MARGIN)
-        masks, classes = Merge(), Merge()
-        embedding = np.zeros(0, np.float32)
-        for count, view in enumerate(self.views, start=1):
-            mask, logits, vector = self._see(crop, own, view)
-            masks.add(mask, view.weight)
-            classes.add(logits, view.weight)
-            embedding = vector if count == 1 else embedding + vector
-            if self._settled(count, masks, own):
-                break
-        return Look(
-            corner, size, spot.center, masks.logits, masks.spread, classes.logits, classes.spread,
-            np.asarray(embedding / masks.count, np.float32), masks.count,
-        )  # fmt: skip
-
-    def _see(self, crop: Floats, own: Floats, view: View) -> tuple[Floats, Floats, Floats]:
-        """(mask logits [m, s, s], class logits [k], embedding [d]) of one view."""
-        given = self.predictor(forward(crop, view, self.multiple_of)[None], ("mask_logits", "evidence", "embedding"))
-        mask = given["mask_logits"][0]
-        here = forward(own[None], view, self.multiple_of)[0]
-        logits = attend(given["evidence"][0], sigmoid(mask.max(0)), here)
-        return backward(mask, view, (crop.shape[1], crop.shape[2])), logits, given["embedding"][0]
-
-    def _settled(self, count: int, masks: Merge, own: Floats) -> bool:
-        if count < 2:
-            return False
-        inside = own > 0
-        peak = float(sigmoid(masks.logits.max(0))[inside].max(initial=0))
-        if peak < self.settings.reject:
-            return True
-        return count >= 4 and float(masks.spread.max(0)[inside].mean()) < self.settings.agree
-
-    def _side(self, spot: Spot) -> int:
-        """The crop's side: the settings', or twice the candidate where that is larger, in steps of 32 up to 320."""
-        need = -(-2 * spot.extent // 32) * 32
-        return min(max(self.settings.crop, need), 320)
 
 
 def gather(looks: list[tuple[int, Look]], card: Card) -> Candidates:
     """The columns of `Candidates` from (frame, look) pairs."""
     count, width = len(looks), len(card.labels)
     boxes = [(*look.corner, look.corner[0] + look.size, look.corner[1] + look.size) for _, look in looks]
-    depth = looks[0][1].embedding.size if looks else 0
+    embeddings = [look.embedding / look.masks.count for _, look in looks if look.embedding is not None]
     return Candidates(
         frame=np.array([frame for frame, _ in looks], np.int32),
         box=np.array(boxes, np.int32).reshape(count, 4),
         center=np.array([look.center for _, look in looks], np.float32).reshape(count, 2),
-        logits=np.array([look.logits for _, look in looks], np.float32).reshape(count, width),
-        spread=np.array([look.spread for _, look in looks], np.float32).reshape(count, width),
-        embedding=np.array([look.embedding for _, look in looks], np.float32).reshape(count, depth),
-        views=np.array([look.views for _, look in looks], np.int32),
+        logits=np.array([look.classes.logits for _, look in looks], np.float32).reshape(count, width),
+        spread=np.array([look.classes.spread for _, look in looks], np.float32).reshape(count, width),
+        embedding=np.array(embeddings, np.float32).reshape(count, -1 if count else 0),
+        views=np.array([look.masks.count for _, look in looks], np.int32),
     )

@@ -83,7 +83,7 @@ class Infer(BaseStage):
             logits[frame], evidence[frame] = first(image, region[frame])
             found = closer(image, logits[frame], spread[frame])
             looks += [(frame, look) for look in found]
-            views += 1 + sum(look.views for look in found)
+            views += 1 + sum(look.masks.count for look in found)
         return Prediction(logits, spread, evidence, labels, candidates=gather(looks, predictor.card), views=views)
 
     def _region(self, case: Case) -> tuple[Mask, str | None]:
