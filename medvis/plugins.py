@@ -25,7 +25,7 @@ def load(group: str, name: str) -> Any:  # noqa: ANN401 - the caller knows the g
         raise SettingsError(f"unknown {kind} '{name}'", f"one of {', '.join(sorted(table)) or '(none)'}")
     try:
         return table[name].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise SettingsError(
             f"{group} '{name}' cannot be imported: {error}", hint="reinstall the package that provides it"
         ) from error

@@ -133,6 +133,8 @@ def _parse(path: Path) -> dict[str, Any]:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(body, dict):
         raise SettingsError(f"{path} holds {type(body).__name__}", "a mapping of settings")
     return body

@@ -1,0 +1,52 @@
+"""Name → object through entry points: only what is named is imported, and a wrong name is one clear line."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from medvis import plugins
+from medvis.errors import SettingsError
+
+STAGES = {"window", "enhance", "infer", "segment", "measure", "judge", "explain"}
+
+
+def test_the_built_in_plugins_are_registered_through_the_same_door():
+    assert STAGES.issubset(plugins.names("medvis.stages"))
+    assert {"dicom", "raster", "nifti"}.issubset(plugins.names("medvis.readers"))
+    assert {"json", "heatmap", "mask"}.issubset(plugins.names("medvis.writers"))
+    assert "onnx" in plugins.names("medvis.backends")
+    assert "lung-nodule" in plugins.names("medvis.bundles")
+
+
+def test_names_are_sorted_and_an_unknown_group_is_empty():
+    assert list(plugins.names("medvis.stages")) == sorted(plugins.names("medvis.stages"))
+    assert plugins.names("medvis.nothing") == ()
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_loads_by_its_name(name):
+    assert plugins.load("medvis.stages", name).name == name
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(SettingsError, match=r"unknown stage 'widow'; wanted: one of .*window"):
+        plugins.load("medvis.stages", "widow")
+    with pytest.raises(SettingsError, match=r"unknown nothing 'x'; wanted: one of \(none\)"):
+        plugins.load("medvis.nothing", "x")
+
+
+def test_a_plugin_that_cannot_be_imported_is_a_settings_error(monkeypatch):
+    broken = EntryPoint("broken", "no_such_package_anywhere:Thing", "medvis.stages")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
+    assert plugins.names("medvis.stages") == ("broken",), "listing imports nothing"
+    with pytest.raises(SettingsError, match=r"medvis.stages 'broken' cannot be imported: .*reinstall"):
+        plugins.load("medvis.stages", "broken")
+
+
+def test_a_plugin_whose_name_is_absent_from_its_module_is_a_settings_error(monkeypatch):
+    moved = EntryPoint("moved", "medvis.errors:Gone", "medvis.stages")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [moved])
+    with pytest.raises(SettingsError, match=r"medvis.stages 'moved' cannot be imported"):
+        plugins.load("medvis.stages", "moved")
