@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from medvis.core.scan import Mask, Pixels
 from medvis.errors import InputError
 from medvis.io.dicom_modality import Transform
-from medvis.io.dicom_padding import BELOW_AIR, Padding, corner_padding
+from medvis.io.dicom_padding import Padding
+from medvis.ops.padding import BELOW_AIR, corner_padding
 
 _EXACT = 1 << 24
 

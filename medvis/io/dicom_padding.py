@@ -1,4 +1,4 @@
-"""Which pixels are padding and no image: as the file says (PS3.3 C.7.5.1.1.2), and the CT corners it forgets."""
+"""Which pixels are padding and no image, as the file says it (PS3.3 C.7.5.1.1.2)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from medvis.io.dicom_values import number
 from medvis.ops.modality import padding_mask, signed_value
 
 Mask = NDArray[np.bool_]
-BELOW_AIR = -1500.0
-"""HU. Air is −1000 and scanners clip at −1024; nothing that is far below can be a measurement."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,6 @@ def padding_of(ds: Dataset, layout: Layout) -> Padding | None:
     if value is None:
         return None
     return Padding(_meant(value, layout), None if limit is None else _meant(limit, layout))
-
-
-def corner_padding(hounsfield: NDArray[np.float32]) -> Mask:
-    """True where a CT slice [rows, cols] is far below air and hangs together with its edge."""
-    import cv2  # noqa: PLC0415 - 0.2 s, and few slices have such corners
-
-    low: Mask = hounsfield < BELOW_AIR
-    _, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=4)
-    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    found: Mask = np.isin(labels, edge[edge > 0])
-    return found
 
 
 def _meant(value: float, layout: Layout) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import codecs
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,6 @@ _OTHERS = (
     (b"<", "XML or HTML text"),
     (b"{", "JSON text"),
 )
-_TEXT = re.compile(rb"[\t\n\f\r\x20-\x7e\x80-\xff]*")
 _LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT_VR = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
@@ -67,7 +66,7 @@ def looks_like(head: bytes) -> str:
             return words
     if not head.strip(b"\x00"):
         return "only zero bytes"
-    return "text" if _TEXT.fullmatch(head) and head.isascii() else "of an unknown format"
+    return "text" if _is_text(head) else "of an unknown format"
 
 
 def files_in(folder: Path) -> Iterator[Path]:
@@ -75,6 +74,15 @@ def files_in(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and path.name != "DICOMDIR":
             yield path
+
+
+def _is_text(head: bytes) -> bool:
+    """UTF-8 (the last character may be cut) without control characters."""
+    try:
+        words = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char.isspace() for char in words)
 
 
 def _is_nifti(head: bytes) -> bool:
