@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -77,6 +77,7 @@ def test_an_error_says_what_was_found_what_was_wanted_and_what_to_do():
     assert errors.InputError("x", hint="do y").line == "x; do y"
 
 
+@settings(deadline=None)
 @given(st.text(), st.none() | st.text(), st.none() | st.text())
 def test_an_error_is_one_line_whatever_its_parts_hold(found, wanted, hint):
     line = errors.MedvisError(found, wanted, hint).line

@@ -33,7 +33,7 @@ def test_every_bundled_task_is_valid_and_named_as_its_file(name):
     config = load_task(name)
     assert config.task == name
     assert config.base == configs_folder().resolve()
-    assert list(config.stages)[0] == "window"
+    assert next(iter(config.stages)) == "window"
 
 
 def test_there_is_a_lung_nodule_task():
@@ -64,7 +64,7 @@ def test_an_override_makes_the_section_it_needs(write):
 
 
 def test_an_override_below_a_value_is_refused(write):
-    with pytest.raises(SettingsError, match="setting 'title.sub.x': 'title' is not a section"):
+    with pytest.raises(SettingsError, match=r"setting 'title.sub.x': 'title' is not a section"):
         load_task(str(write()), {"title.sub.x": 1})
 
 
@@ -144,5 +144,5 @@ def test_a_file_that_may_not_be_read_is_an_error(write, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(path), "read_text", refuse)
-    with pytest.raises(SettingsError, match="my-task.yaml cannot be read: Permission denied"):
+    with pytest.raises(SettingsError, match=r"my-task.yaml cannot be read: Permission denied"):
         load_task(str(path))
