@@ -39,7 +39,7 @@ def build_report(case: Case, context: Context, timings: dict[str, float]) -> Rep
 def _facts(scan: Scan) -> ScanFacts:
     rows, cols = scan.shape
     return ScanFacts(
-        path=scan.source.path,
+        path=scan.source.path.encode("utf-8", "replace").decode(),  # a file's name may hold bytes that are no text
         format=scan.source.format,
         sha256=scan.source.sha256,
         modality=scan.modality,
