@@ -56,22 +56,28 @@ def place(header: Any, affine: Matrix, frames: int) -> tuple[Geometry, list[str]
     notes = ["the NIfTI header names no unit of length; mm was assumed"] if unit == "unknown" else []
     axes = affine[:3, :3] * _IN_MM.get(unit, 1.0)
     lengths = np.linalg.norm(axes, axis=0)
-    spacing = (float(lengths[1]), float(lengths[0]))
+    spacing = (_short(lengths[1]), _short(lengths[0]))
     row, col = axes[:, 0] / lengths[0], axes[:, 1] / lengths[1]
     normal = np.cross(row, col)
     step = float(abs(axes[:, 2] @ normal / np.linalg.norm(normal)))
     reasons = {} if frames > 1 else {"slice_spacing": "a single frame"}
-    slice_spacing = step if frames > 1 else None
+    slice_spacing = _short(step) if frames > 1 else None
     problem = None
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
         problem = "the NIfTI header holds no transform to patient coordinates"
         notes.append(f"{problem}; the axes were taken as they are stored")
     elif abs(float(row @ col)) > _RIGHT_ANGLE:
         problem = "rows and columns of the NIfTI volume are not at a right angle"
+    elif step < _ALONG_NORMAL * lengths[2]:
+        notes.append("slices are shifted sideways (the volume is sheared)")
     if problem is not None:
-        return Geometry(
-            spacing, slice_spacing, reasons=reasons | dict.fromkeys(("positions", "orientation"), problem)
-        ), notes
+        reasons |= dict.fromkeys(("positions", "orientation"), problem)
+        return Geometry(spacing, slice_spacing, reasons=reasons), notes
     origin = affine[:3, 3] * _IN_MM.get(unit, 1.0)
     positions = origin + np.outer(np.arange(frames), axes[:, 2])
     return Geometry(spacing, slice_spacing, positions, np.concatenate([row, col]), None, reasons), notes
+
+
+def _short(length: float) -> float:
+    """A length as it was meant: the header holds 0.7 as 0.699999988, the nearest 32-bit number."""
+    return float(f"{length:.6g}")

@@ -1,0 +1,184 @@
+"""PNG, JPEG, TIFF and BMP: depth, colour, alpha, orientation, pages, damage."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from medvis.errors import InputError
+from medvis.io.describe import describe
+from medvis.io.raster import RasterReader
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 255, (7, 9), dtype=np.uint8)
+DEEP = RNG.integers(0, 65535, (7, 9), dtype=np.uint16)
+RGB = RNG.integers(0, 255, (7, 9, 3), dtype=np.uint8)
+
+
+def save(path, pixels):
+    """Writes grey, RGB or RGBA pixels."""
+    order = {2: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[2 if pixels.ndim == 2 else pixels.shape[2]]
+    assert cv2.imwrite(str(path), pixels if pixels.ndim == 2 else pixels[..., order])
+    return path
+
+
+def read(path):
+    return RasterReader().read(path)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, bits, colour, rows, *extra):
+    """A PNG by hand, for the kinds that OpenCV does not write. `rows` are the packed bytes of each row."""
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\x00" + row for row in rows))
+    chunks = chunk(b"IHDR", head) + b"".join(extra) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def exif(orientation):
+    """The TIFF structure that holds nothing but an orientation."""
+    return b"MM\x00*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "colour"])
+def test_eight_bit(tmp_path, suffix, pixels):
+    scan = read(save(tmp_path / f"image.{suffix}", pixels))
+    np.testing.assert_array_equal(scan.pixels[0], pixels.reshape(7, 9, -1))
+    assert (scan.bits, scan.unit, scan.modality, scan.valid) == (8, "grey", None, None)
+    assert scan.notes == ()
+    assert scan.source.format == {"tif": "tiff"}.get(suffix, suffix)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("pixels", [DEEP, np.dstack([DEEP, DEEP + 1, DEEP // 2])], ids=["grey", "colour"])
+def test_sixteen_bit(tmp_path, suffix, pixels):
+    scan = read(save(tmp_path / f"image.{suffix}", pixels))
+    np.testing.assert_array_equal(scan.pixels[0], pixels.reshape(7, 9, -1))
+    assert scan.bits == 16
+
+
+def test_jpeg(tmp_path):
+    smooth = np.add.outer(np.arange(40), np.arange(48)).astype(np.uint8) * 2
+    scan = read(save(tmp_path / "image.jpg", smooth))
+    np.testing.assert_allclose(scan.pixels[0, ..., 0], smooth, atol=4)
+    colour = read(save(tmp_path / "colour.jpg", np.dstack([smooth, smooth // 2, 255 - smooth])))
+    assert colour.channels == 3
+    assert colour.pixels[0, 0, 0, 2] > 200
+
+
+def test_spacing_is_unknown_with_a_reason(tmp_path):
+    facts = describe(read(save(tmp_path / "image.png", GREY)))
+    assert facts["spacing_mm"] is None
+    assert "about print" in facts["unknown"]["spacing"]
+    assert facts["range"] == [GREY.min(), GREY.max()]
+
+
+def test_alpha_is_left_out(tmp_path):
+    for suffix, pixels in (("png", np.dstack([RGB, GREY])), ("tif", np.dstack([RGB, GREY * 0 + 255]))):
+        scan = read(save(tmp_path / f"image.{suffix}", pixels))
+        np.testing.assert_array_equal(scan.pixels[0], RGB)
+        assert scan.notes == ("the alpha channel was left out",)
+
+
+def test_grey_with_alpha_stays_grey(tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(png(2, 1, 8, 4, [bytes([10, 255, 200, 0])]))
+    scan = read(path)
+    assert scan.pixels.ravel().tolist() == [10, 200]
+    assert scan.notes == ("the alpha channel was left out",)
+
+
+def test_palette_is_expanded(tmp_path):
+    palette = chunk(b"PLTE", bytes([255, 0, 0, 1, 2, 3]))
+    path = tmp_path / "image.png"
+    path.write_bytes(png(3, 1, 8, 3, [bytes([1, 0, 1])], palette))
+    np.testing.assert_array_equal(read(path).pixels[0, 0], [[1, 2, 3], [255, 0, 0], [1, 2, 3]])
+    path.write_bytes(png(3, 1, 8, 3, [bytes([1, 0, 1])], palette, chunk(b"tRNS", b"\x00")))
+    assert read(path).notes == ("the alpha channel was left out",)
+
+
+def test_one_bit(tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(png(8, 1, 1, 0, [bytes([0b10010110])]))
+    assert (read(path).pixels.ravel() / 255).tolist() == [1, 0, 0, 1, 0, 1, 1, 0]
+
+
+TURNED = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_exif_orientation(tmp_path, orientation):
+    picture = np.zeros((16, 24), np.uint8)
+    picture[:8, :8] = 250
+    picture[8:, 16:] = 120
+    path = save(tmp_path / "image.jpg", picture)
+    segment = b"Exif\x00\x00" + exif(orientation)
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
+    np.testing.assert_allclose(read(path).pixels[0, ..., 0], TURNED[orientation](picture), atol=6)
+
+
+def test_pages_become_frames(tmp_path):
+    path = tmp_path / "pages.tif"
+    assert cv2.imwritemulti(str(path), [DEEP, DEEP // 2, DEEP // 3])
+    scan = read(path)
+    np.testing.assert_array_equal(scan.pixels[..., 0], [DEEP, DEEP // 2, DEEP // 3])
+    assert "not placed in space" in scan.geometry.reasons["slice_spacing"]
+
+
+def test_a_thumbnail_page_is_left_out(tmp_path):
+    path = tmp_path / "pages.tif"
+    assert cv2.imwritemulti(str(path), [GREY, GREY[:3, :3]])
+    scan = read(path)
+    assert scan.frames == 1
+    assert scan.notes == ("1 page(s) of another size or depth than the first were left out",)
+
+
+def test_float_tiff_with_nan(tmp_path):
+    values = np.array([[0.5, np.nan], [-2, 1e5]], np.float32)
+    scan = read(save(tmp_path / "image.tif", values))
+    np.testing.assert_array_equal(scan.pixels[0, ..., 0], [[0.5, 0], [-2, 1e5]])
+    np.testing.assert_array_equal(scan.valid[0], np.isfinite(values))
+    assert scan.bits == 32
+
+
+def test_equal_channels_are_told(tmp_path):
+    assert read(save(tmp_path / "a.png", np.dstack([GREY] * 3))).source.details["channels_equal"]
+    assert not read(save(tmp_path / "b.png", RGB)).source.details["channels_equal"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_truncated(tmp_path, suffix, share, capfd):
+    path = save(tmp_path / f"image.{suffix}", RNG.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match="truncated or corrupt"):
+        read(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_claims(tmp_path):
+    assert RasterReader().claims(save(tmp_path / "image.png", GREY))
+    text = tmp_path / "text.png"
+    text.write_text("no image")
+    assert not RasterReader().claims(text)
+    assert not RasterReader().claims(tmp_path)
+    assert not RasterReader().claims(tmp_path / "absent.png")
+    with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path / "absent.png")
