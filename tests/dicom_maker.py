@@ -128,6 +128,12 @@ def with_tags(ds: Dataset, tags: dict[str, Any]) -> Dataset:
     return ds
 
 
+def compress(ds: Dataset, syntax: str) -> Dataset:
+    """Compresses the pixel data in place, keeping the instance UID (pydicom would draw a random one)."""
+    ds.compress(syntax, generate_instance_uid=False)
+    return ds
+
+
 def save(ds: Dataset, path: Path, syntax: str | None = None) -> Path:
     """Writes a data set as a DICOM file, in its own transfer syntax or in another native one."""
     if syntax is not None:

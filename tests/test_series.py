@@ -94,7 +94,7 @@ def test_compressed_slices_and_their_padding(tmp_path):
     volume[1, :4, :4] = -3024
     for index, values in enumerate(volume):
         ds = maker.ct(values, z=float(index))
-        ds.compress(RLELossless)
+        maker.compress(ds, RLELossless)
         maker.save(ds, tmp_path / f"{index}.dcm")
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.valid, volume > -3024)
