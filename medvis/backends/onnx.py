@@ -36,8 +36,6 @@ class OnnxPredictor:
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Tiles and views come in few sizes; without the arena's power-of-two growth the peak memory halves.
-        options.enable_cpu_mem_arena = False
         try:
             weights = checked_weights(folder, self.card)
             self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

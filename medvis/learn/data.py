@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from medvis.errors import InputError
 from medvis.ops.hounsfield import estimate_scale
+from medvis.ops.lungs import lung_field
+from medvis.pipeline import load
+
+# Range in which a full-HU volume is kept as grey values: what the models look at.
+LOW, HIGH = -1350.0, 1050.0
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class GreyScans:
         grey: uint8 [n, rows, cols].
         mask: uint8 [n, rows, cols], 1 inside the target.
         scale: float32 [n, 2], HU of grey 0 and of grey 255.
+        region: bool [n, rows, cols], where crops may be taken; None: everywhere.
     """
 
     rows: list[Row]
     grey: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     scale: NDArray[np.float32]
+    region: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,6 +111,34 @@ def load_grey_scans(rows: list[Row], readers: int = 2) -> GreyScans:
     mask = np.stack([_consensus(row, grey.shape[1:], readers) for row in rows])
     scale = np.array([estimate_scale(image) for image in grey], np.float32)
     return GreyScans(rows, grey, mask, scale)
+
+
+def load_volume(folder: Path) -> GreyScans:
+    """The frames of a chest CT with one marked lesion: image.nii.gz in HU, label.nii.gz; crops come from the lungs."""
+    image, label = load(folder / "image.nii.gz"), load(folder / "label.nii.gz")
+    hu = image.pixels[..., 0]
+    grey = np.asarray(np.clip((hu - LOW) / (HIGH - LOW), 0, 1) * 255, np.uint8)
+    rows = [Row(f"{folder.name}-{index}", "train", folder.name, "", folder, None, {}) for index in range(len(hu))]
+    scale = np.tile(np.array([LOW, HIGH], np.float32), (len(hu), 1))
+    mask = (label.pixels[..., 0] > 0).astype(np.uint8)
+    return GreyScans(rows, grey, mask, scale, lung_field(hu, None, image.geometry.spacing).mask)
+
+
+def joined(parts: list[GreyScans]) -> GreyScans:
+    """Several sets of pictures of one size as one, without the pictures that have no region to take a crop from.
+
+    Where a set has no region, all but its blackest pixels are it.
+    """
+    region = np.concatenate([part.grey > 0 if part.region is None else part.region for part in parts])
+    keep = np.flatnonzero(region.any((1, 2)))
+    rows = [row for part in parts for row in part.rows]
+    return GreyScans(
+        [rows[index] for index in keep],
+        np.concatenate([part.grey for part in parts])[keep],
+        np.concatenate([part.mask for part in parts])[keep],
+        np.concatenate([part.scale for part in parts])[keep],
+        region[keep],
+    )
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:

@@ -79,7 +79,8 @@ class LesionSampler:
         assert self.extra is not None  # narrows the type; `crop` has checked
         index = int(rng.integers(len(self.extra)))
         hu = self.extra.hounsfield(index)
-        inside = np.flatnonzero(self.extra.grey[index] > 0)
+        assert self.extra.region is not None  # `joined` has filled it in
+        inside = np.flatnonzero(self.extra.region[index])
         row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
         maps = crop_maps(rng, self.recipe.augment, size, (row, col))
         mask = sample(self.extra.mask[index], maps)

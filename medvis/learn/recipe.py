@@ -69,6 +69,9 @@ class Recipe(_Settings):
         cuts: windows of the bank in modality units, (low, high).
         phases: crop sizes over time: small crops first, they are cheap.
         hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
+        negative_volume: a folder with image.nii.gz (HU) and label.nii.gz, one marked lesion: the rest is negative.
+            Relative to the data folder; without it, training goes on without.
+        hard_negative_share: how many of the crops are taken from both.
         trunk_rate: learning rate of the pretrained trunk relative to the rest.
     """
 
@@ -87,6 +90,7 @@ class Recipe(_Settings):
     ema: float = 0.998
     pretrained: bool = True
     hard_negatives: str | None = None
+    negative_volume: str | None = None
     hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
     threads: int = 2
     validate_every: int = 2

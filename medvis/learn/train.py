@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medvis.learn.data import load_grey_scans, read_index
+from medvis.learn.data import joined, load_grey_scans, load_volume, read_index
 from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe
 from medvis.nets.losses import LossWeights, Target, total_loss
@@ -75,10 +75,12 @@ class Trainer:
     def _load_data(self, data: Path) -> None:
         recipe = self.recipe
         train = load_grey_scans(read_index(data, "train"), recipe.readers)
-        extra = None
+        extra = []
         if recipe.hard_negatives:
-            extra = load_grey_scans(read_index(data, "train", recipe.hard_negatives), 1)
-        self.sampler = LesionSampler(train, recipe, extra)
+            extra.append(load_grey_scans(read_index(data, "train", recipe.hard_negatives), 1))
+        if recipe.negative_volume and (data / recipe.negative_volume).is_dir():
+            extra.append(load_volume(data / recipe.negative_volume))
+        self.sampler = LesionSampler(train, recipe, joined(extra) if extra else None)
         rows = read_index(data, "val")
         keep = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.validate_on]
         held = load_grey_scans([rows[i] for i in sorted(keep)], recipe.readers)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medvis.core.card import Card
 from medvis.core.case import Candidates, Floats
@@ -14,6 +15,7 @@ from medvis.core.protocols import Predictor
 from medvis.ops.lookout import Spot, attend, spots, stamp
 from medvis.ops.tiles import Canvas, blend, cut
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
+from medvis.stages.scoring import finding_probability, outline_features
 
 if TYPE_CHECKING:
     from medvis.stages.infer import Candidate, InferSettings
@@ -49,15 +51,21 @@ class Look:
         self.masks.add(backward(mask, view, (self.size, self.size)), view.weight)
         self.embedding = embedding if self.embedding is None else self.embedding + embedding
 
-    def settled(self, settings: Candidate) -> bool:
-        """Whether more views would change nothing: it is nothing after all, or all views agree."""
+    def settled(self, settings: Candidate, card: Card) -> bool:
+        """Whether more views would change nothing: it is no finding after all, or all views agree."""
         if self.masks.count < 2:
             return False
-        inside = self.own > 0
-        peak = float(sigmoid(self.masks.logits.max(0)[inside]).max(initial=0))
-        if peak < settings.reject:
+        logits = self.masks.logits.max(0)
+        inside = (self.own > 0) & (logits > 0)
+        if not inside.any() or self._probability(logits, inside, card) < settings.reject:
             return True
         return self.masks.count >= 4 and float(self.masks.spread.max(0)[inside].mean()) < settings.agree
+
+    def _probability(self, logits: Floats, inside: NDArray[np.bool_], card: Card) -> float:
+        """That this is a true finding, as `segment` will say if no more views come."""
+        values = outline_features(logits, self.masks.spread.max(0), inside)
+        seen = {"class": float(self.classes.logits[0]), "class_spread": float(self.classes.spread[0])}
+        return finding_probability({**values, **seen}, card)
 
 
 class Closer:
@@ -79,7 +87,7 @@ class Closer:
         found = spots(sigmoid(logits.max(0)), self.settings.probability, self.settings.most)
         looks = [Look(image, spot, self.settings.crop) for spot in found]
         for view in self.views:
-            self._see([look for look in looks if not look.settled(self.settings)], view)
+            self._see([look for look in looks if not look.settled(self.settings, self.predictor.card)], view)
         self._write(looks, logits, spread)
         return looks
 

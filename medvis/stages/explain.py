@@ -12,9 +12,15 @@ from medvis.stages.base import BaseStage, StageSettings
 
 
 class ExplainSettings(StageSettings):
-    """`floor`: activation below which nothing is shown."""
+    """What of the activation is shown.
+
+    Attributes:
+        floor: activation below which nothing is shown.
+        odds: how much more a target cell weighed than another one when the evidence was trained; undone here.
+    """
 
     floor: float = Field(default=0.1, ge=0, lt=1)
+    odds: float = Field(default=1.0, ge=1)
 
 
 class Explain(BaseStage):
@@ -28,5 +34,7 @@ class Explain(BaseStage):
     def __call__(self, case: Case) -> Case:
         """The case with its evidence map."""
         prediction = require(case.prediction, self.name, "prediction", "infer")
-        seen = np.where(prediction.evidence >= self.settings.floor, prediction.evidence, 0)
+        share = prediction.evidence
+        share = share / (share + self.settings.odds * (1 - share))
+        seen = np.where(share >= self.settings.floor, share, 0)
         return case.derive(self.step(), evidence=seen.astype(np.float32))

@@ -25,7 +25,7 @@ class Candidate(StageSettings):
         probability: of the first pass, above which a place is a candidate.
         most: candidates a frame at the most, the likeliest first.
         crop: side in px of the closer look (more, where the candidate itself is larger).
-        reject: merged probability under which a candidate is given up after two views.
+        reject: probability of a true finding under which a candidate is given up after two views.
         agree: spread of the probability under which four views are enough.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.card import Card
-from medvis.core.case import Prediction
+from medvis.core.case import Floats, Prediction
 
 # How far (px) a component's centre may have moved from its candidate's while the views were merged.
 REACH = 12.0
@@ -47,16 +47,25 @@ def score_components(prediction: Prediction, mask: NDArray[np.int32], card: Card
 
 def features(prediction: Prediction, inside: NDArray[np.bool_], frame: int, candidate: int | None) -> dict[str, float]:
     """What the logistic model looks at; `inside` is bool [rows, cols]."""
-    area = float(inside.sum())
-    values = {
-        "mask": float(prediction.mask_logits[frame].max(0)[inside].mean()),
-        "spread": float(prediction.spread[frame][inside].mean()),
-        "log_diameter_px": log(2 * sqrt(area / pi)),
-    }
+    values = outline_features(prediction.mask_logits[frame].max(0), prediction.spread[frame], inside)
     if candidate is not None and prediction.candidates is not None:
         values["class"] = float(prediction.candidates.logits[candidate, 0])
         values["class_spread"] = float(prediction.candidates.spread[candidate, 0])
     return values
+
+
+def outline_features(logits: Floats, spread: Floats, inside: NDArray[np.bool_]) -> dict[str, float]:
+    """The part of the features that the mask gives; all arrays [rows, cols], at least one pixel inside."""
+    return {
+        "mask": float(logits[inside].mean()),
+        "spread": float(spread[inside].mean()),
+        "log_diameter_px": log(2 * sqrt(float(inside.sum()) / pi)),
+    }
+
+
+def finding_probability(values: dict[str, float], card: Card) -> float:
+    """The calibrated probability of a true finding; without a calibration that of its mask."""
+    return logistic(card.calibration.get("finding") or {"bias": 0.0, "mask": 1.0}, values)
 
 
 def logistic(weights: dict[str, float], values: dict[str, float]) -> float:
@@ -83,7 +92,6 @@ def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int 
 def _score(prediction: Prediction, inside: NDArray[np.bool_], frame: int, label: int, card: Card) -> Score:
     candidate = match(prediction, inside, frame)
     values = features(prediction, inside, frame, candidate)
-    weights = card.calibration.get("finding")
-    probability = logistic(weights or {"bias": 0.0, "mask": 1.0}, values)
+    probability = finding_probability(values, card)
     spread = values.get("class_spread", values["spread"])
     return Score(label, frame, int(inside.sum()), candidate, probability, spread)

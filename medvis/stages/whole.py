@@ -56,5 +56,5 @@ def _frame(
         grown = np.stack([cv2.resize(plane, given["mask_logits"].shape[:1:-1]) for plane in seen])
         evidence += sigmoid(backward(grown, view, shape)[0])
         embedding = given["embedding"][0] if count == 1 else embedding + given["embedding"][0]
-    count = np.float32(len(views))
-    return masks, np.asarray(evidence / count), classes, np.asarray(embedding / count)
+    share = np.float32(1 / len(views))
+    return masks, np.asarray(evidence * share), classes, np.asarray(embedding * share)
