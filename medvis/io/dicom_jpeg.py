@@ -96,10 +96,12 @@ def decode_jpeg12(stream: bytes, layout: Layout) -> NDArray[Any]:
         uint16 or int16 [rows, cols].
 
     Raises:
-        ValueError: a stream that is not JPEG or does not decode to rows × cols.
+        ValueError: colour, or a stream that is not JPEG or does not decode to rows × cols.
     """
     import gdcm  # noqa: PLC0415 - 0.06 s and needed by this one transfer syntax only
 
+    if layout.samples != 1 or layout.allocated != 16:
+        raise ValueError("12-bit JPEG is read only as one 16-bit sample a pixel")
     check_jpeg(stream, layout)
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
