@@ -81,7 +81,8 @@ def run_stages(pipeline: Pipeline, scan: Scan, tick: Tick) -> Outcome:
 
 
 def _safe(path: Path) -> str:
-    name = _ENDINGS.sub("", path.name or path.resolve().name)
+    named = path.resolve().name if path.name in ("", "..") else path.name
+    name = _ENDINGS.sub("", named)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:_LONGEST] or "case"
 
 

@@ -30,7 +30,7 @@ def emit(data: str | bytes) -> None:
         raise OutputError("standard output is closed")
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(data.encode() if isinstance(data, str) else data)
+        sys.stdout.buffer.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
@@ -115,7 +115,9 @@ class _Bar:
                 return
             screen = console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding))
             columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(24))
-            self._progress = Progress(*columns, TimeElapsedColumn(), console=screen, transient=True)
+            self._progress = Progress(
+                *columns, TimeElapsedColumn(), console=screen, transient=True, refresh_per_second=5
+            )
             self._progress.add_task(self._text, total=self._total)
             self._update(self._progress)
             self._progress.start()

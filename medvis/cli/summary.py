@@ -29,16 +29,16 @@ def show(report: Report, files: Sequence[Path], seconds: float) -> None:
     screen.print(title, soft_wrap=True)
     verdict = Text.assemble((report.verdict.decision.upper(), _STYLES[report.verdict.decision]), "  ")
     verdict.append("; ".join(report.verdict.reasons))
-    screen.print(Padding(verdict, (0, 0, 0, 2)))
+    screen.print(Padding(verdict, (0, 0, 0, 2), expand=False))
     if report.findings:
-        screen.print(Padding(_table(report), (0, 0, 0, 2)))
+        screen.print(Padding(_table(report), (0, 0, 0, 2), expand=False))
     if len(report.findings) > MOST:
         screen.print(f"  and {len(report.findings) - MOST} more in the report")
     for note in (*report.scan.notes, *report.notes):
-        screen.print(Padding(Text(f"note: {printable(note)}", "yellow"), (0, 0, 0, 2)))
+        screen.print(Padding(Text(f"note: {printable(note)}", "yellow"), (0, 0, 0, 2), expand=False))
     wrote = f"wrote {', '.join(printable(str(path)) for path in files)}" if files else "nothing written"
     screen.print(Text(f"  {wrote}  ({seconds:.1f} s)"), soft_wrap=True)
-    screen.print(Padding(Text(report.notice, "dim"), (0, 0, 0, 2)))
+    screen.print(Padding(Text(report.notice, "dim"), (0, 0, 0, 2), expand=False))
 
 
 def _scan(report: Report) -> str:
@@ -53,19 +53,23 @@ def _table(report: Report) -> Table:
     from rich import box
     from rich.table import Table
 
-    rated = any(finding.malignancy is not None for finding in report.findings)
+    found = report.findings
+    columns: dict[str, list[str]] = {"#": [str(finding.id) for finding in found]}
+    if len({finding.name for finding in found}) > 1:
+        columns["finding"] = [printable(finding.name) for finding in found]
+    columns["probability"] = [_probability(finding) for finding in found]
+    columns["longest"] = [_length(finding) for finding in found]
+    if report.scan.frames > 1:
+        columns["frame"] = [_frames(finding) for finding in found]
+    columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in found]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    table.add_column("#", justify="right")
-    table.add_column("finding")
-    table.add_column("probability", justify="right")
-    table.add_column("longest", justify="right")
-    table.add_column("where")
-    if rated:
-        table.add_column("rated malignant*", justify="right")
+    if any(finding.malignancy is not None for finding in found):
+        columns["rated malignant*"] = [_malignancy(finding) for finding in found]
         table.caption, table.caption_justify = "* as readers would rate it; not pathology", "left"
-    for finding in report.findings[:MOST]:
-        cells = [str(finding.id), finding.name, _probability(finding), _length(finding), _where(finding, report)]
-        table.add_row(*cells, *([_malignancy(finding)] if rated else []))
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("finding", "frame", "row, col") else "right", no_wrap=True)
+    for cells in list(zip(*columns.values(), strict=True))[:MOST]:
+        table.add_row(*cells)
     return table
 
 
@@ -80,12 +84,10 @@ def _length(finding: Finding) -> str:
     return f"{finding.longest_diameter_mm:.1f} mm"
 
 
-def _where(finding: Finding, report: Report) -> str:
-    place = f"row {finding.centroid[1]:.0f}, col {finding.centroid[2]:.0f}"
-    if report.scan.frames == 1:
-        return place
+def _frames(finding: Finding) -> str:
+    """The key frame, and from which to which frame the finding goes; numbered from 0, as in the report."""
     span = "" if finding.first_frame == finding.last_frame else f" ({finding.first_frame}-{finding.last_frame})"
-    return f"frame {finding.key_frame}{span}, {place}"
+    return f"{finding.key_frame}{span}"
 
 
 def _malignancy(finding: Finding) -> str:

@@ -26,7 +26,7 @@ def show_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=bool(header), header_style="bold")
     for index in range(max((len(line) for line in cells), default=0)):
         name = header[index] if index < len(header) else ""
-        table.add_column(name, no_wrap=index == 0, overflow="fold", style="bold" if index == 0 else "")
+        table.add_column(name, no_wrap=index == 0, overflow="fold")
     for line in cells:
         table.add_row(*line)
     console(stdout=True).print(table)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medvis.cli.cards import card_rows
 from medvis.cli.console import emit_json
 from medvis.cli.options import Json, complete_named_task
-from medvis.cli.tables import flat, show_pairs, show_rows
+from medvis.cli.tables import show_pairs, show_rows
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ def tasks(
     from medvis.settings import load_task, task_names
 
     if name is not None:
-        body = _as_dict(load_task(name), strict=True)
+        config = load_task(name)
         if json:
-            emit_json(body, indent=2)
+            emit_json(_as_dict(config, strict=True), indent=2)
         else:
-            show_pairs(flat(body["card"]))
+            show_pairs(card_rows(_card(config)))
         return
     configs = [load_task(task) for task in task_names()]
     if json:
@@ -45,31 +46,38 @@ def tasks(
 
 
 def _as_dict(config: TaskConfig, strict: bool = False) -> dict[str, Any]:
-    card = _card(config, strict)
+    card = _card(config) if strict else _card_or_none(config)
     accepts = config.accepts.model_dump(mode="json")
     head = {"task": config.task, "title": config.title, "kind": config.kind, "accepts": accepts}
     return {**head, "config_sha256": config.sha256, "card": None if card is None else card.model_dump(mode="json")}
 
 
 def _row(config: TaskConfig) -> tuple[str, ...]:
-    card = _card(config)
-    accepts = [*config.accepts.modalities, *(["pictures"] if config.accepts.raster else [])]
+    card = _card_or_none(config)
+    accepts = ", ".join([*config.accepts.modalities, *(["pictures"] if config.accepts.raster else [])])
     if card is None:
-        return config.task, config.title, ", ".join(accepts), "none", ""
+        return config.task, config.title, accepts, "none", ""
     figures = [f"{figure.name} {figure.value:.3g}" for figure in card.figures[:MAIN_FIGURES]]
-    model = f"{card.version}, {card.model.bytes / 1e6:.1f} MB {card.model.precision}"
-    return config.task, config.title, ", ".join(accepts), model, "; ".join(figures)
+    return (
+        config.task,
+        config.title,
+        accepts,
+        f"version {card.version}, {card.model.bytes / 1e6:.1f} MB",
+        "; ".join(figures),
+    )
 
 
-def _card(config: TaskConfig, strict: bool = False) -> Card | None:
-    """The card of a task's model; None if there is no model yet, unless `strict`."""
+def _card(config: TaskConfig) -> Card:
+    """The card of a task's model. Raises ModelError if there is none."""
     from medvis.backends.bundle import bundle_folder, read_card
 
+    if config.bundle is None:
+        raise ModelError(f"task '{config.task}' names no bundle")
+    return read_card(bundle_folder(config.bundle, config.base))
+
+
+def _card_or_none(config: TaskConfig) -> Card | None:
     try:
-        if config.bundle is None:
-            raise ModelError(f"task '{config.task}' names no bundle")
-        return read_card(bundle_folder(config.bundle, config.base))
+        return _card(config)
     except ModelError:
-        if strict:
-            raise
         return None
