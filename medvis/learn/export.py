@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,16 +63,17 @@ def export_onnx(net: DualStreamUNetPP, path: Path) -> str:
         torch.export.Dim("rows", max=128),
         torch.export.Dim("cols", max=128),
     )
-    program = torch.onnx.export(
-        _Graph(net).eval(),
-        (example,),
-        dynamo=True,
-        input_names=["image"],
-        output_names=list(OUTPUTS),
-        dynamic_shapes={"image": {0: batch, 2: MULTIPLE_OF * rows, 3: MULTIPLE_OF * cols}},
-        opset_version=OPSET,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            _Graph(net).eval(),
+            (example,),
+            dynamo=True,
+            input_names=["image"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"image": {0: batch, 2: MULTIPLE_OF * rows, 3: MULTIPLE_OF * cols}},
+            opset_version=OPSET,
+            verbose=False,
+        )
     if program is None:
         raise ModelError("the ONNX exporter gave no graph")
     proto = program.model_proto
@@ -79,6 +84,20 @@ def export_onnx(net: DualStreamUNetPP, path: Path) -> str:
     body = proto.SerializeToString(deterministic=True)
     path.write_bytes(body)
     return hashlib.sha256(body).hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own deprecations, and of torchvision, which no graph of ours needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)

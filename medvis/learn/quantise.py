@@ -23,14 +23,13 @@ class _Reader:
         return next(self._feeds, None)
 
 
-def quantise(graph: Path, batches: list[Batch], out: Path, keep_float: tuple[str, ...] = ()) -> str:
+def quantise(graph: Path, batches: list[Batch], out: Path) -> str:
     """Writes the INT8 graph (activations uint8, weights int8 per channel) and returns its SHA-256.
 
     Args:
         graph: the fp32 ONNX file.
         batches: float32 [b, c, h, w] of val, for the ranges of the activations.
         out: the file to write.
-        keep_float: names of nodes that stay in fp32.
     """
     import onnx  # noqa: PLC0415 - only here
     from onnxruntime.quantization import (  # noqa: PLC0415 - only here
@@ -53,19 +52,8 @@ def quantise(graph: Path, batches: list[Batch], out: Path, keep_float: tuple[str
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Concat", "Add", "Relu", "Resize", "Clip"],
-            nodes_to_exclude=list(keep_float),
             calibrate_method=CalibrationMethod.MinMax,
         )
         body: bytes = onnx.load(str(raw)).SerializeToString(deterministic=True)
     out.write_bytes(body)
     return hashlib.sha256(body).hexdigest()
-
-
-def conv_nodes(graph: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the convolutions that feed the graph's outputs or carry one of these weights, to keep in fp32."""
-    import onnx  # noqa: PLC0415 - only here
-
-    nodes = onnx.load(str(graph)).graph.node
-    return tuple(
-        node.name for node in nodes if node.op_type == "Conv" and any(s in i for i in node.input for s in suffixes)
-    )

@@ -40,7 +40,7 @@ def facts(finding: Finding) -> list[str]:
     if finding.malignancy is not None:
         lines.append(f"would be rated malignant: {finding.malignancy:.2f}")
     if finding.attributes:
-        lines.append(", ".join(item.value for item in finding.attributes))
+        lines.append(", ".join(f"{item.name} {item.value}" for item in finding.attributes))
     return lines
 
 
