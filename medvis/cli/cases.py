@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medvis.cli.console import Tick
 from medvis.core.protocols import Outcome, Writer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = re.compile(r"(\.nii\.gz|\.nii|\.dcm|\.dicom|\.ima|\.png|\.jpe?g|\.tiff?|\.bmp|\.case)$", re.IGNORECASE)
 _LONGEST = 100
+_WEIGHTS = {"infer": 12}  # how much longer than the other stages it takes, about
 
 
 def targets(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -69,15 +71,41 @@ class Pipelines:
 
 
 def run_stages(pipeline: Pipeline, scan: Scan, tick: Tick) -> Outcome:
-    """`pipeline.outcome(scan)`, with a tick before each stage."""
+    """`pipeline.outcome(scan)`, with a tick before each stage and, where a stage offers that, before each frame."""
     case = pipeline.accept(scan)
     timings: dict[str, float] = {}
-    for stage in pipeline.stages:
-        tick(stage.name, total=len(pipeline.stages) + 3)  # and: read, report, write
-        case, seconds = pipeline.run(case, stage.name, stage.name)
+    weights = [_WEIGHTS.get(stage.name, 1) for stage in pipeline.stages]
+    for number, stage in enumerate(pipeline.stages):
+        share = Share(stage.name, 1 + sum(weights[:number]), weights[number])
+        tick(stage.name, share.start, sum(weights) + 3)  # and: read, report, write
+        with frame_by_frame(pipeline, tick, share):
+            case, seconds = pipeline.run(case, stage.name, stage.name)
         timings |= seconds
-    tick("report")
+    tick("report", sum(weights) + 1)
     return pipeline.conclude(case, timings)
+
+
+class Share(NamedTuple):
+    """A stage's part of the bar."""
+
+    name: str
+    start: int
+    weight: int
+
+
+@contextmanager
+def frame_by_frame(pipeline: Pipeline, tick: Tick, share: Share) -> Iterator[None]:
+    """Shows the frames of the stage that runs meanwhile."""
+
+    def say(done: int, total: int) -> None:
+        text = f"{share.name}, frame {done + 1} of {total}" if total > 1 else share.name
+        tick(text, share.start + share.weight * done / total)
+
+    pipeline.context.tick = say
+    try:
+        yield
+    finally:
+        pipeline.context.tick = None
 
 
 def _safe(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,7 +60,7 @@ def console(stdout: bool = False, **options: Any) -> Console:  # noqa: ANN401 - 
 class Tick(Protocol):
     """Tells the bar how far the work is."""
 
-    def __call__(self, name: str = "", done: int | None = None, total: int | None = None) -> None:
+    def __call__(self, name: str = "", done: float | None = None, total: int | None = None) -> None:
         """`name` of what is being done now; without `done`, one more step is done than at the last call."""
 
 
@@ -76,7 +77,7 @@ def waiting(text: str, total: int | None = None, quiet: bool = False) -> Iterato
         bar.close()
 
 
-def _nothing(name: str = "", done: int | None = None, total: int | None = None) -> None:
+def _nothing(name: str = "", done: float | None = None, total: int | None = None) -> None:
     del name, done, total
 
 
@@ -84,7 +85,8 @@ class _Bar:
     """A progress bar that waits with appearing. It draws on its own copy of stderr, since readers capture fd 2."""
 
     def __init__(self, text: str, total: int | None) -> None:
-        self._text, self._total, self._done, self._name = text, total, -1, ""
+        self._text, self._total, self._name = text, total, ""
+        self._done, self._began = -1.0, time.monotonic()
         self._lock = threading.Lock()
         self._closed = False
         self._progress: Progress | None = None
@@ -92,7 +94,7 @@ class _Bar:
         self._timer.daemon = True
         self._timer.start()
 
-    def tick(self, name: str = "", done: int | None = None, total: int | None = None) -> None:
+    def tick(self, name: str = "", done: float | None = None, total: int | None = None) -> None:
         with self._lock:
             self._done = self._done + 1 if done is None else done
             self._name, self._total = name, total or self._total
@@ -119,6 +121,7 @@ class _Bar:
                 *columns, TimeElapsedColumn(), console=screen, transient=True, refresh_per_second=5
             )
             self._progress.add_task(self._text, total=self._total)
+            self._progress.tasks[0].start_time = self._began
             self._update(self._progress)
             self._progress.start()
 

@@ -15,6 +15,7 @@ from medvis.cli.stages import CasePath
 from medvis.errors import UsageError
 
 if TYPE_CHECKING:
+    from medvis.core.case import Case
     from medvis.core.protocols import Outcome
 
 
@@ -31,6 +32,7 @@ def report(
     settings: Set = None,
 ) -> None:
     """With --json, files are written only with -o. Give the same --set to every stage of a chain."""
+    from medvis.cli.casepipe import read_case
     from medvis.cli.cases import check
     from medvis.io.json_report import report_text
     from medvis.io.publish import publish
@@ -41,9 +43,11 @@ def report(
     chosen = writers(write)
     if folder is not None:
         check([folder], chosen, force)
+    changes = overrides(settings)
+    case = read_case(path, "report")  # before the bar: in a pipe this waits for others that have a bar of their own
     began = time.perf_counter()
     with waiting("report", quiet=quiet):
-        outcome = _outcome(path, overrides(settings))
+        outcome = _outcome(case, changes)
         files = publish(outcome, folder, chosen, force) if folder is not None else []
     if json:
         emit(report_text(outcome.report))
@@ -53,12 +57,10 @@ def report(
         show(outcome.report, files, time.perf_counter() - began)
 
 
-def _outcome(path: Path, changes: dict[str, Any]) -> Outcome:
+def _outcome(case: Case, changes: dict[str, Any]) -> Outcome:
     """All stages after `segment`, and the report."""
-    from medvis.cli.casepipe import read_case
     from medvis.cli.chain import run_part
     from medvis.pipeline import Pipeline
 
-    case = read_case(path, "report")
     pipeline = Pipeline(case.task, changes)
     return pipeline.conclude(*run_part(pipeline, case, "report"))

@@ -77,14 +77,15 @@ def segment(
 
 def _stage(name: str, path: Path, output: Path | None, settings: list[str] | None, flags: tuple[bool, bool]) -> None:
     from medvis.cli.casepipe import check_target, read_case, write_case
+    from medvis.cli.cases import Share, frame_by_frame
     from medvis.cli.chain import run_part
     from medvis.pipeline import Pipeline
 
     quiet, force = flags
     target = check_target(output, force)
     changes = overrides(settings)
-    with waiting(name, quiet=quiet):
-        case: Case = read_case(path, name)
-        pipeline = Pipeline(case.task, changes)
+    case: Case = read_case(path, name)  # before the bar: in a pipe this waits for others that have a bar of their own
+    pipeline = Pipeline(case.task, changes)
+    with waiting(name, 1, quiet) as tick, frame_by_frame(pipeline, tick, Share(name, 0, 1)):
         case, _ = run_part(pipeline, case, name)
     write_case(case, target)

@@ -29,11 +29,13 @@ class Context:
     Attributes:
         task: the task's configuration.
         open_model: loads and checks the bundle; called on first use only, so that `window` needs no model.
+        tick: told (done, total) by a stage that goes frame by frame, to show progress.
     """
 
     task: TaskConfig
     open_model: Callable[[], Predictor] | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    tick: Callable[[int, int], None] | None = None
 
     @cached_property
     def predictor(self) -> Predictor:

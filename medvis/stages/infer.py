@@ -77,6 +77,8 @@ class Infer(BaseStage):
         spread, evidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         looks, views = [], 0
         for frame in range(shape[0]):
+            if self.context.tick is not None:
+                self.context.tick(frame, shape[0])
             if not region[frame].any():
                 continue
             image = np.ascontiguousarray(view[frame].transpose(2, 0, 1))
