@@ -6,6 +6,7 @@ built-in plug-ins use the same door as anybody's.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -31,5 +32,6 @@ def load(group: str, name: str) -> Any:  # noqa: ANN401 - the caller knows the g
         ) from error
 
 
+@cache
 def _table(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}

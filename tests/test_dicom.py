@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
-from medvis.io.dicom import DicomReader
+from medvis.io.dicom.reader import DicomReader
 from medvis.ops.window import voi_lut
 
 GRADIENT = np.arange(30).reshape(5, 6) * 40 - 1000

@@ -16,7 +16,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Los
 
 from medvis.core.scan import Geometry
 from medvis.errors import InputError, OutputError
-from medvis.io.dicom_write import SeriesFacts, _decimal, hashed_uid, write_ct_series
+from medvis.io.dicom.write import SeriesFacts, _decimal, hashed_uid, write_ct_series
 from medvis.io.phantom import geometry_of, write_phantom
 from medvis.io.sample import build_sample, main
 from medvis.ops.measure import measure

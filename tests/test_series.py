@@ -12,7 +12,7 @@ from pydicom.uid import RLELossless
 
 from medvis.errors import InputError
 from medvis.io.describe import describe, plane_of
-from medvis.io.dicom import DicomReader
+from medvis.io.dicom.reader import DicomReader
 
 VOLUME = maker.volume()
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.scan import Geometry
-from medvis.io.dicom_write import SeriesFacts, write_ct_series
+from medvis.io.dicom.write import SeriesFacts, write_ct_series
 from medvis.io.mask import write_nifti
 from medvis.io.publish import write_error
 from medvis.ops.phantom import PhantomSpec, phantom_planes

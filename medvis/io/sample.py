@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medvis.core.scan import Geometry
 from medvis.errors import InputError, OutputError
-from medvis.io.dicom_write import WINDOW, SeriesFacts, write_ct_series
+from medvis.io.dicom.write import WINDOW, SeriesFacts, write_ct_series
 from medvis.io.mask import write_nifti
 from medvis.io.publish import write_atomic, write_error
 

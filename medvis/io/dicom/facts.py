@@ -8,10 +8,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from medvis.core.scan import DisplayWindow
-from medvis.io.dicom_layout import Layout, syntax_name
-from medvis.io.dicom_load import object_name
-from medvis.io.dicom_modality import lut_table
-from medvis.io.dicom_values import FrameGroups, first_item, items, number, numbers, text, texts
+from medvis.io.dicom.layout import Layout, syntax_name
+from medvis.io.dicom.load import object_name
+from medvis.io.dicom.modality import lut_table
+from medvis.io.dicom.values import FrameGroups, first_item, items, number, numbers, text, texts
 
 _TEXTS = {
     "manufacturer": "Manufacturer",

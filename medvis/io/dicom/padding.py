@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvis.io.dicom_layout import Layout
-from medvis.io.dicom_values import number
+from medvis.io.dicom.layout import Layout
+from medvis.io.dicom.values import number
 from medvis.ops.modality import padding_mask, signed_value
 
 Mask = NDArray[np.bool_]

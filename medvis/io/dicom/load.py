@@ -17,7 +17,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from medvis.errors import InputError
 from medvis.io import magic
-from medvis.io.dicom_values import text, uid, whole
+from medvis.io.dicom.values import text, uid, whole
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DICOMDIR = "1.2.840.10008.1.3.10"

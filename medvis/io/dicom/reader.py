@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from medvis.core.scan import Scan
-from medvis.io.dicom_file import read_file
-from medvis.io.dicom_load import pydicom_notes
-from medvis.io.dicom_series import read_folder
+from medvis.io.dicom.file import read_file
+from medvis.io.dicom.load import pydicom_notes
+from medvis.io.dicom.series import read_folder
 from medvis.io.magic import files_in, head_of, kind_of
 
 

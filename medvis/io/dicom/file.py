@@ -11,16 +11,16 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medvis.core.scan import Geometry, Scan, Source, Step
-from medvis.io.dicom_canvas import Canvas
-from medvis.io.dicom_decode import believe_codestream, stored_frames
-from medvis.io.dicom_facts import bits_of, body_part_of, details_of, display_windows
-from medvis.io.dicom_layout import Layout, layout_of
-from medvis.io.dicom_load import load
-from medvis.io.dicom_modality import Transform, transforms_of, unit_of
-from medvis.io.dicom_padding import Padding, padding_of
-from medvis.io.dicom_place import places_of
-from medvis.io.dicom_stack import Stack, stack_of
-from medvis.io.dicom_values import number, text, uid
+from medvis.io.dicom.canvas import Canvas
+from medvis.io.dicom.decode import believe_codestream, stored_frames
+from medvis.io.dicom.facts import bits_of, body_part_of, details_of, display_windows
+from medvis.io.dicom.layout import Layout, layout_of
+from medvis.io.dicom.load import load
+from medvis.io.dicom.modality import Transform, transforms_of, unit_of
+from medvis.io.dicom.padding import Padding, padding_of
+from medvis.io.dicom.place import places_of
+from medvis.io.dicom.stack import Stack, stack_of
+from medvis.io.dicom.values import number, text, uid
 
 
 @dataclass(frozen=True)

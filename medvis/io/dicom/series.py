@@ -12,14 +12,14 @@ from pydicom.dataset import Dataset
 
 from medvis.core.scan import Scan, Source
 from medvis.errors import InputError
-from medvis.io.dicom_canvas import Canvas
-from medvis.io.dicom_checks import check_stackable, drop_copies, drop_localizers, several_series
-from medvis.io.dicom_facts import details_of
-from medvis.io.dicom_file import Facts, fill, read_file, scan_of
-from medvis.io.dicom_header import Header, header_of
-from medvis.io.dicom_layout import layout_of
-from medvis.io.dicom_load import is_image, load, object_name
-from medvis.io.dicom_stack import stack_of
+from medvis.io.dicom.canvas import Canvas
+from medvis.io.dicom.checks import check_stackable, drop_copies, drop_localizers, several_series
+from medvis.io.dicom.facts import details_of
+from medvis.io.dicom.file import Facts, fill, read_file, scan_of
+from medvis.io.dicom.header import Header, header_of
+from medvis.io.dicom.layout import layout_of
+from medvis.io.dicom.load import is_image, load, object_name
+from medvis.io.dicom.stack import stack_of
 from medvis.io.magic import files_in, head_of, kind_of
 
 

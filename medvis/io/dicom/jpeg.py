@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.io.dicom_layout import Layout
+from medvis.io.dicom.layout import Layout
 
 _FRAME_HEADERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xF7})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from medvis.core.scan import Mask, Pixels
 from medvis.errors import InputError
-from medvis.io.dicom_modality import Transform
-from medvis.io.dicom_padding import Padding
+from medvis.io.dicom.modality import Transform
+from medvis.io.dicom.padding import Padding
 from medvis.ops.padding import BELOW_AIR, corner_padding
 
 _EXACT = 1 << 24

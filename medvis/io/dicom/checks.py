@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from medvis.errors import InputError
-from medvis.io.dicom_header import Header
-from medvis.io.dicom_stack import SAME_PLACE, common_spacing, misfit, normal_of
+from medvis.io.dicom.header import Header
+from medvis.io.dicom.stack import SAME_PLACE, common_spacing, misfit, normal_of
 
 _LISTED = 6
 _ONE_STACK = "one stack of slices"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from medvis.io.dicom_facts import safe_description
-from medvis.io.dicom_place import Place, places_of
-from medvis.io.dicom_values import text, texts, uid, whole
+from medvis.io.dicom.facts import safe_description
+from medvis.io.dicom.place import Place, places_of
+from medvis.io.dicom.values import text, texts, uid, whole
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.scan import Geometry
-from medvis.io.dicom_place import Place, Spacing, Vector
+from medvis.io.dicom.place import Place, Spacing, Vector
 
 SAME_PLACE = 1e-3
 """mm; two frames that are closer than this along the normal show the same slice."""

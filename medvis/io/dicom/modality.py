@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvis.io.dicom_layout import Layout
-from medvis.io.dicom_values import FrameGroups, first_item, number, numbers, text, value
+from medvis.io.dicom.layout import Layout
+from medvis.io.dicom.values import FrameGroups, first_item, number, numbers, text, value
 from medvis.ops.modality import modality_lut, rescale
 
 UNSPECIFIED = "US"

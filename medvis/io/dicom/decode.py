@@ -26,8 +26,8 @@ from pydicom.uid import (
 )
 
 from medvis.errors import InputError
-from medvis.io.dicom_jpeg import check_jpeg, check_jpeg2000, decode_jpeg12
-from medvis.io.dicom_layout import Layout, syntax_name
+from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, decode_jpeg12
+from medvis.io.dicom.layout import Layout, syntax_name
 from medvis.io.quiet import captured_stderr
 
 Stored = NDArray[Any]

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from medvis.errors import InputError
-from medvis.io.dicom_load import PIXEL_KEYWORDS, require_image
-from medvis.io.dicom_values import put, text, uid, value, whole
+from medvis.io.dicom.load import PIXEL_KEYWORDS, require_image
+from medvis.io.dicom.values import put, text, uid, value, whole
 
 _LARGEST = 1 << 36
 _ALIASES = {"MONOCHROME 1": "MONOCHROME1", "MONOCHROME 2": "MONOCHROME2", "PALETTE_COLOR": "PALETTE COLOR"}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvis.io.dicom_values import FrameGroups, items, number, numbers, whole
+from medvis.io.dicom.values import FrameGroups, items, number, numbers, whole
 
 Vector = NDArray[np.float64]
 _CENTIMETRE = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.3
