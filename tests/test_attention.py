@@ -1,6 +1,6 @@
 """The bricks of the networks against the same formulas in plain numpy."""
 
-# ruff: noqa: E402 - everything below needs torch
+
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,6 @@
 """The losses: closed forms, no target, and that better is never dearer."""
 
-# ruff: noqa: E402 - everything below needs torch
+
 from __future__ import annotations
 
 import pytest

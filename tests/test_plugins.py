@@ -9,6 +9,15 @@ import pytest
 from medvis import plugins
 from medvis.errors import SettingsError
 
+
+@pytest.fixture(autouse=True)
+def looked_up_afresh():
+    """The table of entry points is kept for the life of a process: not from one test to the next."""
+    plugins._table.cache_clear()
+    yield
+    plugins._table.cache_clear()
+
+
 STAGES = {"window", "enhance", "infer", "segment", "measure", "judge", "explain"}
 
 
