@@ -1,6 +1,5 @@
 """One suite for every variant of the network: shapes, gradients, determinism, exact activation maps."""
 
-# ruff: noqa: E402 - everything below needs torch
 from __future__ import annotations
 
 import pytest
@@ -10,12 +9,13 @@ torch = pytest.importorskip("torch", reason="the networks need the extra 'train'
 import numpy as np
 from tiny_bundle import tiny_net
 
+from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
 from medvis.nets.dual_stream import STRIDES, DetailStream, DualStreamEncoder, GlobalStream
 from medvis.nets.efficientnet import STRIDES as TRUNK_STRIDES
 from medvis.nets.efficientnet import WIDTHS, EfficientNetLite0
 from medvis.nets.losses import LossWeights, Target, total_loss
-from medvis.nets.model import OUTPUTS, DualStreamUNetPP, NetSpec
+from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.ops.lookout import attend
 

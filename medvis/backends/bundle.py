@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from medvis import plugins
-from medvis.core.card import Card
+from medvis.core.card import Card, ModelFile
 from medvis.errors import ModelError
 
 CARD = "card.yaml"
@@ -45,22 +45,22 @@ def read_card(folder: Path) -> Card:
         raise ModelError(f"{path}: {key}: {first['msg'].lower()}") from error
 
 
-def checked_weights(folder: Path, card: Card) -> bytes:
-    """The bytes of the model file, after their hash was found to match the card.
+def checked_weights(folder: Path, model: ModelFile) -> bytes:
+    """The bytes of a model file, after their hash was found to match the card.
 
     Raises:
         ModelError: the file is absent or altered.
     """
-    path = folder / card.model.file
+    path = folder / model.file
     try:
         body = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}", hint="reinstall medvis or the bundle") from error
     digest = hashlib.sha256(body).hexdigest()
-    if digest != card.model.sha256:
+    if digest != model.sha256:
         raise ModelError(
             f"{path} has SHA-256 {digest[:12]}…",
-            f"{card.model.sha256[:12]}… as on its card",
+            f"{model.sha256[:12]}… as on its card",
             "the weights were altered",
         )
     return body

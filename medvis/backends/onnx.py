@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.backends.bundle import checked_weights, read_card
+from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
-
-OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
 
 
 class OnnxPredictor:
@@ -37,7 +36,7 @@ class OnnxPredictor:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            weights = checked_weights(folder, self.card)
+            weights = checked_weights(folder, self.card.model)
             self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
         except ModelError:
             raise

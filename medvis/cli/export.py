@@ -17,13 +17,16 @@ def export(
     task: NamedTask,
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="The data set; thresholds are fitted on its val split.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The new bundle.")],
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Put the torch weights into the bundle, for backend: torch.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Prints the card."""
     run = with_extra("medvis.learn.run").export
     with waiting(f"exporting {task}", quiet=quiet) as tick:
-        card = run(task, weights, data, output, lambda done, total: tick("", done, total))
+        card = run(task, weights, data, output, lambda done, total: tick("", done, total), keep_weights)
     if json:
         emit_json(card, indent=2)
     else:

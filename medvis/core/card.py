@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# What every graph gives, in this order.
+OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +75,7 @@ class Card(_Model):
     intended_use: str
     not_for: list[str]
     model: ModelFile
+    weights: ModelFile | None = Field(default=None, description="The same network for the torch backend")
     input: InputContract
     labels: list[Label]
     masks: list[str]

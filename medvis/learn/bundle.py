@@ -17,15 +17,16 @@ from medvis.learn.calibrate import calibrate
 from medvis.learn.certificate import certify, views_of
 from medvis.learn.crops import Say
 from medvis.learn.data import load_grey_scans, read_index
-from medvis.learn.export import export_onnx, load_net, parity
+from medvis.learn.export import export_onnx, parity
 from medvis.learn.quantise import quantise
 from medvis.learn.recipe import Recipe
 from medvis.learn.train import Range
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
+from medvis.nets.weights import load_net, save_net
 from medvis.settings import TaskConfig, load_task, validated
 
 
-def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say) -> Card:
+def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, keep_weights: bool = False) -> Card:
     """Exports the weights and writes a bundle without figures; `add_figures` puts them on its card.
 
     Args:
@@ -34,6 +35,7 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say) ->
         data: data set folder, for what is fitted on its val split.
         folder: the bundle to write.
         say: progress.
+        keep_weights: put the torch weights into the bundle, for the torch backend.
 
     Raises:
         ModelError, SettingsError, InputError.
@@ -50,13 +52,28 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say) ->
     fixed: dict[str, Any] = {**config.card, "task": config.task, "model": model, "input": contract, "labels": labels}
     draft = Card(
         **fixed, masks=[config.taxonomy.finding], thresholds={}, figures=[], measured_by="",
-        parity=certificate, training=recipe.model_dump(mode="json"),
+        parity=certificate, training=_told(recipe), weights=_kept(net, folder) if keep_weights else None,
     )  # fmt: skip
     write_card(folder, draft)
     thresholds, calibration = calibrate(task, OnnxPredictor(folder), data, say)
     card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     write_card(folder, card)
     return card
+
+
+def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
+    path = folder / "model.safetensors"
+    save_net(net, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ModelFile(file=path.name, sha256=digest, precision="fp32", bytes=path.stat().st_size)
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as the card tells it: where the volume lay on the training machine is nobody's business."""
+    told = recipe.model_dump(mode="json")
+    if recipe.negative_volume:
+        told["negative_volume"] = Path(recipe.negative_volume).name
+    return told
 
 
 def _write_graph(

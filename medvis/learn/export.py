@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
-from medvis.nets.model import MULTIPLE_OF, OUTPUTS, DualStreamUNetPP, NetSpec
+from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 
 OPSET = 18
 
@@ -33,24 +33,6 @@ class _Graph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         out = self.net(image)
         return out.class_logits, out.mask_logits, out.evidence, out.embedding
-
-
-def load_net(path: Path) -> DualStreamUNetPP:
-    """The network from its safetensors file. Raises ModelError if the file is absent or not one of ours."""
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - only here
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            spec = json.loads((file.metadata() or {})["spec"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(
-            f"{path} holds no medvis weights: {error}", "the model.safetensors of 'medvis train'"
-        ) from error
-    spec["cuts"] = [tuple(cut) for cut in spec["cuts"]]
-    net = DualStreamUNetPP(NetSpec(**{**spec, "widths": tuple(spec["widths"])}))
-    net.load_state_dict(state)
-    return net.eval()
 
 
 def export_onnx(net: DualStreamUNetPP, path: Path) -> str:

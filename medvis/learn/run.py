@@ -27,6 +27,6 @@ def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, An
     return Trainer(recipe, Range(*input_range(config)), data, out, say).run()
 
 
-def export(task: str, weights: Path, data: Path, out: Path, say: Say) -> dict[str, Any]:
+def export(task: str, weights: Path, data: Path, out: Path, say: Say, keep_weights: bool = False) -> dict[str, Any]:
     """Weights → bundle folder; returns the card. Raises MedvisError."""
-    return make_bundle(task, weights, data, out, say).model_dump(mode="json")
+    return make_bundle(task, weights, data, out, say, keep_weights).model_dump(mode="json")

@@ -19,6 +19,7 @@ from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe
 from medvis.nets.losses import LossWeights, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
+from medvis.nets.weights import save_net
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -219,9 +220,6 @@ class Trainer:
         torch.set_rng_state(state["random"])
 
     def _export(self) -> Path:
-        from safetensors.torch import save_file  # noqa: PLC0415 - only at the very end
-
         path = self.folder / "model.safetensors"
-        tensors = {name: value.contiguous() for name, value in self.average.state_dict().items()}
-        save_file(tensors, str(path), metadata={"spec": json.dumps(self.model.spec.as_dict())})
+        save_net(self.average, path)
         return path

@@ -15,7 +15,6 @@ from medvis.nets.dual_stream import DualStreamEncoder
 from medvis.nets.unetpp import UNetPlusPlus
 
 MULTIPLE_OF = 32
-OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ class View:
 
 
 def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[View]:
-    """All views, the native unflipped one first, then by distance from the native scale: the order to stop early in.
+    """All views by distance from the native scale, each scale with all flips: the order to stop early in.
 
     Args:
         scales: scale → weight.
         flips: names among `FLIPS`.
     """
     ordered = sorted(scales, key=lambda scale: (abs(np.log(scale)), scale))
-    return [View(float(scale), flip, float(scales[scale])) for flip in flips for scale in ordered]
+    return [View(float(scale), flip, float(scales[scale])) for scale in ordered for flip in flips]
 
 
 def forward(image: Floats, view: View, multiple_of: int) -> Floats:
