@@ -7,13 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
-from medvis.backends.bundle import CARD, read_card
 from medvis.backends.onnx import OnnxPredictor
-from medvis.core.card import Card, Figure, InputContract, ModelFile
+from medvis.core.card import Card, InputContract, ModelFile
 from medvis.errors import SettingsError
 from medvis.learn.calibrate import calibrate
+from medvis.learn.card_file import write_card
 from medvis.learn.certificate import certify, views_of
 from medvis.learn.crops import Say
 from medvis.learn.data import load_grey_scans, read_index
@@ -27,7 +25,7 @@ from medvis.settings import TaskConfig, load_task, validated
 
 
 def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, keep_weights: bool = False) -> Card:
-    """Exports the weights and writes a bundle without figures; `add_figures` puts them on its card.
+    """Exports the weights and writes a bundle without figures; `card_file.add_figures` puts them on its card.
 
     Args:
         task: name or YAML of the task.
@@ -96,25 +94,6 @@ def _write_graph(
     (folder / "model.onnx").write_bytes(body)
     model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=certificate["ships"], bytes=len(body))
     return model, {"torch_to_onnx": torch_parity, "quantisation": certificate}
-
-
-def add_figures(folder: Path, figures: list[Figure], command: str) -> Card:
-    """The card with measured figures in place of those of the same name; `command` is how to measure them again."""
-    card = read_card(folder)
-    names = {figure.name for figure in figures}
-    kept = [figure for figure in card.figures if figure.name not in names]
-    commands = [line for line in card.measured_by.splitlines() if line and line != command]
-    new = card.model_copy(update={"figures": [*kept, *figures], "measured_by": "\n".join([*commands, command])})
-    write_card(folder, new)
-    return new
-
-
-def write_card(folder: Path, card: Card) -> None:
-    """card.yaml, in the card's own order."""
-    body = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    temporary = folder / f"{CARD}.part"
-    temporary.write_text(body, encoding="utf-8")
-    temporary.replace(folder / CARD)
 
 
 def _unit(config: TaskConfig) -> str:

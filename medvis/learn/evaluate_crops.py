@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medvis.core.card import Figure
-from medvis.learn.crops import EVERYWHERE, CropCase, Say, run_crops
+from medvis.learn.crops import CropCase, Say, run_crops
 from medvis.learn.data import Row, load_grey_scans, read_index
 from medvis.learn.evaluation import Evaluation
 from medvis.learn.metrics import auc, bootstrap, calibration_error, dice, iou
@@ -33,9 +33,8 @@ class CropScore:
     area: float
 
 
-def evaluate_crops(task: str, data: Path, split: str, say: Say) -> Evaluation:
-    """All figures of a split. Raises MedvisError."""
-    pipeline = Pipeline(task, EVERYWHERE)
+def evaluate_crops(pipeline: Pipeline, data: Path, split: str, say: Say) -> Evaluation:
+    """All figures of a split, by a pipeline that searches everywhere. Raises MedvisError."""
     readers = int(pipeline.config.train.get("readers", 1))
     scans = load_grey_scans(read_index(data, split), readers)
     windows = scans.off_centre(SIDE, SEED)
@@ -50,7 +49,7 @@ def evaluate_crops(task: str, data: Path, split: str, say: Say) -> Evaluation:
         "side_px": SIDE,
         "seed": SEED,
     }
-    return Evaluation(task, pipeline.context.card.version, f"{data.name} {split}", figures, facts)
+    return Evaluation(pipeline.config.task, pipeline.context.card.version, f"{data.name} {split}", figures, facts)
 
 
 def _score(crop: CropCase, disc: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> CropScore:

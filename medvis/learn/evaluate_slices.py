@@ -40,12 +40,11 @@ def series_folders(data: Path) -> list[Path]:
     return [folder for folder in folders if (folder / "masks").is_dir() and any(folder.glob("*.dcm"))]
 
 
-def evaluate_slices(task: str, data: Path, say: Say) -> Evaluation:
+def evaluate_slices(pipeline: Pipeline, data: Path, say: Say) -> Evaluation:
     """All figures of the folders below `data`. Raises InputError if there is none."""
     folders = series_folders(data)
     if not folders:
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
-    pipeline = Pipeline(task)
     readers = int(pipeline.config.train.get("readers", 1))
     total = sum(2 * len(list(folder.glob("*.dcm"))) for folder in folders)
     alone, linked, done = [], [], 0
@@ -59,7 +58,7 @@ def evaluate_slices(task: str, data: Path, say: Say) -> Evaluation:
         say(done, total)
     figures = [*_figures(alone, "each slice alone"), *_figures(linked, "as series")]
     facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers, "iou": HIT}
-    return Evaluation(task, pipeline.context.card.version, data.name, figures, facts)
+    return Evaluation(pipeline.config.task, pipeline.context.card.version, data.name, figures, facts)
 
 
 def _scores(pipeline: Pipeline, path: Path, folder: Path, readers: int) -> list[SliceScore]:

@@ -11,6 +11,7 @@ from medvis.core.case import Case
 from medvis.core.scan import Pixels, Scan
 from medvis.errors import InputError
 from medvis.ops.hounsfield import to_hounsfield
+from medvis.ops.window import preset
 from medvis.ops.window import window as voi_window
 from medvis.stages.base import BaseStage, StageSettings
 
@@ -19,8 +20,9 @@ MIN_SIDE = 32
 
 
 class WindowSettings(StageSettings):
-    """The window that the model sees; without a center the valid pixels' own range (for rasters)."""
+    """The window that the model sees: a named preset, or center and width, or the valid pixels' own range."""
 
+    preset: str | None = Field(default=None, description="Name of a CT window, e.g. lung; instead of center and width")
     center: float | None = None
     width: float | None = Field(default=None, gt=0)
     function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
@@ -39,10 +41,11 @@ class Window(BaseStage):
         _usable(scan)
         low, high = _valid_range(scan)
         settings: WindowSettings = self.settings
-        if settings.center is None or settings.width is None:
+        center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
+        if center is None or width is None:
             view = ((scan.pixels - low) / (high - low)).astype(np.float32)
         else:
-            view = voi_window(scan.pixels, settings.center, settings.width, settings.function)
+            view = voi_window(scan.pixels, center, width, settings.function)
         if scan.valid is not None:
             view[~scan.valid] = 0.0
         case = Case(scan=scan, task=case.task, notes=(*case.notes, *notes))
