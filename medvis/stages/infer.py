@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from medvis.core.case import Case, Prediction, require
 from medvis.core.scan import Mask, Pixels, Step
 from medvis.ops.lungs import lung_field
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.closer import Closer, gather
-from medvis.stages.tiled import FirstPass
-from medvis.stages.whole import look_at_whole
+from medvis.stages.views.closer import Closer, gather
+from medvis.stages.views.settings import InferSettings
+from medvis.stages.views.tiled import FirstPass
+from medvis.stages.views.whole import look_at_whole
 
 FALLBACK = "No lung field was found ({}); the whole image was searched."
-
-
-class Candidate(StageSettings):
-    """What counts as a place worth a closer look, and when that look may end.
-
-    Attributes:
-        probability: of the first pass, above which a place is a candidate.
-        most: candidates a frame at the most, the likeliest first.
-        crop: side in px of the closer look (more, where the candidate itself is larger).
-        reject: probability of a true finding under which a candidate is given up after two views.
-        agree: spread of the probability under which four views are enough.
-    """
-
-    probability: float = Field(default=0.15, gt=0, lt=1)
-    most: int = Field(default=12, ge=1)
-    crop: int = Field(default=96, ge=32)
-    reject: float = 0.08
-    agree: float = 0.02
-
-
-class InferSettings(StageSettings):
-    """Where a tiled task searches (`region`), in what steps (`tile`, `overlap` in px); `scales`: scale → weight."""
-
-    region: Literal["lung", "all"] = "all"
-    tile: int = Field(default=192, multiple_of=32)
-    overlap: int = 32
-    scales: dict[float, float] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
-    flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
-    candidate: Candidate = Candidate()
 
 
 class Infer(BaseStage):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,7 @@ from medvis.ops.lookout import Spot, attend, spots, stamp
 from medvis.ops.tiles import Canvas, blend, cut
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
 from medvis.stages.scoring import finding_probability, outline_features
-
-if TYPE_CHECKING:
-    from medvis.stages.infer import Candidate, InferSettings
+from medvis.stages.views.settings import Candidate, InferSettings
 
 # Pixels around a candidate that still count as its own: its rim on the first pass is uncertain.
 MARGIN = 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 
 from medvis.core.case import Floats, Prediction
@@ -11,9 +9,7 @@ from medvis.core.protocols import Predictor
 from medvis.core.scan import Mask
 from medvis.ops.tiles import Canvas, blend, cover, cut
 from medvis.ops.tta import sigmoid
-
-if TYPE_CHECKING:
-    from medvis.stages.infer import InferSettings
+from medvis.stages.views.settings import InferSettings
 
 
 class FirstPass:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
@@ -11,9 +9,7 @@ from medvis.core.case import Floats, Prediction
 from medvis.core.protocols import Predictor
 from medvis.core.scan import Pixels
 from medvis.ops.tta import Merge, backward, forward, plan, sigmoid
-
-if TYPE_CHECKING:
-    from medvis.stages.infer import InferSettings
+from medvis.stages.views.settings import InferSettings
 
 
 def look_at_whole(view: Pixels, predictor: Predictor, settings: InferSettings) -> Prediction:

@@ -1,0 +1,1 @@
+"""How `infer` looks at an image: whole, in tiles, and closer at each candidate."""
