@@ -8,6 +8,7 @@ import yaml
 from tiny_chest import EVERYWHERE, SPEC, Blobs, chest, pipeline, scan_of, truth
 
 from medvis.core.case import Case, Prediction
+from medvis.ops.tiles import cover
 from medvis.ops.tta import sigmoid
 from medvis.settings import load_task
 
@@ -87,12 +88,23 @@ def logits(tile, overlap=32):
 
 
 def test_the_size_of_the_tiles_does_not_matter():
-    small, large, whole = logits(96), logits(192), logits(320)
+    small, large, whole = (logits(tile)[:, 0] for tile in (96, 192, 320))
     assert small.min() > Prediction.OUTSIDE, "every pixel was looked at"
     for other in (large, whole):
-        same = np.isclose(small, other, atol=1e-3)
-        assert same.mean() > 0.99, "a tile's border may cut a blob, nothing else differs"
-        assert ((sigmoid(small) > 0.5) == (sigmoid(other) > 0.5)).mean() > 0.999
+        away = ~(near_seam(96) | near_seam(192))
+        assert away.mean() > 0.5
+        np.testing.assert_allclose(small[:, away], other[:, away], atol=1e-3)
+        assert ((sigmoid(small) > 0.5) == (sigmoid(other) > 0.5)).mean() > 0.999, "and a seam changes little"
+
+
+def near_seam(tile, overlap=32):
+    """Where a tile's border is so near that the blob finder looks over it."""
+    near = np.zeros(SPEC.shape, bool)
+    for top, left in cover(np.ones(SPEC.shape, bool), tile, overlap):
+        inner = np.zeros_like(near)
+        inner[top + 4 : top + tile - 4, left + 4 : left + tile - 4] = True
+        near[top : top + tile, left : left + tile] |= ~inner[top : top + tile, left : left + tile]
+    return near
 
 
 def test_the_predictor_gets_batches_it_can_take(looked):
@@ -159,7 +171,7 @@ def whole(tmp_path):
     body.update(task="whole-chest", kind="whole")
     body["stages"]["infer"] = {"scales": {0.75: 0.5, 1.0: 1.0}, "flips": ["none", "horizontal"]}
     path = tmp_path / "whole-chest.yaml"
-    path.write_text(yaml.safe_dump(body), encoding="utf-8")
+    path.write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
     return str(path)
 
 
@@ -175,7 +187,7 @@ def test_a_whole_task_looks_at_the_entire_image_once_a_view(whole):
     assert prediction.views == len(predictor.batches) == 4 * SPEC.frames
     assert prediction.mask_logits.shape == (5, 1, 320, 320) and prediction.mask_logits.dtype == np.float32
     assert prediction.evidence.shape == prediction.spread.shape == (5, 320, 320)
-    assert 0 <= prediction.evidence.min() and prediction.evidence.max() <= 1
+    assert prediction.evidence.min() >= 0 and prediction.evidence.max() <= 1
     assert prediction.candidates is None and case.region is None
     assert prediction.logits.shape == prediction.logits_spread.shape == (2,)
     assert prediction.embedding.shape == (4,)
