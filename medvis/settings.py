@@ -72,8 +72,9 @@ class TaskConfig(_Settings):
 
     @property
     def sha256(self) -> str:
-        """Hash of the settings that a diagnosis depends on, independent of the file's layout."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"card", "train"}), sort_keys=True)
+        """Hash of the settings that a diagnosis depends on, the order of the stages included; not of the file's layout."""
+        body = self.model_dump(mode="json", exclude={"card", "train"})
+        text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

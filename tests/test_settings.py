@@ -22,7 +22,7 @@ BODY = {
 def write(tmp_path):
     def write(name: str = "my-task.yaml", **changes):
         path = tmp_path / name
-        path.write_text(yaml.safe_dump({**BODY, **changes}), encoding="utf-8")
+        path.write_text(yaml.safe_dump({**BODY, **changes}, sort_keys=False), encoding="utf-8")
         return path
 
     return write
@@ -123,6 +123,8 @@ def test_the_hash_is_of_what_a_diagnosis_depends_on(write):
     assert load_task(str(write("copy.yaml"))).sha256 == base.sha256, "not of the file's name"
     assert load_task(str(write(train={"seed": 3}, card={"version": "2"}))).sha256 == base.sha256
     assert load_task(str(write()), {"stages.window.center": 41}).sha256 != base.sha256
+    swapped = dict(reversed(BODY["stages"].items()))
+    assert load_task(str(write("swapped.yaml", stages=swapped))).sha256 != base.sha256, "stages run in their order"
     assert len(base.sha256) == 64
 
 
