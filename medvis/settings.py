@@ -72,7 +72,7 @@ class TaskConfig(_Settings):
 
     @property
     def sha256(self) -> str:
-        """Hash of the settings that a diagnosis depends on, the order of the stages included; not of the file's layout."""
+        """Hash of what a diagnosis depends on, the order of the stages included, whatever the layout of the file."""
         body = self.model_dump(mode="json", exclude={"card", "train"})
         text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
