@@ -50,6 +50,9 @@ def choose_task(scan: Scan) -> str:
     Raises:
         InputError: none fits, or several do.
     """
+    if scan.modality is None:
+        found = f"{scan.source.path} is a picture or volume that names no modality and no body part"
+        raise InputError(found, f"--task with one of {', '.join(task_names())}")
     configs = [load_task(name) for name in task_names()]
     fitting = [config.task for config in configs if config.accepts.auto and _misfit(scan, config) is None]
     if len(fitting) == 1:
@@ -169,6 +172,4 @@ def _shows(body_part: str, accepted: list[str]) -> bool:
 
 
 def _described(scan: Scan) -> str:
-    if scan.modality is None:
-        return f"{scan.source.format} picture"
     return f"modality {scan.modality}, body part {scan.body_part or 'not given'}"

@@ -37,8 +37,8 @@ class Window(BaseStage):
 
     def __call__(self, case: Case) -> Case:
         """Raises InputError for an image that is too small or holds one value only."""
+        _usable(case.scan)
         scan, notes = _in_units(case.scan, self.context.task.accepts.units)
-        _usable(scan)
         low, high = _valid_range(scan)
         settings: WindowSettings = self.settings
         center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
