@@ -80,6 +80,12 @@ def slices(series, tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def short_series(slices) -> Path:
+    """A folder that is a series of three slices."""
+    return slices[0].parent
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The data that the project is measured on; not part of it."""
     if not SHARED.is_dir():
