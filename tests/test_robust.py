@@ -229,3 +229,18 @@ def test_a_name_that_is_not_text(slices, tmp_path):
         ran = subprocess.run(line, capture_output=True, check=False)
         assert (ran.returncode, ran.stderr) == (0, b"")
         assert '"path": "' in ran.stdout.decode("utf-8", "strict")
+
+
+def test_files_of_many_makers_are_read_or_refused_in_one_line(medvis, shared_data):
+    """Public test suites' files: every transfer syntax, odd bit depths, no meta header, RT, SEG, truncated ones."""
+    files = sorted(path for path in (shared_data / "dicom").rglob("*") if path.is_file() and path.suffix != ".csv")
+    assert len(files) > 100
+    codes = []
+    for path in files:
+        ran = medvis("info", path, "--json")
+        codes.append(ran.code)
+        if ran.code:
+            assert str(path) in ran.error(INPUT)
+        else:
+            assert (ran.stderr, ran.json["path"]) == ("", str(path))
+    assert codes.count(0) > len(files) / 2
