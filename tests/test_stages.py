@@ -122,7 +122,8 @@ def windowed(scan, task="lung-nodule", **settings):
 def test_the_view_is_the_window_of_the_config():
     case = windowed(chest())
     np.testing.assert_allclose(case.view, voi_window(chest().pixels, -150, 2400, "LINEAR_EXACT"), atol=1e-6)
-    assert case.scan.trail[-1].settings == {"center": -150.0, "width": 2400.0, "function": "LINEAR_EXACT"}
+    wanted = {"preset": None, "center": -150.0, "width": 2400.0, "function": "LINEAR_EXACT"}
+    assert case.scan.trail[-1].settings == wanted
 
 
 def test_without_a_window_the_view_is_the_range_of_the_valid_pixels():

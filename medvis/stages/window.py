@@ -17,6 +17,7 @@ from medvis.stages.base import BaseStage, StageSettings
 
 # Sides below this hold no anatomy to look at, and the network's coarsest map would be empty.
 MIN_SIDE = 32
+ESTIMATED = "The picture's grey values were put on an estimated Hounsfield scale; densities are approximate."
 
 
 class WindowSettings(StageSettings):
@@ -37,8 +38,11 @@ class Window(BaseStage):
 
     def __call__(self, case: Case) -> Case:
         """Raises InputError for an image that is too small or holds one value only."""
-        _usable(case.scan)
-        scan, notes = _in_units(case.scan, self.context.task.accepts.units)
+        scan, notes = case.scan, case.notes
+        estimate = _needs_estimate(scan, self.context.task.accepts.units)
+        _usable(scan)
+        if estimate:
+            scan, notes = _on_hounsfield_scale(scan), (*notes, ESTIMATED)
         low, high = _valid_range(scan)
         settings: WindowSettings = self.settings
         center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
@@ -48,21 +52,24 @@ class Window(BaseStage):
             view = voi_window(scan.pixels, center, width, settings.function)
         if scan.valid is not None:
             view[~scan.valid] = 0.0
-        case = Case(scan=scan, task=case.task, notes=(*case.notes, *notes))
+        case = Case(scan=scan, task=case.task, notes=notes)
         return case.derive(self.step(), view=np.asarray(view, np.float32))
 
 
-def _in_units(scan: Scan, wanted: list[str]) -> tuple[Scan, tuple[str, ...]]:
-    """The scan in the units that the task wants; an 8-bit picture of a CT is put on an estimated HU scale."""
+def _needs_estimate(scan: Scan, wanted: list[str]) -> bool:
+    """Whether this is an 8-bit picture for a task in HU; raises InputError if the unit is another wrong one."""
     if not wanted or scan.unit in wanted:
-        return scan, ()
+        return False
     if scan.unit == "grey" and "HU" in wanted and scan.bits == 8:
-        frames: Pixels = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
-        note = "The picture's grey values were put on an estimated Hounsfield scale; densities are approximate."
-        return scan.derive(pixels=frames, unit="HU"), (note,)
+        return True
     raise InputError(
         f"{scan.source.path} is in unit '{scan.unit}'", f"{' or '.join(wanted)} for this task", "see 'medvis info PATH'"
     )
+
+
+def _on_hounsfield_scale(scan: Scan) -> Scan:
+    frames: Pixels = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
+    return scan.derive(pixels=frames, unit="HU")
 
 
 def _usable(scan: Scan) -> None:
