@@ -40,6 +40,13 @@ class Ran:
         return self.stderr.removeprefix("medvis: error: ").strip()
 
 
+def canonical(text: bytes | str) -> dict:
+    """A report's text without what may differ between two equal runs."""
+    from medvis.core.report import Report
+
+    return Report.model_validate_json(text).canonical()
+
+
 @pytest.fixture
 def medvis(capfdbinary, monkeypatch, tmp_path) -> Callable[..., Ran]:
     """Runs `medvis ARGUMENTS` in this process, in an empty folder; what native code prints is seen as well."""
