@@ -1,6 +1,5 @@
 """The bricks of the networks against the same formulas in plain numpy."""
 
-
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,5 @@
 """The losses: closed forms, no target, and that better is never dearer."""
 
-
 from __future__ import annotations
 
 import pytest

@@ -37,11 +37,11 @@ def read_card(folder: Path) -> Card:
     try:
         body = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return Card.model_validate(body)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
         raise ModelError(f"{path}: {key}: {first['msg'].lower()}") from error
 
 

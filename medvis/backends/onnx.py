@@ -55,6 +55,12 @@ class OnnxPredictor:
         return dict(zip(outputs, values, strict=True))
 
     def _check_graph(self, folder: Path) -> None:
-        given = {item.name for item in self._session.get_outputs()}
-        if not given.issuperset(OUTPUTS) or [item.name for item in self._session.get_inputs()] != ["image"]:
-            raise ModelError(f"{folder / self.card.model.file} has outputs {sorted(given)}", ", ".join(OUTPUTS))
+        path, card = folder / self.card.model.file, self.card
+        given = {item.name: item.shape for item in (*self._session.get_inputs(), *self._session.get_outputs())}
+        if not set(given).issuperset(OUTPUTS) or [item.name for item in self._session.get_inputs()] != ["image"]:
+            raise ModelError(f"{path} has {', '.join(given)}", f"image, {', '.join(OUTPUTS)}")
+        told = {"image": card.input.channels, "class_logits": len(card.labels), "mask_logits": len(card.masks)}
+        for name, width in told.items():
+            channels = given[name][1] if len(given[name]) > 1 else width  # a graph may leave its shapes open
+            if isinstance(channels, int) and channels != width:
+                raise ModelError(f"{path}: {name} has {channels} channels", f"{width} as on its card")

@@ -86,8 +86,8 @@ def _write_graph(
         export_onnx(net, fp32)
         torch_parity = parity(net, fp32).certificate()
         # Every tenth crop sets the ranges; the others, which it has not seen, say what that costs.
-        quantise(fp32, [views[start : start + 8] for start in range(0, len(views) // 10, 8)], int8)
-        rest = len(views) // 10
+        rest = max(1, len(views) // 10)
+        quantise(fp32, [views[start : min(start + 8, rest)] for start in range(0, rest, 8)], int8)
         certificate = certify((fp32, int8), views[rest:], truth[rest:], scans.rows[rest:])
         chosen = int8 if certificate["ships"] == "int8" else fp32
         body = chosen.read_bytes()

@@ -24,10 +24,10 @@ def load_net(path: Path) -> DualStreamUNetPP:
         with safe_open(str(path), framework="pt") as file:
             spec = json.loads((file.metadata() or {})["spec"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        spec["cuts"] = [tuple(cut) for cut in spec["cuts"]]
+        net = DualStreamUNetPP(NetSpec(**{**spec, "widths": tuple(spec["widths"])}))
+        net.load_state_dict(state)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
         wanted = "the model.safetensors of 'medvis train'"
         raise ModelError(f"{path} holds no medvis weights: {error}", wanted) from error
-    spec["cuts"] = [tuple(cut) for cut in spec["cuts"]]
-    net = DualStreamUNetPP(NetSpec(**{**spec, "widths": tuple(spec["widths"])}))
-    net.load_state_dict(state)
     return net.eval()
