@@ -25,7 +25,7 @@ class TestTerminal:
         assert lines
         assert all(len(line) <= columns for line in lines if str(slices[1]) not in line)
 
-    def test_a_bar_is_drawn_only_when_it_takes_long(self, slices, tmp_path):
+    def test_a_bar_is_drawn_only_when_it_takes_long(self):
         code = (
             "import medvis.cli.console as c, time; c.PATIENCE = {}\n"
             "with c.waiting('working', 2) as tick:\n"
