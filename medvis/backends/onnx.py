@@ -32,7 +32,7 @@ class OnnxPredictor:
 
         self.card = read_card(folder)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or _cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
@@ -64,3 +64,9 @@ class OnnxPredictor:
             channels = given[name][1] if len(given[name]) > 1 else width  # a graph may leave its shapes open
             if isinstance(channels, int) and channels != width:
                 raise ModelError(f"{path}: {name} has {channels} channels", f"{width} as on its card")
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells; else all there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1

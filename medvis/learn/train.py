@@ -58,13 +58,13 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, reach: Range, data: Path, folder: Path, say: Report) -> None:
         self.recipe, self.reach, self.folder, self.say = recipe, reach, folder, say
-        folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a tenth of the time
         self.sizes = [phase.size for phase in recipe.phases for _ in range(phase.epochs)]
         self._load_data(data)
+        folder.mkdir(parents=True, exist_ok=True)
         self.model = DualStreamUNetPP(net_spec(recipe, reach))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.pretrained and self.model.encoder.overview is not None:
