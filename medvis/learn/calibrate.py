@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from medvis.core.case import Prediction
 from medvis.core.protocols import Predictor
+from medvis.errors import ModelError
 from medvis.learn.crops import EVERYWHERE, CropCase, Say, run_crops
 from medvis.learn.data import Row, load_grey_scans, read_index
 from medvis.learn.metrics import auc, calibration_error, dice, fit_logistic, iou, named_weights
@@ -26,8 +27,8 @@ FEATURES = ("mask", "spread", "log_diameter_px", "class", "class_spread")
 OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.6, 0.4))
 CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.05), 2))
 HIT = 0.3
-# False findings a crop of 128 px. The lungs of a whole slice are four to five such crops, and two false findings a slice
-# are the most that a reader will bear. Nodules of a single reader count as false: the reference leaves them out.
+# False findings a crop of 128 px. The lungs of a whole slice are four to five such crops, and two a slice are the most
+# that a reader will bear. Nodules of a single reader count as false: the reference leaves them out.
 MOST_EXTRA = 0.35
 
 
@@ -92,6 +93,8 @@ def _components(crops: list[Looked], high: float, low: float) -> list[Component]
 
 
 def _fit_finding(components: list[Component]) -> dict[str, float]:
+    if not components:
+        raise ModelError("the model outlines nothing on val", "a trained network", "train it longer")
     table = np.array([[component.values.get(name, 0.0) for name in FEATURES] for component in components])
     truth = np.array([component.overlap >= HIT for component in components], float)
     return named_weights(FEATURES, fit_logistic(table, truth))
@@ -130,8 +133,10 @@ def _fit_malignancy(crops: list[Looked], components: list[Component], index: int
             longest = diameters(component.inside, crop.spacing).longest
             key = (crop.row.label, f"{crop.row.group} {crop.row.fields.get('nodule', crop.row.id)}")
             nodules[key].append((float(component.logits[index]), log(longest)))
+    truth = np.array([label == "malignant" for label, _ in nodules], bool)
+    if truth.all() or not truth.any():
+        return {}
     table = np.array([np.mean(values, axis=0) for values in nodules.values()])
-    truth = np.array([label == "malignant" for label, _ in nodules])
     names = ("logit", "log_diameter_mm")
     weights = named_weights(names, fit_logistic(table, truth.astype(float), ridge=0.1))
     chance = np.array([logistic(weights, dict(zip(names, row, strict=True))) for row in table])

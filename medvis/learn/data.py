@@ -32,9 +32,14 @@ class Row:
     fields: dict[str, str]
 
     def number(self, name: str) -> float | None:
-        """A numeric field, or None where it is empty or absent."""
+        """A numeric field, or None where it is empty or absent. Raises InputError if it is no number."""
         text = self.fields.get(name, "")
-        return float(text) if text else None
+        try:
+            return float(text) if text else None
+        except ValueError as error:
+            raise InputError(
+                f"row '{self.id}' has {name} '{text}'", "a number, or nothing where it is unknown"
+            ) from error
 
 
 def read_index(folder: Path, split: str | None = None, name: str = "index.csv") -> list[Row]:
@@ -46,8 +51,11 @@ def read_index(folder: Path, split: str | None = None, name: str = "index.csv") 
     path = folder / name
     if not path.is_file():
         raise InputError(f"no {name} in {folder}", "a data set folder: index.csv, images/, masks/")
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [_row(folder, record) for record in csv.DictReader(stream)]
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [_row(folder, record) for record in csv.DictReader(stream)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}", "comma-separated values in UTF-8") from error
     chosen = [row for row in rows if split is None or row.split == split]
     if not chosen:
         splits = sorted({row.split for row in rows})
@@ -92,7 +100,13 @@ class GreyScans:
         return np.asarray(low + self.grey[index].astype(np.float32) * ((high - low) / 255.0), np.float32)
 
     def off_centre(self, side: int, seed: int) -> NDArray[np.intp]:
-        """One random sub-crop a picture, [n, 3] (row, col, side); the same for the same seed and rows."""
+        """One random sub-crop a picture, [n, 3] (row, col, side); the same for the same seed and rows.
+
+        Raises:
+            InputError: the pictures are smaller than that.
+        """
+        if min(self.grey.shape[1:]) < side:
+            raise InputError(f"pictures of {self.grey.shape[1]}×{self.grey.shape[2]} px", f"at least {side}×{side}")
         corners = np.random.default_rng(seed).integers(0, self.grey.shape[1] - side + 1, (len(self), 2))
         return np.hstack([corners, np.full((len(self), 1), side)])
 
@@ -106,9 +120,20 @@ class GreyScans:
 
 
 def load_grey_scans(rows: list[Row], readers: int = 2) -> GreyScans:
-    """Reads all pictures and masks; a mask pixel counts where at least `readers` of the readers marked it."""
-    grey = np.stack([read_grey(row.image) for row in rows])
-    mask = np.stack([_consensus(row, grey.shape[1:], readers) for row in rows])
+    """Reads all pictures and masks; a mask pixel counts where at least `readers` of the readers marked it.
+
+    Raises:
+        InputError: a file is unreadable, or not of the size of the first picture.
+    """
+    pictures = [read_grey(row.image) for row in rows]
+    masks = [_consensus(row, pictures[0].shape, readers) for row in rows]
+    for row, picture, marked in zip(rows, pictures, masks, strict=True):
+        if not picture.shape == marked.shape == pictures[0].shape:
+            found = (
+                f"{row.image} is {picture.shape[0]}×{picture.shape[1]} px, its mask {marked.shape[0]}×{marked.shape[1]}"
+            )
+            raise InputError(found, f"{pictures[0].shape[0]}×{pictures[0].shape[1]} as the first of them")
+    grey, mask = np.stack(pictures), np.stack(masks)
     scale = np.array([estimate_scale(image) for image in grey], np.float32)
     return GreyScans(rows, grey, mask, scale)
 

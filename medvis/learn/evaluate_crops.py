@@ -125,7 +125,7 @@ def _malignancy(scores: list[CropScore]) -> list[Figure]:
     for score in scores:
         if score.row.label in ("benign", "malignant"):
             nodules[score.row.group, score.row.fields.get("nodule", score.row.id)].append(score)
-    if not nodules:
+    if len({group[0].row.label for group in nodules.values()}) < 2:
         return []
     rated = np.array([np.mean([score.malignancy for score in group]) for group in nodules.values()])
     areas = np.array([np.mean([score.area for score in group]) for group in nodules.values()])

@@ -76,14 +76,14 @@ class Recipe(_Settings):
     """
 
     seed: int = 7
-    labels: list[TrainLabel]
+    labels: list[TrainLabel] = Field(min_length=1)
     readers: int = 2
     cuts: list[tuple[float, float]] = []
     network: Network = Network()
     augment: Augment = Augment()
     losses: Losses = Losses()
-    phases: list[Phase]
-    batch: int = 32
+    phases: list[Phase] = Field(min_length=1)
+    batch: int = Field(default=32, ge=2)
     rate: float = 2e-3
     trunk_rate: float = 0.3
     decay: float = 0.02

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from medvis.errors import InputError, ModelError
 from medvis.learn.data import joined, load_grey_scans, load_volume, read_index
 from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe
@@ -76,6 +78,8 @@ class Trainer:
     def _load_data(self, data: Path) -> None:
         recipe = self.recipe
         train = load_grey_scans(read_index(data, "train"), recipe.readers)
+        if len(train) < recipe.batch:
+            raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
         extra = []
         if recipe.hard_negatives:
             extra.append(load_grey_scans(read_index(data, "train", recipe.hard_negatives), 1))
@@ -212,11 +216,14 @@ class Trainer:
         path = self.folder / "last.ckpt"
         if not path.is_file():
             return
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        except (EOFError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+            raise ModelError(f"{path} is no checkpoint of this recipe", hint="give another output folder") from error
         torch.set_rng_state(state["random"])
 
     def _export(self) -> Path:
