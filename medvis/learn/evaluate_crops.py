@@ -60,7 +60,8 @@ def _score(crop: CropCase, disc: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     hit = best is not None and overlaps[best] >= HIT
     touching = sum((crop.truth & (mask == number)).any() for number in overlaps)
     rated = [finding for finding in crop.case.findings if overlaps[finding.id] > 0]
-    likeliest = max((finding.malignancy or 0.0 for finding in rated), default=_unseen(crop))
+    # A nodule that was not found was not called malignant either.
+    likeliest = max((finding.malignancy or 0.0 for finding in rated), default=0.0)
     return CropScore(
         row=crop.row,
         dice=dice(mask > 0, crop.truth),
@@ -70,11 +71,6 @@ def _score(crop: CropCase, disc: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
         malignancy=likeliest,
         area=float(crop.truth.sum()),
     )
-
-
-def _unseen(crop: CropCase) -> float:
-    """Malignancy of a nodule that was not found: none was reported, so the least there is."""
-    return 0.0
 
 
 def _disc(side: int, corner: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
