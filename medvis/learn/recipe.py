@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medvis.core.card import Label
 from medvis.learn.augment import Augment
@@ -95,3 +95,10 @@ class Recipe(_Settings):
     threads: int = 2
     validate_every: int = 2
     validate_on: int = 400
+
+    @field_validator("cuts")
+    @classmethod
+    def _one_a_channel(cls, cuts: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        if len(cuts) not in (0, 3):
+            raise ValueError("the streams see three windows, or none")
+        return cuts
