@@ -1,0 +1,145 @@
+"""Augmentation: every switch off is the identity, every one on does what it says, and chance comes from one place."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from medvis.learn.augment import Augment, crop_maps, paste, sample, scanner
+
+OFF = {
+    "rotate": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
+    "motion": 0.0, "absent": 0.0, "paste": 0.0, "smoothing": 0.0,
+}  # fmt: skip
+
+
+def switched(**on) -> Augment:
+    return Augment(**{**OFF, **on})
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def image():
+    return rng(9).normal(-600, 200, (96, 96)).astype(np.float32)
+
+
+def test_with_everything_off_the_crop_is_cut_and_nothing_else(image):
+    crop = sample(image, crop_maps(rng(), switched(), 32, (47.5, 40.5)))
+    np.testing.assert_allclose(crop, image[32:64, 25:57], atol=1e-3)
+    np.testing.assert_allclose(scanner(crop, rng(), switched()), crop, atol=1e-3)
+
+
+def test_beyond_the_edge_the_image_is_mirrored(image):
+    crop = sample(image, crop_maps(rng(), switched(), 32, (15.5 - 10, 47.5)))
+    wide = np.pad(image, ((10, 0), (0, 0)), mode="reflect")
+    np.testing.assert_allclose(crop, wide[:32, 32:64], atol=1e-3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_rotation_and_flip_keep_distances(seed):
+    rows, cols = crop_maps(rng(seed), switched(rotate=1.0), 32, (50.0, 60.0))
+    assert np.hypot(rows - 50, cols - 60) == pytest.approx(np.hypot(*(np.mgrid[:32, :32] - 15.5)), abs=1e-3)
+    steps = np.hypot(np.diff(rows, axis=1), np.diff(cols, axis=1))
+    np.testing.assert_allclose(steps, 1, atol=1e-3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_zoom_stays_in_its_range(seed):
+    rows, _ = crop_maps(rng(seed), switched(zoom=(0.7, 1.4)), 32, (50.0, 60.0))
+    step = float(np.diff(rows, axis=0).mean())
+    assert 1 / 1.4 - 1e-3 <= step <= 1 / 0.7 + 1e-3
+
+
+def test_zoom_uses_its_whole_range_evenly_in_the_logarithm():
+    steps = [np.diff(crop_maps(rng(n), switched(zoom=(0.5, 2.0)), 8, (0, 0))[0], axis=0).mean() for n in range(200)]
+    zooms = -np.log2(steps)
+    assert zooms.min() < -0.9 and zooms.max() > 0.9 and abs(zooms.mean()) < 0.15
+
+
+def test_bending_is_smooth_and_moderate():
+    straight = crop_maps(rng(1), switched(), 64, (50, 50))
+    bent = crop_maps(rng(1), switched(elastic=1.0), 64, (50, 50))
+    for one, other in zip(straight, bent, strict=True):
+        shift = other - one
+        assert 0.5 < np.abs(shift).max() < 12
+        assert np.abs(np.diff(shift, axis=0)).max() < 0.6, "no folds"
+
+
+def test_the_same_chance_gives_the_same_crop():
+    one, other = (crop_maps(rng(4), Augment(), 32, (40, 40)) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert not np.allclose(one, crop_maps(rng(5), Augment(), 32, (40, 40)))
+
+
+def test_the_scale_of_hounsfield_units_is_shifted_and_stretched_about_tissue(image):
+    moved = scanner(image, rng(3), switched(window=(35.0, 0.05)))
+    stretch, shift = np.polyfit(image.ravel().astype(float), moved.ravel().astype(float), 1)
+    assert stretch != pytest.approx(1, abs=1e-3) and 0.7 < stretch < 1.3
+    np.testing.assert_allclose(moved, stretch * image + shift, atol=0.1)
+    only_stretched = scanner(image, rng(3), switched(window=(0.0, 0.05)))
+    assert sample_at(only_stretched, image, -400) == pytest.approx(-400, abs=0.5), "the middle stays"
+
+
+def sample_at(moved, image, value):
+    stretch, shift = np.polyfit(image.ravel().astype(float), moved.ravel().astype(float), 1)
+    return stretch * value + shift
+
+
+@pytest.mark.parametrize("part", ["blur", "motion"])
+def test_blur_smooths_and_keeps_the_mean(image, part):
+    for seed in range(4):
+        soft = scanner(image, rng(seed), switched(**{part: 1.0}))
+        assert np.abs(np.diff(soft, axis=0)).mean() <= np.abs(np.diff(image, axis=0)).mean() + 1e-3
+        assert soft.mean() == pytest.approx(image.mean(), abs=10)
+    assert soft.std() < image.std()
+
+
+def test_noise_is_at_most_as_strong_as_allowed_and_not_always_there():
+    flat = np.full((64, 64), -500, np.float32)
+    levels = np.array([scanner(flat, rng(seed), switched(noise=40.0)).std() for seed in range(60)])
+    assert 0.2 < (levels == 0).mean() < 0.65
+    assert levels.max() < 45 and levels.max() > 20
+
+
+def lesion():
+    rows, cols = np.mgrid[:64, :64] - 31.5
+    mask = (np.hypot(rows, cols) < 6).astype(np.float32)
+    return np.where(mask > 0, 50, -850).astype(np.float32), mask
+
+
+def test_a_lesion_is_pasted_into_lung():
+    host = np.full((64, 64), -850, np.float32)
+    host[:, :20] = 60
+    found = 0
+    for seed in range(10):
+        hu, mask = paste(host, *lesion(), rng(seed))
+        inside = mask > 0.5
+        assert hu.shape == mask.shape == (64, 64) and hu.dtype == mask.dtype == np.float32
+        assert (hu >= host - 1e-3).all(), "a lesion displaces air; what is denser shows through"
+        middle = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        assert hu[middle].mean() > -100
+        far = cv2.dilate(inside.astype(np.uint8), np.ones((11, 11), np.uint8)) == 0
+        np.testing.assert_allclose(hu[far], host[far], atol=1)
+        rows, cols = np.nonzero(inside)
+        found += 24 < cols.mean() < 56 and 8 <= rows.mean() < 56
+    assert found == 10, "its centre is in the lung, away from the border"
+    assert (host == np.where(np.arange(64) < 20, 60, -850)).all(), "the host itself stays as it was"
+
+
+def test_where_there_is_no_lung_nothing_is_pasted():
+    assert paste(np.full((64, 64), 50, np.float32), *lesion(), rng()) is None
+
+
+@pytest.mark.parametrize("wrong", [{"zom": (1, 2)}, {"zoom": 1.0}, {"rotate": "much"}])
+def test_an_unknown_or_wrong_switch_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Augment(**wrong)
