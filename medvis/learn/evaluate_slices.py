@@ -64,7 +64,7 @@ def evaluate_slices(pipeline: Pipeline, data: Path, say: Say) -> Evaluation:
 def _scores(pipeline: Pipeline, path: Path, folder: Path, readers: int) -> list[SliceScore]:
     case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")
     return [
-        _score(name, folder.name, mask, _truth(folder / "masks" / f"{Path(name).stem}.png", readers))
+        _score(f"{folder.name}/{name}", folder.name, mask, _truth(folder / "masks" / f"{Path(name).stem}.png", readers))
         for name, mask in _named_frames(case)
     ]
 
@@ -90,12 +90,13 @@ def _figures(scores: list[SliceScore], how: str) -> Iterable[Figure]:
     extra = np.array([score.extra for score in scores], float)
     names = [score.name for score in scores]
     marked = [score.name for score in scores if score.best is not None]
-    yield Figure(
-        name=f"Recall of slices with a nodule (IoU ≥ {HIT}), {how}",
-        value=float(hits.mean()) if len(hits) else 0.0,
-        ci95=bootstrap(lambda rows: float(hits[rows].mean()), marked) if len(hits) else None,
-        n=len(hits),
-    )
+    if marked:
+        yield Figure(
+            name=f"Recall of slices with a nodule (IoU ≥ {HIT}), {how}",
+            value=float(hits.mean()),
+            ci95=bootstrap(lambda rows: float(hits[rows].mean()), marked),
+            n=len(hits),
+        )
     yield Figure(
         name=f"False findings a slice, {how}",
         value=float(extra.mean()),

@@ -1,0 +1,112 @@
+"""What is fitted on val, with a model whose answer is known: the finding score, the thresholds, the rating."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_chest import EVERYWHERE, Blobs, pipeline
+from tiny_data import write_data
+
+from medvis.errors import InputError, ModelError
+from medvis.learn.calibrate import CUTS, FEATURES, MOST_EXTRA, OUTLINES, calibrate
+from medvis.learn.crops import run_crops
+from medvis.learn.data import load_grey_scans, read_index
+from medvis.learn.metrics import dice
+from medvis.stages.scoring import logistic
+
+LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary"}]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def quiet(*_):
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return calibrate("lung-nodule", Blobs(labels=LABELS), data, quiet)
+
+
+def test_thresholds_are_chosen_from_those_that_were_tried(fitted):
+    thresholds, _ = fitted
+    assert set(thresholds) == {"high", "low", "finding"}
+    assert (thresholds["high"], thresholds["low"]) in OUTLINES and thresholds["finding"] in CUTS
+
+
+def test_the_finding_score_tells_nodules_from_the_rest(fitted):
+    _, calibration = fitted
+    weights = calibration["finding"]
+    assert set(weights) == {*FEATURES, "bias"} and all(np.isfinite(list(weights.values())))
+    assert calibration["val"]["extra"] <= MOST_EXTRA
+    assert calibration["val"]["dice"] > 0.3
+
+
+def test_malignancy_grows_with_size(fitted):
+    _, calibration = fitted
+    weights = calibration["malignancy"]
+    assert set(weights) == {"logit", "log_diameter_mm", "bias"} and weights["log_diameter_mm"] > 0
+    assert calibration["malignancy_val"]["auc"] == 1 and calibration["malignancy_val"]["nodules"] == 6
+    small, large = (logistic(weights, {"logit": -1.0, "log_diameter_mm": np.log(size)}) for size in (8, 18))
+    assert small < large - 0.3
+
+
+def test_the_same_data_give_the_same_calibration(data, fitted):
+    assert calibrate("lung-nodule", Blobs(labels=LABELS), data, quiet) == fitted
+
+
+def test_fitted_thresholds_do_at_least_as_well_on_val_as_none(data, fitted):
+    thresholds, calibration = fitted
+    scans = load_grey_scans(read_index(data, "val"), 2)
+
+    def mean(**card):
+        line = pipeline(EVERYWHERE, Blobs(labels=LABELS, **card))
+        return np.mean(
+            [dice(crop.case.mask[0] > 0, crop.truth) for crop in run_crops(line, scans, None, "segment", quiet)]
+        )
+
+    own = mean(thresholds=thresholds, calibration=calibration)
+    assert own > mean(thresholds={"high": 0.5, "low": 0.5, "finding": 0.0}) + 0.05
+    assert own == pytest.approx(calibration["val"]["dice"], abs=0.12), "what the card says is what the pipeline does"
+
+
+def test_a_model_without_a_malignancy_label_is_calibrated_without_it(data):
+    _, calibration = calibrate("lung-nodule", Blobs(), data, quiet)
+    assert "malignancy" not in calibration and "finding" in calibration
+
+
+def test_without_both_ratings_there_is_nothing_to_fit(data, tmp_path):
+    folder = write_data(tmp_path / "benign")
+    path = folder / "index.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("malignant,", "benign,"), encoding="utf-8")
+    _, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
+    assert "malignancy" not in calibration
+
+
+def test_a_model_that_outlines_nothing_cannot_be_calibrated(data):
+    with pytest.raises(ModelError, match=r"the model outlines nothing on val; wanted: a trained network"):
+        calibrate("lung-nodule", Blobs(level=2.0, labels=LABELS), data, quiet)
+
+
+def test_calibration_looks_at_val_alone(data, tmp_path):
+    folder = write_data(tmp_path / "no-val")
+    path = folder / "index.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if ",val," not in line), encoding="utf-8")
+    with pytest.raises(InputError, match="no row of split 'val'"):
+        calibrate("lung-nodule", Blobs(), folder, quiet)
+    # Pictures of the other splits are not even opened.
+    whole = write_data(tmp_path / "val-only")
+    for row in read_index(whole):
+        if row.split != "val":
+            row.image.unlink()
+    assert calibrate("lung-nodule", Blobs(labels=LABELS), whole, quiet)[0]
+
+
+def test_progress_is_told(data):
+    told = []
+    calibrate("lung-nodule", Blobs(), data, lambda done, total: told.append((done, total)))
+    assert told == [(index + 1, 12) for index in range(12)]

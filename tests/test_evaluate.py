@@ -1,0 +1,161 @@
+"""Evaluation: figures by the shipped pipeline, on crops and on whole slices, with intervals and baselines."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from tiny_chest import EVERYWHERE, NODULES, Blobs, pipeline
+from tiny_data import write_data
+
+from medvis.backends.bundle import read_card
+from medvis.core.card import Card, Figure
+from medvis.errors import InputError
+from medvis.io.dicom.write import SeriesFacts, write_ct_series
+from medvis.io.phantom import geometry_of
+from medvis.learn.card_file import add_figures, write_card
+from medvis.learn.evaluate import evaluate
+from medvis.learn.evaluate_crops import evaluate_crops
+from medvis.learn.evaluate_slices import evaluate_slices, series_folders
+from medvis.learn.evaluation import Evaluation
+from medvis.ops.phantom import PhantomSpec, chest_phantom
+
+LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]
+SIZE_ONLY = {"malignancy": {"logit": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}
+
+
+def quiet(*_):
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("crops"))
+
+
+@pytest.fixture(scope="module")
+def crops(data):
+    model = Blobs(labels=LABELS, calibration=SIZE_ONLY, thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
+    return evaluate_crops(pipeline(EVERYWHERE, model), data, "test", quiet)
+
+
+def figure(evaluation, start) -> Figure:
+    return next(one for one in evaluation.figures if one.name.startswith(start))
+
+
+def test_crops_give_dice_recall_and_false_findings_with_intervals(crops):
+    assert [one.name.split()[0] for one in crops.figures[:4]] == ["Dice,", "Dice,", "Recall", "False"]
+    for one in crops.figures[:4]:
+        low, high = one.ci95
+        assert low <= one.value <= high and one.n == 12
+    assert 0.2 < figure(crops, "Dice, mean").value < 1
+    assert figure(crops, "Recall").value > 0.8
+    assert crops.facts == {"crops": 12, "patients": 3, "side_px": 96, "seed": 0}
+
+
+def test_the_disc_at_the_known_centre_is_quoted_beside(crops):
+    baseline = figure(crops, "Dice, mean").baseline
+    assert baseline.startswith("disc of radius 5 at the known centre 0.")
+    assert 0.3 < float(baseline.split()[-1]) < 0.7
+
+
+def test_malignancy_is_judged_per_nodule_and_beside_plain_area(crops):
+    one = figure(crops, "AUC")
+    assert one.value == 1 and one.n == 6 and one.baseline == "area of the reference mask alone 1.000"
+    assert figure(crops, "Sensitivity").n == figure(crops, "Specificity").n == 3
+    assert figure(crops, "Sensitivity").value == figure(crops, "Specificity").value == 1
+
+
+def test_a_model_that_finds_nothing_scores_nought_and_is_not_called_right(data):
+    blind = evaluate_crops(pipeline(EVERYWHERE, Blobs(level=2.0, labels=LABELS)), data, "test", quiet)
+    assert figure(blind, "Dice, mean").value == 0 and figure(blind, "Recall").value == 0
+    assert figure(blind, "False").value == 0
+    assert figure(blind, "AUC").value == 0.5 and figure(blind, "Sensitivity").value == 0
+
+
+def test_without_both_ratings_no_rating_is_judged(data, tmp_path):
+    folder = write_data(tmp_path / "benign")
+    path = folder / "index.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("malignant,", "benign,"), encoding="utf-8")
+    only = evaluate_crops(pipeline(EVERYWHERE, Blobs(labels=LABELS)), folder, "test", quiet)
+    assert len(only.figures) == 4
+
+
+def test_an_evaluation_is_repeatable_json_and_lines(crops, data):
+    model = Blobs(labels=LABELS, calibration=SIZE_ONLY, thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
+    again = evaluate_crops(pipeline(EVERYWHERE, model), data, "test", quiet)
+    assert json.dumps(again.as_dict(), allow_nan=False) == json.dumps(crops.as_dict())
+    assert crops.data == f"{data.name} test", "the data set's name, not its place"
+    name, text = crops.lines()[0]
+    assert name == crops.figures[0].name and text.startswith(f"{crops.figures[0].value:.3f}  [") and "n=12" in text
+
+
+def test_a_line_holds_what_is_known():
+    one = Figure(name="x", value=0.5)
+    full = Figure(name="y", value=0.5, ci95=(0.4, 0.6), n=3, bar="≥ 0.4", baseline="0.1")
+    lines = Evaluation("t", "1", "d", [one, full]).lines()
+    assert lines == [("x", "0.500"), ("y", "0.500  [0.400, 0.600]  n=3  bar ≥ 0.4  baseline: 0.1")]
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    """Two folders of slices with masks: one with nodules in the middle, one without any."""
+    root = tmp_path_factory.mktemp("slices")
+    for name, nodules in (("with", NODULES), ("without", ())):
+        spec = PhantomSpec(frames=3, shape=(256, 256), spacing=(1.375, 1.375), slice_spacing=6.0, nodules=nodules)
+        volume, labels = chest_phantom(spec)
+        folder = root / name
+        facts = SeriesFacts("PHANTOM", name, "Synthetic", None, spec.slice_spacing)
+        paths = write_ct_series(volume, geometry_of(spec), folder, facts, False)
+        (folder / "masks").mkdir()
+        for path, mask in zip(sorted(paths), labels, strict=True):
+            cv2.imwrite(str(folder / "masks" / f"{path.stem}.png"), ((mask == 3) * 3).astype(np.uint8))
+    return root
+
+
+def test_slices_are_judged_alone_and_as_series(slices):
+    told = []
+    found = evaluate_slices(pipeline(), slices, lambda *at: told.append(at))
+    assert [one.name.rsplit(", ", 1)[1] for one in found.figures] == ["each slice alone"] * 2 + ["as series"] * 2
+    assert figure(found, "Recall").value == 1 and figure(found, "Recall").n >= 1
+    assert figure(found, "False findings a slice").n == 6
+    assert figure(found, "False findings a slice").value > 0, "the unmarked nodules count as false"
+    best = {name: value for name, (value, _) in found.facts["slices"].items()}
+    assert len(best) == 6 and {"with/0001.dcm", "without/0001.dcm"} <= set(best), "slices of one name are kept apart"
+    assert sum(value is not None for value in best.values()) == figure(found, "Recall").n
+    assert told[-1] == (12, 12) and len(told) == 8
+    assert (found.facts["readers"], found.data) == (2, slices.name)
+
+
+def test_where_no_slice_has_a_nodule_nothing_is_said_about_recall(slices):
+    found = evaluate_slices(pipeline(), slices / "without", quiet)
+    assert [one.name.split(",")[0] for one in found.figures] == ["False findings a slice"] * 2
+
+
+def test_the_layout_tells_what_is_measured(slices, data, tmp_path, monkeypatch):
+    assert [folder.name for folder in series_folders(slices)] == ["with", "without"]
+    assert series_folders(slices / "with") == [slices / "with"]
+    with pytest.raises(InputError, match=r"no folder .*gone; wanted: a data set"):
+        evaluate("lung-nodule", tmp_path / "gone", "test", quiet)
+    with pytest.raises(InputError, match=r"is no data set; wanted: index.csv with images, or folders of NAME.dcm"):
+        evaluate("lung-nodule", tmp_path, "test", quiet)
+    with pytest.raises(InputError, match=r"no slices with masks in"):
+        evaluate_slices(pipeline(), tmp_path, quiet)
+    monkeypatch.setattr("medvis.pipeline._open_model", lambda _: Blobs(labels=LABELS))
+    assert evaluate("lung-nodule", data, "val", quiet).data == f"{data.name} val"
+    assert evaluate("lung-nodule", slices / "without", "test", quiet).data == "without"
+
+
+def test_figures_are_put_on_the_card_and_replaced_by_newer_ones(tmp_path):
+    card: Card = Blobs().card
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == card
+    first = add_figures(tmp_path, [Figure(name="a", value=1), Figure(name="b", value=2)], "measure all")
+    second = add_figures(tmp_path, [Figure(name="b", value=3), Figure(name="c", value=4)], "measure b")
+    assert [(one.name, one.value) for one in second.figures] == [("a", 1), ("b", 3), ("c", 4)]
+    assert first.measured_by == "measure all" and second.measured_by == "measure all\nmeasure b"
+    assert add_figures(tmp_path, [], "measure all").measured_by == "measure b\nmeasure all"
+    assert read_card(tmp_path).figures == second.figures
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.yaml"], "no part file is left"

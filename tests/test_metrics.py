@@ -1,0 +1,133 @@
+"""The figures of merit against brute force and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from medvis.learn.metrics import auc, bootstrap, calibration_error, dice, fit_logistic, iou, named_weights
+
+MASKS = arrays(bool, (5, 7))
+EMPTY, FULL = np.zeros((5, 7), bool), np.ones((5, 7), bool)
+
+
+def test_overlap_at_its_ends():
+    assert dice(EMPTY, EMPTY) == 1, "nothing there and nothing found is right"
+    assert iou(EMPTY, EMPTY) == 0
+    assert dice(FULL, FULL) == iou(FULL, FULL) == 1
+    assert dice(EMPTY, FULL) == dice(FULL, EMPTY) == iou(FULL, EMPTY) == 0
+    half = FULL.copy()
+    half[:, :1] = False
+    assert dice(half, FULL) == pytest.approx(2 * 30 / 65) and iou(half, FULL) == pytest.approx(30 / 35)
+
+
+@settings(deadline=None)
+@given(MASKS, MASKS)
+def test_overlap_is_symmetric_and_dice_follows_from_iou(one, other):
+    assert dice(one, other) == dice(other, one) and iou(one, other) == iou(other, one)
+    assert 0 <= iou(one, other) <= dice(one, other) <= 1
+    if one.any() or other.any():
+        assert dice(one, other) == pytest.approx(2 * iou(one, other) / (1 + iou(one, other)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30))
+def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
+    scores, truth = np.array([float(score) for score, _ in pairs]), np.array([label for _, label in pairs])
+    wins = [1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[truth] for n in scores[~truth]]
+    if wins:
+        assert auc(scores, truth) == pytest.approx(np.mean(wins))
+        assert auc(-scores, truth) == pytest.approx(1 - np.mean(wins))
+        assert auc(np.exp(scores), truth) == pytest.approx(np.mean(wins)), "only the order counts"
+    else:
+        assert np.isnan(auc(scores, truth))
+
+
+def test_calibration_error_is_nought_for_a_calibrated_score():
+    probability = np.repeat([0.05, 0.25, 0.85], 100)
+    truth = np.concatenate([np.arange(100) < 5, np.arange(100) < 25, np.arange(100) < 85])
+    assert calibration_error(probability, truth) == pytest.approx(0, abs=1e-9)
+    assert calibration_error(np.full(10, 0.9), np.zeros(10, bool)) == pytest.approx(0.9)
+    assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0, "the ends belong to a bin"
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, 20, elements=st.floats(0, 1)), arrays(bool, 20))
+def test_calibration_error_lies_between_nought_and_one(probability, truth):
+    assert 0 <= calibration_error(probability, truth) <= 1
+
+
+def test_the_bootstrap_is_repeatable_and_holds_the_mean():
+    values = np.random.default_rng(0).normal(5, 1, 200)
+    groups = [f"p{index // 4}" for index in range(200)]
+
+    def mean(rows):
+        return float(values[rows].mean())
+
+    low, high = bootstrap(mean, groups)
+    assert (low, high) == bootstrap(mean, groups)
+    assert (low, high) != bootstrap(mean, groups, seed=1)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.35)
+
+
+def test_whole_groups_are_drawn():
+    """Twenty rows of one patient are one patient: the interval must be as wide as that of five rows."""
+    values = np.repeat([0.0, 1.0, 2.0, 3.0, 4.0], 20)
+    groups = np.repeat(list("abcde"), 20)
+    drawn = []
+    low, high = bootstrap(lambda rows: drawn.append(rows) or float(values[rows].mean()), list(groups), draws=200)
+    assert high - low > 2
+    for rows in drawn:
+        assert len(rows) == 100
+        counts = np.bincount(rows, minlength=100).reshape(5, 20)
+        assert (counts == counts[:, :1]).all()
+
+
+def test_a_draw_without_a_value_is_left_out():
+    truth = np.array([True, False, False, False])
+    scores = np.array([0.9, 0.1, 0.2, 0.3])
+    assert bootstrap(lambda rows: auc(scores[rows], truth[rows]), list("abcd"), draws=100) == (1.0, 1.0)
+
+
+def test_a_logistic_model_finds_the_weights_that_made_the_data():
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(20_000, 3))
+    weights = np.array([1.5, -0.7, 0.0, 0.4])
+    chance = 1 / (1 + np.exp(-(features @ weights[:3] + weights[3])))
+    found = fit_logistic(features, (rng.random(20_000) < chance).astype(float))
+    np.testing.assert_allclose(found, weights, atol=0.08)
+
+
+def test_separable_data_give_finite_weights_and_a_stronger_ridge_smaller_ones():
+    features = np.linspace(-1, 1, 40)[:, None]
+    truth = (features[:, 0] > 0).astype(float)
+    weak, strong = fit_logistic(features, truth, ridge=0.1), fit_logistic(features, truth, ridge=10)
+    assert np.isfinite(weak).all() and weak[0] > 5 * strong[0] > 0
+    assert weak[1] == pytest.approx(0, abs=1e-6), "the bias is not penalised, and here it is nought"
+
+
+def test_a_single_class_gives_its_own_certainty_without_a_warning():
+    weights = fit_logistic(np.ones((10, 2)), np.ones(10))
+    assert np.isfinite(weights).all()
+    assert 1 / (1 + np.exp(-(weights.sum()))) > 0.99
+
+
+def test_the_fit_is_at_the_minimum():
+    rng = np.random.default_rng(2)
+    x, truth = rng.normal(size=(200, 2)), (rng.random(200) < 0.4).astype(float)
+    best = fit_logistic(x, truth, ridge=0.5)
+
+    def loss(w):
+        z = x @ w[:2] + w[2]
+        return (np.logaddexp(0, z) - truth * z).sum() + 0.25 * (w[:2] ** 2).sum()
+
+    for step in (*np.eye(3), *-np.eye(3)):
+        assert loss(best + 0.01 * step) > loss(best)
+
+
+def test_weights_are_named_for_the_card():
+    assert named_weights(("a", "b"), np.array([1.234567, -2.0, 0.5])) == {"a": 1.23457, "b": -2.0, "bias": 0.5}
