@@ -173,6 +173,7 @@ def test_the_bundled_recipes_are_valid():
         ({"cuts": [[0, 1], [1, 2]]}, "cuts"),
         ({"augment": {"rotat": 1}}, "augment.rotat"),
         ({"network": {"streams": "triple"}}, "network.streams"),
+        ({"network": {"widths": [8, 16, 16, 16, 16]}}, "network.widths.0"),
         ({"hard_negative_share": 1.0}, "hard_negative_share"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-SPEC = {"classes": 2, "widths": (8, 8, 16, 16, 16), "embedding": 16, "cuts": [(0.0, 0.5), (0.3, 0.7), (0.4, 1.0)]}
+SPEC = {"classes": 2, "widths": (16, 16, 16, 16, 16), "embedding": 16, "cuts": [(0.0, 0.5), (0.3, 0.7), (0.4, 1.0)]}
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "texture", "kind": "rating", "low": 1.0, "high": 5.0}]
 
 

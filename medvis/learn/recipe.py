@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -50,10 +50,14 @@ class Losses(_Settings):
     evidence: float = 0.5
 
 
+# oneDNN 3.12 (torch 2.13) writes past its buffer in the backward pass of a strided 1×1 convolution of fewer channels.
+Width = Annotated[int, Field(ge=16)]
+
+
 class Network(_Settings):
     """Shape of the network; the last three are what the ablation switches."""
 
-    widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 96)
+    widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
     embedding: int = 96
     streams: Literal["dual", "detail"] = "dual"
     attention: bool = True
