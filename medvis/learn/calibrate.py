@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.card import Card
 from medvis.core.case import Prediction
 from medvis.core.protocols import Predictor
 from medvis.errors import ModelError
 from medvis.learn.crops import EVERYWHERE, CropCase, Say, run_crops
 from medvis.learn.data import Row, load_grey_scans, read_index
-from medvis.learn.metrics import auc, calibration_error, dice, fit_logistic, iou, named_weights
+from medvis.learn.metrics import auc, calibration_error, dice, fit_logistic, fit_scaled_logistic, iou, named_weights
 from medvis.ops.components import hysteresis, label_frames
 from medvis.ops.measure import diameters
 from medvis.ops.tta import sigmoid
@@ -25,6 +26,9 @@ from medvis.stages.scoring import features, logistic, match
 
 FEATURES = ("mask", "spread", "log_diameter_px", "class", "class_spread")
 OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.6, 0.4))
+# Chosen by cross-validation within val: with them the AUC is 0.916, with the malignancy logit and size alone 0.909, with
+# size alone 0.895.
+DESCRIPTORS = ("malignancy", "spiculation", "lobulation", "texture")
 CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.05), 2))
 HIT = 0.3
 # False findings a crop of 128 px. The lungs of a whole slice are four to five such crops, and two a slice are the most
@@ -67,9 +71,8 @@ def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[di
     choice = max((_try(crops, finding, high, low) for high, low in OUTLINES), key=lambda tried: tried["dice"])
     thresholds = {name: choice[name] for name in ("high", "low", "finding")}
     calibration: dict[str, Any] = {"finding": finding, "val": {key: round(choice[key], 4) for key in ("dice", "extra")}}
-    index = predictor.card.index("malignancy")
-    if index is not None:
-        calibration.update(_fit_malignancy(crops, components, index))
+    if predictor.card.index("malignancy") is not None:
+        calibration.update(_fit_malignancy(crops, components, predictor.card))
     return thresholds, calibration
 
 
@@ -122,9 +125,10 @@ def _at_cut(
     return {"dice": float(np.mean(scores)), "extra": extra / len(crops), "finding": float(cut)}
 
 
-def _fit_malignancy(crops: list[Looked], components: list[Component], index: int) -> dict[str, Any]:
-    """σ(a·logit + b·log diameter + c) for P(malignant rating), per nodule, indeterminate ratings left out."""
-    nodules: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card) -> dict[str, Any]:
+    """Logistic model of P(malignant rating) from `DESCRIPTORS` and size, per nodule, indeterminate ratings left out."""
+    used = [(name, index) for name in DESCRIPTORS if (index := card.index(name)) is not None]
+    nodules: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for component in components:
         crop = crops[component.crop]
         if component.overlap < HIT or component.logits is None or crop.spacing is None:
@@ -132,13 +136,13 @@ def _fit_malignancy(crops: list[Looked], components: list[Component], index: int
         if crop.row.label in ("benign", "malignant"):
             longest = diameters(component.inside, crop.spacing).longest
             key = (crop.row.label, f"{crop.row.group} {crop.row.fields.get('nodule', crop.row.id)}")
-            nodules[key].append((float(component.logits[index]), log(longest)))
+            nodules[key].append([*(float(component.logits[index]) for _, index in used), log(longest)])
     truth = np.array([label == "malignant" for label, _ in nodules], bool)
     if truth.all() or not truth.any():
         return {}
     table = np.array([np.mean(values, axis=0) for values in nodules.values()])
-    names = ("logit", "log_diameter_mm")
-    weights = named_weights(names, fit_logistic(table, truth.astype(float), ridge=0.1))
+    names = [*(name for name, _ in used), "log_diameter_mm"]
+    weights = named_weights(names, fit_scaled_logistic(table, truth.astype(float), ridge=5.0))
     chance = np.array([logistic(weights, dict(zip(names, row, strict=True))) for row in table])
     quality = {"auc": auc(chance, truth), "calibration_error": calibration_error(chance, truth), "nodules": len(truth)}
     return {"malignancy": weights, "malignancy_val": {name: round(float(value), 4) for name, value in quality.items()}}

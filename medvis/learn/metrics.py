@@ -89,6 +89,14 @@ def fit_logistic(features: Floats, truth: Floats, ridge: float = 1.0, steps: int
     return np.asarray(weights, np.float64)
 
 
+def fit_scaled_logistic(features: Floats, truth: Floats, ridge: float) -> Floats:
+    """As `fit_logistic`, but the penalty is on weights per standard deviation; the result is for raw features."""
+    mean, sd = features.mean(0), np.maximum(features.std(0), 1e-6)
+    weights = fit_logistic((features - mean) / sd, truth, ridge)
+    raw = weights[:-1] / sd
+    return np.asarray(np.append(raw, weights[-1] - raw @ mean), np.float64)
+
+
 def named_weights(names: Sequence[str], weights: Floats) -> dict[str, float]:
     """Weights as the card keeps them."""
     values: dict[str, Any] = {name: round(float(value), 5) for name, value in zip(names, weights, strict=False)}

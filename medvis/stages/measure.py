@@ -91,8 +91,7 @@ class Measure(BaseStage):
             return None
         weights = card.calibration.get("malignancy")
         if weights and size.longest_diameter_mm is not None:
-            values = {"logit": logits[name], "log_diameter_mm": log(size.longest_diameter_mm)}
-            return round(logistic(weights, values), 4)
+            return round(logistic(weights, {**logits, "log_diameter_mm": log(size.longest_diameter_mm)}), 4)
         slope, shift = card.labels[index].platt
         return round(logistic({"bias": shift, "logit": slope}, {"logit": logits[name]}), 4)
 
