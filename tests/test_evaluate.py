@@ -23,7 +23,7 @@ from medvis.learn.evaluation import Evaluation
 from medvis.ops.phantom import PhantomSpec, chest_phantom
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]
-SIZE_ONLY = {"malignancy": {"logit": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}
+SIZE_ONLY = {"malignancy": {"malignancy": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}
 
 
 def quiet(*_):

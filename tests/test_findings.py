@@ -164,10 +164,10 @@ def test_descriptors_are_read_on_the_scale_of_the_readers():
     assert calcium.score == pytest.approx(1 - share, abs=0.005)
 
 
-def test_malignancy_is_the_cards_calibration_of_logit_and_size():
-    weights = {"logit": 1.5, "log_diameter_mm": 0.7, "bias": -2.0}
+def test_malignancy_is_the_cards_calibration_of_descriptors_and_size():
+    weights = {"malignancy": 1.5, "texture": 0.25, "log_diameter_mm": 0.7, "bias": -2.0}
     finding = rated(calibration={"malignancy": weights})
-    z = 1.5 * 0.4 + 0.7 * math.log(finding.longest_diameter_mm) - 2
+    z = 1.5 * 0.4 + 0.25 * 2 + 0.7 * math.log(finding.longest_diameter_mm) - 2
     assert finding.malignancy == pytest.approx(1 / (1 + math.exp(-z)), abs=2e-3)
     assert "malignancy" not in finding.unknown
 

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medvis.learn.metrics import auc, bootstrap, calibration_error, dice, fit_logistic, iou, named_weights
+from medvis.learn.metrics import (
+    auc,
+    bootstrap,
+    calibration_error,
+    dice,
+    fit_logistic,
+    fit_scaled_logistic,
+    iou,
+    named_weights,
+)
 
 MASKS = arrays(bool, (5, 7))
 EMPTY, FULL = np.zeros((5, 7), bool), np.ones((5, 7), bool)
@@ -127,6 +136,20 @@ def test_the_fit_is_at_the_minimum():
 
     for step in (*np.eye(3), *-np.eye(3)):
         assert loss(best + 0.01 * step) > loss(best)
+
+
+def test_a_scaled_fit_does_not_depend_on_the_units_of_its_features():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(500, 2))
+    truth = (rng.random(500) < 1 / (1 + np.exp(-(x[:, 0] - 0.5 * x[:, 1])))).astype(float)
+    scale, shift = np.array([1000.0, 0.01]), np.array([50.0, -3.0])
+    one, other = fit_scaled_logistic(x, truth, 5.0), fit_scaled_logistic(x * scale + shift, truth, 5.0)
+    np.testing.assert_allclose(other[:2] * scale, one[:2], rtol=1e-6)
+    np.testing.assert_allclose((x * scale + shift) @ other[:2] + other[2], x @ one[:2] + one[2], rtol=1e-6, atol=1e-9)
+    standard = (x - x.mean(0)) / x.std(0)
+    np.testing.assert_allclose(fit_scaled_logistic(standard, truth, 5.0), fit_logistic(standard, truth, 5.0), atol=1e-8)
+    constant = np.hstack([x, np.ones((500, 1))])
+    assert fit_scaled_logistic(constant, truth, 5.0)[2] == pytest.approx(0), "a constant tells nothing"
 
 
 def test_weights_are_named_for_the_card():

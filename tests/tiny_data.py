@@ -23,21 +23,26 @@ FIELDS = ("id", "split", "group", "label", "image", "mask", "nodule", "pixel_spa
 @cache
 def _crops():
     """(place, seed, frame, HU crop, readers' mask)."""
-    nodules = tuple(NoduleSpec((0, row, col), size) for row, col, size in PLACES)
     out = []
     for seed in SEEDS:
-        spec = PhantomSpec(frames=2, nodules=nodules, seed=seed)
-        volume, labels = chest_phantom(spec)
-        for place, nodule in enumerate(nodules):
-            row, col = (round(value) - SIDE // 2 for value in spec.index_of(nodule)[1:])
-            window = (slice(row, row + SIDE), slice(col, col + SIDE))
-            for frame in range(2):
-                mask = (labels[frame][window] == place + 1).astype(np.uint8)
-                # All four readers agree on the core, two of them on the whole, one marks a rim more.
-                readers = 2 * mask + 2 * cv2.erode(mask, np.ones((3, 3), np.uint8))
-                rim = cv2.dilate(mask, np.ones((3, 3), np.uint8)) - mask
-                out.append((place, seed, frame, volume[frame][window], readers + rim))
+        for first in range(0, len(PLACES), 2):
+            # One nodule in each lung, so that there is one in each crop.
+            nodules = tuple(NoduleSpec((0, row, col), size) for row, col, size in PLACES[first : first + 2])
+            spec = PhantomSpec(frames=2, shape=(416, 416), nodules=nodules, seed=seed)
+            volume, labels = chest_phantom(spec)
+            for number, nodule in enumerate(nodules):
+                row, col = (round(value) - SIDE // 2 for value in spec.index_of(nodule)[1:])
+                window = (slice(row, row + SIDE), slice(col, col + SIDE))
+                for frame in range(2):
+                    readers = _readers((labels[frame][window] == number + 1).astype(np.uint8))
+                    out.append((first + number, seed, frame, volume[frame][window], readers))
     return out
+
+
+def _readers(mask):
+    """How many of four readers marked a pixel: all agree on the core, two on the whole, one marks a rim more."""
+    kernel = np.ones((3, 3), np.uint8)
+    return 2 * mask + 2 * cv2.erode(mask, kernel) + (cv2.dilate(mask, kernel) - mask)
 
 
 def write_data(folder: Path) -> Path:

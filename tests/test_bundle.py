@@ -1,0 +1,158 @@
+"""From training to figures: a small model that really learns goes the whole way that the shipped one went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+pytest.importorskip("onnx", reason="the export needs the extra 'train'")
+
+import numpy as np
+from tiny_chest import scan_of
+from tiny_data import write_data
+from tiny_task import write_task
+
+from medvis.backends.bundle import read_card
+from medvis.backends.onnx import OnnxPredictor
+from medvis.backends.torch import TorchPredictor
+from medvis.core.card import OUTPUTS
+from medvis.errors import InputError, ModelError
+from medvis.learn.certificate import certify, views_of
+from medvis.learn.data import load_grey_scans, read_index
+from medvis.learn.evaluate import evaluate
+from medvis.learn.run import export, train
+from medvis.learn.train import Range
+from medvis.nets.weights import load_net
+from medvis.pipeline import Pipeline
+from medvis.settings import load_task
+
+REACH = Range(-1350, 1050)
+
+
+def quiet(*_):
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def home(data, tmp_path_factory):
+    """A folder with tiny.yaml, the training's run/ and, beside the YAML, the bundle tiny/."""
+    folder = tmp_path_factory.mktemp("home")
+    before = torch.are_deterministic_algorithms_enabled()
+    phases = [{"size": 32, "epochs": 10}, {"size": 64, "epochs": 12}]
+    task = write_task(folder, phases=phases, rate=0.005, validate_every=22, negative_volume="absent/volume")
+    weights = train(load_task(str(task)), data, folder / "run", quiet)
+    told = []
+    card = export(str(task), weights, data, folder / "tiny", lambda *at: told.append(at), keep_weights=True)
+    torch.use_deterministic_algorithms(before)
+    assert card == read_card(folder / "tiny").model_dump(mode="json") and told[-1] == (12, 12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(home):
+    return read_card(home / "tiny")
+
+
+def test_the_bundle_holds_what_its_card_says(home, card):
+    assert sorted(path.name for path in (home / "tiny").iterdir()) == ["card.yaml", "model.onnx", "model.safetensors"]
+    for entry in (card.model, card.weights):
+        body = (home / "tiny" / entry.file).read_bytes()
+        assert hashlib.sha256(body).hexdigest() == entry.sha256 and len(body) == entry.bytes
+    assert card.task == "tiny" and [label.name for label in card.labels] == ["nodule", "malignancy"]
+    assert (card.input.channels, card.input.multiple_of, card.input.crop, card.input.unit) == (1, 32, 64, "HU")
+    assert card.masks == ["lung nodule"] and card.figures == []
+    assert card.not_for == load_task("lung-nodule").card["not_for"]
+
+
+def test_the_card_tells_the_recipe_but_not_the_machine(card):
+    assert card.training["batch"] == 4 and card.training["negative_volume"] == "volume"
+
+
+def test_both_runtimes_compute_the_same(home, card):
+    assert set(card.parity["torch_to_onnx"]) == set(OUTPUTS)
+    assert max(card.parity["torch_to_onnx"].values()) <= 1e-4
+    if card.model.precision == "fp32":
+        x = np.random.default_rng(0).random((2, 1, 64, 64), np.float32)
+        ours, theirs = OnnxPredictor(home / "tiny")(x), TorchPredictor(home / "tiny")(x, OUTPUTS)
+        for name in OUTPUTS:
+            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-4)
+
+
+def test_the_certificate_says_which_precision_ships_and_why(card):
+    certificate = card.parity["quantisation"]
+    assert certificate["ships"] == card.model.precision in ("fp32", "int8")
+    assert certificate["val_crops"] == 11, "one of twelve has set the ranges"
+    assert certificate["bytes"]["int8"] < certificate["bytes"]["fp32"]
+    assert 0 <= certificate["decisions_changed"] <= 1 and certificate["dice"]["fp32"] > 0.5
+    lost = certificate["dice"]["fp32"] - certificate["dice"]["int8"]
+    assert abs(lost) < 0.2, "INT8 computes about the same"
+    if certificate["ships"] == "int8":
+        assert lost <= 0.0101 and certificate["decisions_changed"] <= 0.01
+
+
+def test_the_calibration_was_fitted(card):
+    assert set(card.thresholds) == {"high", "low", "finding"}
+    assert {"finding", "malignancy", "val"} <= set(card.calibration)
+    assert card.calibration["val"]["dice"] > 0.5
+
+
+def test_the_bundle_beside_the_yaml_is_what_the_pipeline_runs(home, data):
+    evaluation = evaluate(str(home / "tiny.yaml"), data, "test", quiet)
+    dice = evaluation.figures[0]
+    assert evaluation.task == "tiny" and dice.n == 12
+    assert dice.value > 0.5, "it has learned to outline nodules that it has never seen"
+    json.dumps(evaluation.as_dict(), allow_nan=False)
+
+
+def test_another_bundle_can_be_evaluated_in_its_place(home, data, tmp_path):
+    task = write_task(tmp_path, "elsewhere")
+    with pytest.raises(ModelError, match="no model card"):
+        evaluate(str(task), data, "val", quiet)
+    assert evaluate(str(task), data, "val", quiet, bundle=home / "tiny").figures[0].value > 0.5
+
+
+def test_the_torch_backend_gives_the_same_findings_as_fp32(home, data):
+    scans = load_grey_scans(read_index(data, "test"), 2)
+    hu, _ = scans.cut(1, None)
+    found = {}
+    for backend in ("onnx", "torch"):
+        line = Pipeline(str(home / "tiny.yaml"), {"backend": backend, "stages.infer.region": "all"})
+        outcome = line.outcome(scan_of(hu[None]))
+        assert outcome.report.provenance.backend == backend
+        found[backend] = outcome.case.mask > 0
+    assert (found["onnx"] != found["torch"]).mean() < 0.005
+
+
+def test_graphs_are_compared_on_the_same_crops(home, data, tmp_path):
+    scans = load_grey_scans(read_index(data, "val"), 2)
+    views, truth = views_of(scans, 64, 3, REACH)
+    assert views.shape == (12, 1, 64, 64) and views.min() >= 0 and views.max() <= 1
+    assert truth.shape == (12, 64, 64) and truth.dtype == bool
+    again, _ = views_of(scans, 64, 3, REACH)
+    np.testing.assert_array_equal(views, again)
+    graph = home / "tiny" / "model.onnx"
+    same = certify((graph, graph), views, truth, scans.rows)
+    assert same["ships"] == "int8", "two equal graphs lose nothing"
+    assert same["decisions_changed"] == 0 and same["dice"]["fp32"] == same["dice"]["int8"]
+
+
+def test_the_weights_of_the_bundle_are_those_of_the_training(home):
+    one, other = load_net(home / "run" / "model.safetensors"), load_net(home / "tiny" / "model.safetensors")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_what_cannot_be_exported_is_one_line(home, data, tmp_path):
+    task = str(home / "tiny.yaml")
+    with pytest.raises(ModelError, match="holds no medvis weights"):
+        export(task, tmp_path / "gone.safetensors", data, tmp_path / "out", quiet)
+    with pytest.raises(InputError, match=r"no index\.csv"):
+        export(task, home / "run" / "model.safetensors", tmp_path, tmp_path / "out", quiet)
+    assert not (tmp_path / "out" / "card.yaml").exists()
