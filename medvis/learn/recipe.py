@@ -34,10 +34,17 @@ class TrainLabel(_Settings):
 
 
 class Phase(_Settings):
-    """Some epochs at one crop size."""
+    """Some epochs at one crop size.
+
+    Attributes:
+        rate: starts a new cosine of the learning rate at this height; without it the phase goes on with the last one.
+        classes: weight of the class loss in this phase instead of the recipe's.
+    """
 
     size: int = Field(multiple_of=32)
     epochs: int = Field(ge=1)
+    rate: float | None = Field(default=None, gt=0)
+    classes: float | None = Field(default=None, ge=0)
 
 
 class Losses(_Settings):

@@ -19,6 +19,7 @@ from medvis.errors import InputError, ModelError
 from medvis.learn.data import joined, load_grey_scans, load_volume, read_index
 from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe
+from medvis.learn.schedule import Epoch, epochs_of
 from medvis.nets.losses import LossWeights, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.weights import save_net
@@ -64,7 +65,7 @@ class Trainer:
         torch.set_num_threads(recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a tenth of the time
-        self.sizes = [phase.size for phase in recipe.phases for _ in range(phase.epochs)]
+        self.plan = epochs_of(recipe)
         self._load_data(data)
         folder.mkdir(parents=True, exist_ok=True)
         self.model = DualStreamUNetPP(net_spec(recipe, reach))
@@ -109,15 +110,15 @@ class Trainer:
     def run(self) -> Path:
         """Trains to the end, from the last checkpoint if there is one; returns the weights' path."""
         self._resume()
-        while self.epoch < len(self.sizes):
+        while self.epoch < len(self.plan):
             started = time.monotonic()
-            parts = self._train_epoch(self.sizes[self.epoch])
+            parts = self._train_epoch(self.plan[self.epoch])
             self.epoch += 1
-            last = self.epoch == len(self.sizes)
+            last = self.epoch == len(self.plan)
             record: dict[str, Any] = {
                 "epoch": self.epoch,
-                "of": len(self.sizes),
-                "size": self.sizes[self.epoch - 1],
+                "of": len(self.plan),
+                "size": self.plan[self.epoch - 1].size,
                 **parts,
             }
             if last or self.epoch % self.recipe.validate_every == 0:
@@ -128,15 +129,15 @@ class Trainer:
             self.say(record)
         return self._export()
 
-    def _train_epoch(self, size: int) -> dict[str, float]:
+    def _train_epoch(self, epoch: Epoch) -> dict[str, float]:
         self.model.train()
         order = np.random.default_rng([self.recipe.seed, self.epoch]).permutation(len(self.sampler))
         sums: dict[str, float] = {}
-        weights = LossWeights(**self.recipe.losses.model_dump())
+        weights = LossWeights(**{**self.recipe.losses.model_dump(), "classes": epoch.classes})
         for batch in range(self.steps_per_epoch):
             chosen = order[batch * self.recipe.batch : (batch + 1) * self.recipe.batch]
-            views, target = self._batch(chosen, size)
-            self._set_rate()
+            views, target = self._batch(chosen, epoch.size)
+            self._set_rate(epoch.rate_at(self.epoch + batch / self.steps_per_epoch))
             loss, parts = total_loss(self.model(views), target, weights)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -156,12 +157,9 @@ class Trainer:
         known = torch.from_numpy(np.stack([crop.known for crop in crops]))
         return views, Target(mask, classes, known)
 
-    def _set_rate(self) -> None:
-        total = self.steps_per_epoch * len(self.sizes)
-        warm = min(1.0, (self.step + 1) / (0.05 * total))
-        cosine = 0.5 * (1 + np.cos(np.pi * self.step / total))
+    def _set_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = float(self.recipe.rate * group["scale"] * warm * (0.01 + 0.99 * cosine))
+            group["lr"] = rate * group["scale"]
 
     @torch.no_grad()
     def _follow(self) -> None:
