@@ -18,6 +18,7 @@ from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn.bundle import input_range
 from medvis.learn.recipe import Recipe
 from medvis.learn.run import train
+from medvis.learn.schedule import epochs_of
 from medvis.learn.train import Range, Trainer, net_spec
 from medvis.nets.weights import load_net
 from medvis.settings import load_task
@@ -156,21 +157,34 @@ def test_hard_negatives_and_an_absent_volume_are_taken_as_they_are(data, tmp_pat
     assert plain.sampler.extra is None
 
 
-def test_the_learning_rate_warms_up_and_ends_at_a_hundredth(data, tmp_path):
-    recipe = Recipe(
-        **{**RECIPE, "network": {**RECIPE["network"], "streams": "dual"}, "phases": [{"size": 32, "epochs": 40}]}
-    )
+def test_the_learning_rate_warms_up_and_ends_at_a_hundredth():
+    recipe = Recipe(**{**RECIPE, "phases": [{"size": 32, "epochs": 10}, {"size": 64, "epochs": 30}]})
+    plan = epochs_of(recipe)
+    assert [epoch.size for epoch in plan] == [32] * 10 + [64] * 30
+    rates = np.array([plan[step // 4].rate_at(step / 4) for step in range(160)])
+    assert 0 < rates[0] < recipe.rate / 100, "the warm-up takes the first two of forty epochs"
+    assert rates.max() == pytest.approx(recipe.rate, rel=0.02)
+    assert (np.diff(rates[:8]) > 0).all() and (np.diff(rates[8:]) < 0).all(), "one cosine over both phases"
+    assert plan[-1].rate_at(40) == pytest.approx(recipe.rate / 100)
+
+
+def test_a_phase_with_a_rate_starts_a_cosine_of_its_own_and_may_weigh_the_ratings():
+    phases = [
+        {"size": 32, "epochs": 4},
+        {"size": 64, "epochs": 2},
+        {"size": 64, "epochs": 4, "rate": 1e-4, "classes": 5},
+    ]
+    plan = epochs_of(Recipe(**{**RECIPE, "phases": phases}))
+    assert [(epoch.first, epoch.length) for epoch in plan] == [(0, 6)] * 6 + [(6, 4)] * 4
+    assert [epoch.classes for epoch in plan] == [1.0] * 6 + [5] * 4
+    assert plan[6].rate_at(6.3) == pytest.approx(1e-4, rel=0.05) and plan[9].rate_at(10) == pytest.approx(1e-6)
+
+
+def test_the_pretrained_trunk_learns_more_slowly(data, tmp_path):
+    recipe = Recipe(**{**RECIPE, "network": {**RECIPE["network"], "streams": "dual"}})
     trainer = Trainer(recipe, Range(-1350, 1050), data, tmp_path, lambda _: None)
-    rates = []
-    for step in range(trainer.steps_per_epoch * 40 + 1):
-        trainer.step = step
-        trainer._set_rate()
-        rates.append([group["lr"] for group in trainer.optimiser.param_groups])
-    whole, trunk = np.array(rates).T
-    np.testing.assert_allclose(trunk, 0.3 * whole)
-    assert whole[0] == pytest.approx(recipe.rate / 6, rel=0.01), "a twentieth of 120 steps"
-    assert whole.max() == pytest.approx(recipe.rate, rel=0.02) and whole[-1] == pytest.approx(recipe.rate / 100)
-    assert (np.diff(whole[6:]) < 0).all() and (np.diff(whole[:5]) > 0).all()
+    trainer._set_rate(0.01)
+    assert [group["lr"] for group in trainer.optimiser.param_groups] == pytest.approx([0.01, 0.003])
     own = {id(p) for p in trainer.model.encoder.overview.parameters()}
     assert {id(p) for p in trainer.optimiser.param_groups[1]["params"]} == own
     assert sum(len(group["params"]) for group in trainer.optimiser.param_groups) == len(
