@@ -39,8 +39,10 @@ def facts(finding: Finding) -> list[str]:
         lines.append(finding.unknown["longest_diameter_mm"])
     if finding.malignancy is not None:
         lines.append(f"would be rated malignant: {finding.malignancy:.2f}")
-    if finding.attributes:
-        lines.append(", ".join(f"{item.name} {item.value}" for item in finding.attributes))
+    # What is absent needs no room here: the report lists it.
+    there = [f"{item.name} {item.value}" for item in finding.attributes if item.value not in ("none", "absent")]
+    if there:
+        lines.append(", ".join(there))
     return lines
 
 
