@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,20 @@ def certify(graphs: tuple[Path, Path], views: Views, truth: Truth, rows: list[Ro
     # The decision on a crop is whether a lesion is outlined: the class logits only enter through fitted weights.
     changed = float((full.outlined != small.outlined).mean())
     lost = float(full.dice.mean() - small.dice.mean())
-    good = lost <= MOST_LOST and curves[0] - curves[1] <= MOST_LOST and changed <= MOST_CHANGED
+    # Without rated crops there is no AUC to lose: nan compares as False.
+    worse = lost > MOST_LOST or curves[0] - curves[1] > MOST_LOST or changed > MOST_CHANGED
     return {
         "val_crops": len(views),
         "dice": {"fp32": round(float(full.dice.mean()), 4), "int8": round(float(small.dice.mean()), 4)},
-        "malignancy_auc": {"fp32": round(curves[0], 4), "int8": round(curves[1], 4)},
+        "malignancy_auc": {name: _known(value) for name, value in zip(("fp32", "int8"), curves, strict=True)},
         "decisions_changed": round(changed, 4),
         "bytes": {"fp32": fp32.stat().st_size, "int8": int8.stat().st_size},
-        "ships": "int8" if good else "fp32",
+        "ships": "fp32" if worse else "int8",
     }
+
+
+def _known(value: float) -> float | None:
+    return None if isnan(value) else round(value, 4)
 
 
 def _see(graph: Path, views: Views, truth: Truth) -> Seen:
