@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,39 +43,6 @@ def window(
     write_case(case, target)
 
 
-def enhance(
-    path: CasePath = STDIO,
-    output: CaseOutput = None,
-    settings: Set = None,
-    quiet: Quiet = False,
-    force: Force = False,
-) -> None:
-    """Give the same --set to every stage of a chain."""
-    _stage("enhance", path, output, settings, (quiet, force))
-
-
-def infer(
-    path: CasePath = STDIO,
-    output: CaseOutput = None,
-    settings: Set = None,
-    quiet: Quiet = False,
-    force: Force = False,
-) -> None:
-    """Give the same --set to every stage of a chain."""
-    _stage("infer", path, output, settings, (quiet, force))
-
-
-def segment(
-    path: CasePath = STDIO,
-    output: CaseOutput = None,
-    settings: Set = None,
-    quiet: Quiet = False,
-    force: Force = False,
-) -> None:
-    """Give the same --set to every stage of a chain."""
-    _stage("segment", path, output, settings, (quiet, force))
-
-
 def _stage(name: str, path: Path, output: Path | None, settings: list[str] | None, flags: tuple[bool, bool]) -> None:
     from medvis.cli.casepipe import check_target, read_case, write_case
     from medvis.cli.cases import Share, frame_by_frame
@@ -89,3 +57,23 @@ def _stage(name: str, path: Path, output: Path | None, settings: list[str] | Non
     with waiting(name, 1, quiet) as tick, frame_by_frame(pipeline, tick, Share(name, 0, 1)):
         case, _ = run_part(pipeline, case, name)
     write_case(case, target)
+
+
+def _command(name: str) -> Callable[..., None]:
+    """The command of one stage: all three take and give case files in the same way."""
+
+    def command(
+        path: CasePath = STDIO,
+        output: CaseOutput = None,
+        settings: Set = None,
+        quiet: Quiet = False,
+        force: Force = False,
+    ) -> None:
+        """Give the same --set to every stage of a chain."""
+        _stage(name, path, output, settings, (quiet, force))
+
+    command.__name__ = name
+    return command
+
+
+enhance, infer, segment = _command("enhance"), _command("infer"), _command("segment")
