@@ -15,14 +15,17 @@ class _Model(BaseModel):
 
 
 class Label(_Model):
-    """One class logit. `kind` says how to read it: a probability, or a position on the readers' rating scale.
+    """One class logit. `kind` says how to read it.
 
-    A rating's logit z stands for low + (high − low) · sigmoid(z). Platt scaling (a, b) turns a binary logit into a
-    calibrated probability: sigmoid(a · z + b).
+    * ``binary``: a probability of its own. Platt scaling (a, b) calibrates it: sigmoid(a · z + b).
+    * ``rating``: a position on the readers' scale, low + (high − low) · sigmoid(z).
+    * ``class``: one of several that exclude each other: the softmax over all of them of z / temperature, with
+      `Card.calibration["temperature"]`. `normal` marks the class that says: there is nothing to find.
     """
 
     name: str
-    kind: Literal["binary", "rating"]
+    kind: Literal["binary", "rating", "class"]
+    normal: bool = False
     low: float = 0.0
     high: float = 1.0
     platt: tuple[float, float] = (1.0, 0.0)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.report import Finding, Verdict
+from medvis.core.report import Finding, Reading, Verdict
 from medvis.core.scan import Mask, Pixels, Scan, Step
 from medvis.errors import StageError
 
@@ -49,7 +49,8 @@ class Prediction:
         mask_logits: float32 [frames, m, rows, cols], merged over views in logit space; outside the searched
             region the logit is `OUTSIDE`.
         spread: float32 [frames, rows, cols], standard deviation of the mask probability over the views.
-        evidence: float32 [frames, rows, cols], class activation of the first label, 0 where not looked at.
+        evidence: float32 [frames, rows, cols], class activation of the first label (of a whole image with classes
+            that exclude each other: of the likeliest one that is not normal), 0 where not looked at.
         labels: names of the k class logits, in order (from the card).
         logits, logits_spread, embedding: of the whole image, for a `whole` task; else None.
         candidates: for a `tiled` task; else None.
@@ -80,6 +81,7 @@ class Case:
         region: bool [frames, rows, cols], where a tiled task searched; None: everywhere.
         prediction: set by `infer`.
         mask: int32 [frames, rows, cols], 0 or the number of the finding; set by `segment`.
+        classes: calibrated probabilities of the classes of the whole image, likeliest first; set by `classify`.
         findings: set by `measure`.
         verdict: set by `judge`.
         evidence: float32 [frames, rows, cols] in 0…1 for the heatmap; set by `explain`.
@@ -92,6 +94,7 @@ class Case:
     region: Mask | None = None
     prediction: Prediction | None = None
     mask: NDArray[np.int32] | None = None
+    classes: tuple[Reading, ...] | None = None
     findings: tuple[Finding, ...] | None = None
     verdict: Verdict | None = None
     evidence: Floats | None = None

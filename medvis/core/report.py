@@ -153,6 +153,9 @@ class Report(_Model):
     scan: ScanFacts
     quality: Quality
     verdict: Verdict
+    classes: list[Reading] = Field(
+        default=[], description="Calibrated probabilities of the classes of the whole image, likeliest first"
+    )
     findings: list[Finding]
     uncertainty: dict[str, float | None] = Field(default={}, description="Spread over views and its kin")
     notes: list[str]

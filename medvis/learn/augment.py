@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Floats = NDArray[np.float32]
 
@@ -17,6 +17,8 @@ class Augment(BaseModel):
     Attributes:
         rotate: rotation by any angle, and flips.
         zoom: (low, high) of a log-uniform scale.
+        near: share of crops that are taken from near, as the last views of the closer look see a candidate.
+        near_zoom: (low, high) of their scale.
         elastic: smooth random displacement (Simard et al. 2003).
         window: sd in HU of a shift, and sd of a relative stretch, of the HU scale.
         noise: largest sd of white noise in HU.
@@ -31,6 +33,8 @@ class Augment(BaseModel):
 
     rotate: float = 1.0
     zoom: tuple[float, float] = (0.7, 1.4)
+    near: float = Field(default=0.0, ge=0, le=1)
+    near_zoom: tuple[float, float] = (1.4, 2.5)
     elastic: float = 0.25
     window: tuple[float, float] = (35.0, 0.05)
     noise: float = 40.0

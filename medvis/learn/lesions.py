@@ -16,7 +16,7 @@ from medvis.learn.recipe import Recipe, TrainLabel
 
 @dataclass(frozen=True)
 class Crop:
-    """One training example: HU [s, s], mask [s, s] in 0…1, class targets [k] and which of them are known [k]."""
+    """One training example: HU [s, s], mask [s, s] in 0…1, class targets [k] and their weights [k] (0: unknown)."""
 
     hu: Floats
     mask: Floats
@@ -46,22 +46,26 @@ class LesionSampler:
         """One augmented crop."""
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
         settings = self.recipe.augment
+        if rng.random() < settings.near:
+            # Pasting is for targets of few pixels; from near there are none.
+            settings = settings.model_copy(update={"zoom": settings.near_zoom, "paste": 0.0})
         if self.extra is not None and rng.random() < self.recipe.hard_negative_share:
-            crop = self._hard(rng, size)
+            crop = self._hard(rng, settings, size)
         elif rng.random() < settings.absent:
-            crop = self._absent(rng, index, size)
+            crop = self._absent(rng, settings, index, size)
         else:
-            crop = self._present(rng, index, size)
+            crop = self._present(rng, settings, index, size)
         return Crop(scanner(crop.hu, rng, settings), crop.mask, self._smooth(crop.classes), crop.known)
 
-    def _present(self, rng: Generator, index: int, size: int) -> Crop:
-        reach = 0.4 * size
+    def _present(self, rng: Generator, settings: Augment, index: int, size: int) -> Crop:
+        reach = 0.4 * size / max(1.0, settings.zoom[0])
         focus = np.array(self.centres[index]) + rng.uniform(-reach, reach, 2)
-        hu, mask = self._take(rng, self.recipe.augment, index, size, (focus[0], focus[1]))
+        hu, mask = self._take(rng, settings, index, size, (focus[0], focus[1]))
         return self._labelled(hu, mask, index)
 
-    def _absent(self, rng: Generator, index: int, size: int) -> Crop:
-        settings = self.recipe.augment.model_copy(update={"zoom": (1.0, 1.6)})
+    def _absent(self, rng: Generator, settings: Augment, index: int, size: int) -> Crop:
+        low, high = settings.zoom
+        settings = settings.model_copy(update={"zoom": (max(low, 1.0), max(high, 1.6))})
         side = self.scans.grey.shape[1]
         spots = rng.uniform(0, side, (16, 2))
         far = np.linalg.norm(spots - np.array(self.centres[index]), axis=1)
@@ -75,14 +79,14 @@ class LesionSampler:
         pasted = paste(hu, *self._take(rng, one, donor, size, self.centres[donor]), rng)
         return self._labelled(hu, mask, index) if pasted is None else self._labelled(*pasted, donor)
 
-    def _hard(self, rng: Generator, size: int) -> Crop:
+    def _hard(self, rng: Generator, settings: Augment, size: int) -> Crop:
         assert self.extra is not None  # narrows the type; `crop` has checked
         index = int(rng.integers(len(self.extra)))
         hu = self.extra.hounsfield(index)
         assert self.extra.region is not None  # `joined` has filled it in
         inside = np.flatnonzero(self.extra.region[index])
         row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
-        maps = crop_maps(rng, self.recipe.augment, size, (row, col))
+        maps = crop_maps(rng, settings, size, (row, col))
         mask = sample(self.extra.mask[index], maps)
         return self._labelled(sample(hu, maps), mask, None)
 
@@ -102,7 +106,7 @@ class LesionSampler:
             classes, known = self.targets[index][0].copy(), self.targets[index][1].copy()
         for position, label in enumerate(self.recipe.labels):
             if label.column is None:
-                classes[position], known[position] = present, 1.0
+                classes[position], known[position] = present, label.weight
         return Crop(hu, mask, classes, known)
 
     def _smooth(self, classes: Floats) -> Floats:
@@ -111,13 +115,13 @@ class LesionSampler:
 
 
 def class_targets(row: Row, labels: list[TrainLabel]) -> tuple[Floats, Floats]:
-    """(targets [k] in 0…1, known [k]) of one row."""
+    """(targets [k] in 0…1, weights [k], 0 where the target is unknown) of one row."""
     targets, known = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
     for index, label in enumerate(labels):
         value = 1.0 if label.column is None else row.number(label.column)
         if value is not None:
             share = value if label.column is None else (value - label.low) / (label.high - label.low)
-            targets[index], known[index] = float(np.clip(share, 0, 1)), 1.0
+            targets[index], known[index] = float(np.clip(share, 0, 1)), label.weight
     return targets, known
 
 

@@ -17,20 +17,24 @@ class _Settings(BaseModel):
 class TrainLabel(_Settings):
     """One class logit and the column of index.csv that teaches it.
 
-    The target is (value − low) / (high − low): a soft target between 0 and 1. Without a column the target is whether
-    the crop holds a lesion at all.
+    The target is (value − low) / (high − low), cut to 0…1: a soft target. Without a column the target is whether the
+    crop holds a lesion at all. `weight` is the label's say in the class loss.
+
+    Labels of kind ``class`` exclude each other; each is right where the index's column `label` holds its name.
     """
 
     name: str
-    kind: Literal["binary", "rating"] = "binary"
+    kind: Literal["binary", "rating", "class"] = "binary"
+    normal: bool = False
     column: str | None = None
     low: float = 0.0
     high: float = 1.0
+    weight: float = Field(default=1.0, gt=0)
 
     def card_label(self) -> Label:
         """As the card will say it."""
         bounds = (self.low, self.high) if self.kind == "rating" else (0.0, 1.0)
-        return Label(name=self.name, kind=self.kind, low=bounds[0], high=bounds[1])
+        return Label(name=self.name, kind=self.kind, normal=self.normal, low=bounds[0], high=bounds[1])
 
 
 class Phase(_Settings):
@@ -76,6 +80,9 @@ class Recipe(_Settings):
     """How a bundle is trained.
 
     Attributes:
+        sampler: where the crops come from: ``lesions`` (grey CT crops around a lesion), ``pictures`` (whole pictures
+            of a `whole` task), ``tiles`` (native-resolution crops of large pictures).
+        masks: whether the data outline their targets; without, the network has no decoder.
         readers: how many of the readers must have marked a pixel of the mask.
         cuts: windows of the bank in modality units, (low, high).
         phases: crop sizes over time: small crops first, they are cheap.
@@ -87,6 +94,8 @@ class Recipe(_Settings):
     """
 
     seed: int = 7
+    sampler: Literal["lesions", "pictures", "tiles"] = "lesions"
+    masks: bool = True
     labels: list[TrainLabel] = Field(min_length=1)
     readers: int = 2
     cuts: list[tuple[float, float]] = []

@@ -29,7 +29,7 @@ class Target:
     Attributes:
         mask: float [b, m, h, w] in 0…1.
         classes: float [b, k] in 0…1 (soft targets).
-        known: float [b, k], 1 where the class target is known, else 0.
+        known: float [b, k], weight of each class target; 0 where it is unknown.
     """
 
     mask: Tensor

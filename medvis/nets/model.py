@@ -24,7 +24,7 @@ class NetSpec:
     Attributes:
         channels: of the input, 1 or 3.
         classes: number of class logits k.
-        masks: number of mask channels m.
+        masks: number of mask channels m; 0: nothing is outlined, and there is no decoder.
         cuts: windows of the bank as fractions of the input's range; empty: no bank.
         widths: channels of the fused pyramid at strides 1, 2, 4, 8, 16.
         embedding: length d of the embedding.
