@@ -87,6 +87,18 @@ def logits(tile, overlap=32):
     return case.prediction.mask_logits
 
 
+def test_a_near_view_shows_the_middle_of_the_crop_as_large_as_the_others():
+    scales = {"stages.infer.scales": {1.0: 1.0, 2.0: 1.0}, "stages.infer.flips": ["none"]}
+    blobs = Blobs()
+    near = inferred(chest(), scales, blobs).prediction
+    sides = {shape[-1] for shape in blobs.batches if shape[-1] <= 128}
+    assert sides == {96, 128}, "the whole crop, then its middle 64 px at twice the size"
+    native = inferred(chest(), NATIVE).prediction
+    both = (near.mask_logits > 0) & (native.mask_logits > 0)
+    assert both.sum() > 0.8 * (native.mask_logits > 0).sum(), "in the same place"
+    assert len(near.candidates) == len(native.candidates)
+
+
 def test_the_size_of_the_tiles_does_not_matter():
     small, large, whole = (logits(tile)[:, 0] for tile in (96, 192, 320))
     assert small.min() > Prediction.OUTSIDE, "every pixel was looked at"

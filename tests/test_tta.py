@@ -97,11 +97,13 @@ def test_a_scaled_image_has_at_least_a_pixel(rows, cols, scale):
     assert min(resized((rows, cols), scale)) >= 1
 
 
-def test_the_plan_starts_native_and_goes_outward_each_scale_with_all_its_flips():
+def test_the_plan_starts_with_the_largest_say_each_scale_with_all_its_flips():
     views = plan({0.5: 0.25, 0.75: 0.75, 1.0: 1.0, 1.25: 0.9}, ["none", "horizontal"])
     assert [view.scale for view in views] == [1.0, 1.0, 1.25, 1.25, 0.75, 0.75, 0.5, 0.5]
     assert [view.flip for view in views] == ["none", "horizontal"] * 4
     assert [view.weight for view in views[::2]] == [1.0, 0.9, 0.75, 0.25]
+    equal = plan({2.0: 1.0, 0.5: 0.1, 1.0: 1.0, 1.25: 0.5}, ["none"])
+    assert [view.scale for view in equal] == [1.0, 2.0, 1.25, 0.5], "of equal say, the nearest to native comes first"
 
 
 @settings(deadline=None)
@@ -132,6 +134,18 @@ def test_the_order_of_the_views_does_not_matter(logits, random):
         other.add(item)
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
     np.testing.assert_allclose(one.spread, other.spread, atol=2e-3)
+
+
+def test_a_view_counts_only_where_it_looked():
+    merge, first, second = Merge(), np.full((1, 4, 6), 1.0, np.float32), np.full((1, 4, 6), 4.0, np.float32)
+    there = np.zeros((4, 6), np.float32)
+    there[1:3, 2:4] = 0.5
+    merge.add(first)
+    merge.add(second, there)
+    np.testing.assert_allclose(merge.logits[0, 1:3, 2:4], (1 + 0.5 * 4) / 1.5)
+    assert (merge.spread[0, 1:3, 2:4] > 0.05).all()
+    outside = there == 0
+    assert (merge.logits[0][outside] == 1).all() and (merge.spread[0][outside] == 0).all() and merge.count == 2
 
 
 def test_merging_leaves_the_views_as_they_were():

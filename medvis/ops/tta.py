@@ -23,13 +23,13 @@ class View:
 
 
 def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[View]:
-    """All views by distance from the native scale, each scale with all flips: the order to stop early in.
+    """All views, the scales with the largest say first, then those nearest to native: the order to stop early in.
 
     Args:
         scales: scale → weight.
         flips: names among `FLIPS`.
     """
-    ordered = sorted(scales, key=lambda scale: (abs(np.log(scale)), scale))
+    ordered = sorted(scales, key=lambda scale: (-scales[scale], abs(np.log(scale)), scale))
     return [View(float(scale), flip, float(scales[scale])) for scale in ordered for flip in flips]
 
 
@@ -72,19 +72,20 @@ def resized(shape: Sequence[int], scale: float) -> tuple[int, int]:
 class Merge:
     """Running weighted mean of logits over views, and the spread (sd) of the probability. Order does not matter.
 
-    Shapes are free, but the same for every `add`.
+    Shapes are free, but the same for every `add`. A view's weight may be a map, 0 where it did not look; somewhere in
+    all its views every place must have been seen.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.weight = 0.0
+        self.weight: Floats = np.zeros((), np.float32)
         self._logits: Floats | None = None
         self._mean: Floats | None = None
         self._square: Floats | None = None
 
-    def add(self, logits: Floats, weight: float = 1.0) -> None:
-        """One more view."""
-        share, probability = np.float32(weight), sigmoid(logits)
+    def add(self, logits: Floats, weight: float | Floats = 1.0) -> None:
+        """One more view; `weight` is a number, or an array that is broadcast against the logits."""
+        share, probability = np.asarray(weight, np.float32), sigmoid(logits)
         if self._logits is None or self._mean is None or self._square is None:
             self._logits, self._mean, self._square = logits * share, probability * share, probability**2 * share
         else:
@@ -92,22 +93,22 @@ class Merge:
             self._mean += probability * share
             self._square += probability**2 * share
         self.count += 1
-        self.weight += weight
+        self.weight = self.weight + share
 
     @property
     def logits(self) -> Floats:
         """Mean logits."""
         if self._logits is None:
             raise ValueError("no view was merged")
-        return np.asarray(self._logits / np.float32(self.weight))
+        return np.asarray(self._logits / self.weight)
 
     @property
     def spread(self) -> Floats:
         """Standard deviation of the probability over the views; 0 for a single view."""
         if self._mean is None or self._square is None:
             raise ValueError("no view was merged")
-        mean = self._mean / np.float32(self.weight)
-        return np.asarray(np.sqrt(np.maximum(self._square / np.float32(self.weight) - mean * mean, 0)), np.float32)
+        mean = self._mean / self.weight
+        return np.asarray(np.sqrt(np.maximum(self._square / self.weight - mean * mean, 0)), np.float32)
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -19,6 +19,8 @@ from medvis.stages.views.settings import Candidate, InferSettings
 
 # Pixels around a candidate that still count as its own: its rim on the first pass is uncertain.
 MARGIN = 3
+# Views that enlarge by more than this show only the middle of the crop: nearer, not costlier.
+NEAR = 4 / 3
 OUTPUTS = ("mask_logits", "evidence", "embedding")
 
 
@@ -41,11 +43,32 @@ class Look:
         self.masks, self.classes = Merge(), Merge()
         self.embedding: Floats | None = None
 
+    def field(self, view: View) -> slice:
+        """Rows, and columns, of the crop that a view shows; the first one always shows all."""
+        side = self.size
+        if view.scale > NEAR and self.masks.count:
+            side = 2 * round(self.size * NEAR / view.scale / 2)
+        start = (self.size - side) // 2
+        return slice(start, start + side)
+
+    def seen(self, view: View, multiple_of: int) -> Floats:
+        """What a view shows of the crop, as the network wants it: float32 [c, h, w]."""
+        field = self.field(view)
+        return forward(self.crop[:, field, field], view, multiple_of)
+
     def add(self, view: View, mask: Floats, evidence: Floats, embedding: Floats, multiple_of: int) -> None:
         """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
-        here = forward(self.own[None], view, multiple_of)[0]
+        field = self.field(view)
+        side = field.stop - field.start
+        here = forward(self.own[None, field, field], view, multiple_of)[0]
         self.classes.add(attend(evidence, sigmoid(mask.max(0)), here), view.weight)
-        self.masks.add(backward(mask, view, (self.size, self.size)), view.weight)
+        flat = backward(mask, view, (side, side))
+        if side == self.size:
+            self.masks.add(flat, view.weight)
+        else:
+            logits, weight = np.zeros((len(flat), self.size, self.size), np.float32), np.zeros_like(self.own)
+            logits[:, field, field], weight[field, field] = flat, view.weight * blend(side, side // 8)
+            self.masks.add(logits, weight)
         self.embedding = embedding if self.embedding is None else self.embedding + embedding
 
     def settled(self, settings: Candidate, card: Card) -> bool:
@@ -89,12 +112,12 @@ class Closer:
         return looks
 
     def _see(self, looks: Iterable[Look], view: View) -> None:
-        """One view of all these candidates: crops of one size go through the model as one batch."""
+        """One view of all these candidates: what is of one size goes through the model as one batch."""
         sizes = defaultdict(list)
         for look in looks:
             sizes[look.size].append(look)
         for group in sizes.values():
-            batch = np.stack([forward(look.crop, view, self.multiple_of) for look in group])
+            batch = np.stack([look.seen(view, self.multiple_of) for look in group])
             given = self.predictor(batch, OUTPUTS)
             for look, *seen in zip(group, *(given[name] for name in OUTPUTS), strict=True):
                 look.add(view, *seen, self.multiple_of)
