@@ -54,6 +54,24 @@ class Taxonomy(_Settings):
     site: Code | None = None
 
 
+class Measured(_Settings):
+    """How `medvis evaluate` judges the task, and what stands beside its figures. A figure is named by its key.
+
+    Attributes:
+        contrast: two classes, (positive, negative), that the AUC tells apart; without, what is not normal and what is.
+        hit: least IoU with which a finding has found a lesion.
+        small: share of the image below which a lesion is called small.
+        bars: key of a figure → the value that it must reach.
+        baselines: key of a figure → what others reach, in words.
+    """
+
+    contrast: tuple[str, str] | None = None
+    hit: float = Field(default=0.3, gt=0, lt=1)
+    small: float = Field(default=0.001, gt=0, lt=1)
+    bars: dict[str, float] = {}
+    baselines: dict[str, str] = {}
+
+
 class TaskConfig(_Settings):
     """One task."""
 
@@ -67,13 +85,14 @@ class TaskConfig(_Settings):
     taxonomy: Taxonomy
     stages: dict[str, dict[str, Any]] = Field(description="Stage name → its settings, in the order they run")
     train: dict[str, Any] = Field(default={})
+    evaluate: Measured = Field(default=Measured(), description="Bars, baselines and definitions of the evaluation")
     card: dict[str, Any] = Field(default={}, description="What the model's card says that is not measured")
     base: Path | None = Field(default=None, exclude=True, description="Folder of the YAML, for relative paths")
 
     @property
     def sha256(self) -> str:
         """Hash of what a diagnosis depends on, the order of the stages included, whatever the layout of the file."""
-        body = self.model_dump(mode="json", exclude={"card", "train"})
+        body = self.model_dump(mode="json", exclude={"card", "train", "evaluate"})
         text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

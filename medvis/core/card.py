@@ -69,6 +69,21 @@ class Provenance(_Model):
     used_for: str
 
 
+class Worst(_Model):
+    """One of the test cases that the model did worst on, and what is to be seen there."""
+
+    id: str
+    score: float
+    description: str
+
+
+class Ablation(_Model):
+    """One variant of the model, trained and measured as the shipped one but for what its name says."""
+
+    variant: str
+    figures: list[Figure]
+
+
 class Card(_Model):
     """The whole card. `thresholds` and `calibration` were fitted on val, never on test."""
 
@@ -90,6 +105,8 @@ class Card(_Model):
     measured_by: str
     training: dict[str, Any] = {}
     known_failures: list[str]
+    ablation: list[Ablation] = []
+    worst: list[Worst] = []
 
     def index(self, label: str) -> int | None:
         """Position of a class logit, or None."""

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
+from pathlib import Path
 from typing import Any
 
-from medvis.core.card import Figure
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.card import Figure, Worst
+from medvis.learn.metrics import bootstrap
+from medvis.settings import Measured
+
+# Key of every figure that a bar or a baseline in a task's YAML may name → whether more is better.
+KEYS = {
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "macro_f1": True,
+    "auc": True,
+    "abnormal_auc": True,
+    "sensitivity": True,
+    "specificity": True,
+    "calibration_error": False,
+    "brier": False,
+    "dice": True,
+    "dice_median": True,
+    "iou": True,
+    "normal_clean": True,
+    "normal_pixels": False,
+    "recall": True,
+    "small_recall": True,
+    "false_findings": False,
+    "recall_at_bar": True,
+    "slice_recall": True,
+    "slice_false_findings": False,
+    "series_recall": True,
+    "series_false_findings": False,
+    "tumour_found": True,
+    "other_findings": False,
+}
+WORST = 5
+
+Statistic = Callable[[NDArray[np.intp]], float]
+Draw = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -17,6 +57,8 @@ class Evaluation:
         data: name of the data set and split, without its place on this machine.
         figures: the numbers.
         facts: counts and settings behind them.
+        worst: the cases that it did worst on.
+        plots: file name → a function that draws it there; matplotlib is imported when one is called.
     """
 
     task: str
@@ -24,15 +66,66 @@ class Evaluation:
     data: str
     figures: list[Figure]
     facts: dict[str, Any] = field(default_factory=dict)
+    worst: list[Worst] = field(default_factory=list)
+    plots: Mapping[str, Draw] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         figures = [figure.model_dump(mode="json") for figure in self.figures]
-        return {"task": self.task, "model": self.model, "data": self.data, "figures": figures, "facts": self.facts}
+        worst = [one.model_dump(mode="json") for one in self.worst]
+        head = {"task": self.task, "model": self.model, "data": self.data}
+        return {**head, "figures": figures, "facts": self.facts, "worst": worst}
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value with interval, baseline and bar) of every figure."""
         return [(figure.name, _text(figure)) for figure in self.figures]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Makes figures: value, interval by group, and what the task's YAML puts beside them."""
+
+    settings: Measured
+
+    def figure(
+        self, key: str, name: str, statistic: Statistic, groups: Sequence[str], baseline: str | None = None
+    ) -> list[Figure]:
+        """One figure, or none where it is not defined (no rows, one class only).
+
+        Args:
+            key: one of `KEYS`.
+            name: as people read it.
+            statistic: takes row indices, gives the figure.
+            groups: group of each row; whole groups are drawn for the interval, which one group alone has not.
+            baseline: what a trivial method reaches on the same rows, in words.
+        """
+        value = statistic(np.arange(len(groups))) if len(groups) else float("nan")
+        if isnan(value):
+            return []
+        interval = bootstrap(statistic, groups) if len(set(groups)) > 1 else None
+        beside = [text for text in (baseline, self.settings.baselines.get(key)) if text]
+        told = "; ".join(beside) or None
+        return [Figure(name=name, value=value, ci95=interval, n=len(groups), baseline=told, bar=self.bar(key))]
+
+    def mean(
+        self, key: str, name: str, values: Sequence[float], groups: Sequence[str], baseline: str | None = None
+    ) -> list[Figure]:
+        """The mean of one value a row."""
+        table = np.asarray(values, np.float64)
+        return self.figure(key, name, lambda rows: float(table[rows].mean()), groups, baseline)
+
+    def bar(self, key: str) -> str | None:
+        """The bar as the card tells it."""
+        wanted = self.settings.bars.get(key)
+        return None if wanted is None else f"{'≥' if KEYS[key] else '≤'} {wanted:g}"
+
+
+def reached(figure: Figure) -> bool | None:
+    """Whether a figure reaches its bar; None where there is none."""
+    if figure.bar is None:
+        return None
+    sign, _, number = figure.bar.partition(" ")
+    return figure.value >= float(number) if sign == "≥" else figure.value <= float(number)
 
 
 def _text(figure: Figure) -> str:
@@ -42,7 +135,7 @@ def _text(figure: Figure) -> str:
     if figure.n is not None:
         parts.append(f"n={figure.n}")
     if figure.bar is not None:
-        parts.append(f"bar {figure.bar}")
+        parts.append(f"bar {figure.bar} {'reached' if reached(figure) else 'missed'}")
     if figure.baseline is not None:
         parts.append(f"baseline: {figure.baseline}")
     return "  ".join(parts)

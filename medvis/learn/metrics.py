@@ -44,6 +44,38 @@ def calibration_error(probability: Floats, truth: NDArray[np.bool_], bins: int =
     return float(sum(gaps))
 
 
+def confusion_matrix(said: NDArray[np.intp], truth: NDArray[np.intp], classes: int) -> NDArray[np.intp]:
+    """Counts [classes, classes], rows the true class, columns the one that was said."""
+    return np.bincount(truth * classes + said, minlength=classes * classes).reshape(classes, classes)
+
+
+def balanced_accuracy(matrix: NDArray[np.intp]) -> float:
+    """Mean recall over the classes that occur; nan if there is none."""
+    present = matrix.sum(1) > 0
+    if not present.any():
+        return float("nan")
+    return float((np.diag(matrix)[present] / matrix.sum(1)[present]).mean())
+
+
+def macro_f1(matrix: NDArray[np.intp]) -> float:
+    """Mean F1 over the classes that occur or were said; nan if there is none."""
+    total = matrix.sum(0) + matrix.sum(1)
+    present = total > 0
+    if not present.any():
+        return float("nan")
+    return float((2 * np.diag(matrix)[present] / total[present]).mean())
+
+
+def brier(probability: Floats, truth: NDArray[np.intp]) -> float:
+    """Mean over the rows of Σ over the classes of (probability − truth)²; 0 is perfect, 2 the worst (Brier 1950).
+
+    Args:
+        probability: [n, k].
+        truth: [n], the true class.
+    """
+    return float(((probability - np.eye(probability.shape[1])[truth]) ** 2).sum(1).mean())
+
+
 def bootstrap(
     statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
