@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvis.nets.losses import LossWeights, Target, focal_tversky, soft_dice, total_loss
+from medvis.nets.losses import Heads, LossWeights, Target, class_loss, focal_tversky, soft_dice, total_loss
 from medvis.nets.model import Output
 
 SURE = 40.0
@@ -152,3 +152,55 @@ def test_only_the_first_evidence_is_taught_where_the_target_is():
     pushed_up = evidence.grad[0, 0] < 0
     assert pushed_up.nonzero().tolist() == [[1, 2]]
     assert not evidence.grad[0, 1].any()
+
+
+EXCLUSIVE = Heads((0, 1, 2), normal=2)
+
+
+def test_classes_that_exclude_each_other_are_judged_by_cross_entropy():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
+    targets = torch.tensor([[1.0, 0.0, 0.0], [0.1, 0.9, 0.0]])
+    value = class_loss(logits, Target(torch.zeros(2, 0, 8, 8), targets, torch.ones(2, 3)), EXCLUSIVE)
+    first = -np.log(np.exp(2) / (np.exp(2) + 1 + np.exp(-1)))
+    assert float(value) == pytest.approx((first + np.log(3)) / 2, rel=1e-5)
+
+
+def test_a_class_beside_the_exclusive_ones_keeps_its_own_loss():
+    logits = torch.tensor([[2.0, 0.0, -1.0, 0.0]])
+    target = Target(torch.zeros(1, 0, 8, 8), torch.tensor([[1.0, 0.0, 0.0, 1.0]]), torch.ones(1, 4))
+    together = class_loss(logits, target, EXCLUSIVE)
+    alone = class_loss(logits[:, :3], Target(target.mask, target.classes[:, :3], target.known[:, :3]), EXCLUSIVE)
+    assert float(together - alone) == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_an_image_of_unknown_class_teaches_none():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    known = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    targets = torch.tensor([[1.0, 0.0, 0.0]] * 2)
+    class_loss(logits, Target(torch.zeros(2, 0, 8, 8), targets, known), EXCLUSIVE).backward()
+    assert logits.grad[0].abs().sum() > 0 and not logits.grad[1].any()
+
+
+def test_without_masks_the_classes_are_all_there_is():
+    given = output(torch.zeros(2, 0, 32, 32), torch.zeros(2, 3), torch.zeros(2, 3, 4, 4))
+    target = Target(torch.zeros(2, 0, 32, 32), torch.eye(3)[:2], torch.ones(2, 3))
+    total, parts = total_loss(given, target, LossWeights(classes=2.0), EXCLUSIVE)
+    assert set(parts) == {"classes"} and float(total) == pytest.approx(2 * np.log(3), rel=1e-5)
+
+
+def test_the_evidence_of_exclusive_classes_is_theirs_in_the_target_and_normal_around_it():
+    evidence = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    target = Target(square(slice(8, 16), slice(16, 24)), torch.tensor([[0.0, 1.0, 0.0]]), torch.ones(1, 3))
+    given = output(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3), evidence)
+    total_loss(given, target, LossWeights(), EXCLUSIVE)[0].backward()
+    assert (evidence.grad[0, 1] < 0).nonzero().tolist() == [[1, 2]]
+    assert int((evidence.grad[0, 2] < 0).sum()) == 15 and not (evidence.grad[0, 0] < 0).any()
+
+
+def test_tversky_is_a_part_only_where_it_weighs():
+    given = output(torch.randn(1, 1, 32, 32), deep=[torch.randn(1, 1, 32, 32)])
+    target = Target(square(), known(), known())
+    total, parts = total_loss(given, target, LossWeights(dice=0, bce=0, deep=0, classes=0, evidence=0, tversky=2.0))
+    assert float(total) == pytest.approx(2 * parts["tversky"], rel=1e-6)
+    assert parts["tversky"] == pytest.approx(float(focal_tversky(given.mask_logits, square())))
+    assert parts["deep"] == pytest.approx(2 * float(focal_tversky(given.deep[0], square())), rel=1e-5)

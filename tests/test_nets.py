@@ -27,6 +27,9 @@ VARIANTS = {
     "no window bank": {"cuts": []},
     "colour": {"cuts": [], "channels": 3},
     "two masks": {"masks": 2, "streams": "detail", "drop": 0.1},
+    "no masks": {"masks": 0, "cuts": [], "classes": 3, "drop": 0.1},
+    "no masks, global stream at full resolution": {"masks": 0, "cuts": [], "overview": 1},
+    "masks, global stream at full resolution": {"overview": 1},
     "bare": {"streams": "detail", "attention": False, "nested": False, "cuts": [], "classes": 1},
 }
 
@@ -57,7 +60,7 @@ def test_the_four_outputs_have_the_promised_shapes(net, size):
 def test_training_also_gives_the_shallower_heads(net):
     net.train()
     out = net(images(net))
-    assert len(out.deep) == (3 if net.spec.nested else 1)
+    assert len(out.deep) == (0 if not net.spec.masks else 3 if net.spec.nested else 1)
     assert all(logits.shape == out.mask_logits.shape for logits in out.deep)
 
 
@@ -89,14 +92,17 @@ def test_the_same_seed_gives_the_same_network_and_another_one_another(net):
     twin, stranger = tiny_net(**changes), tiny_net(seed=1, **changes)
     with torch.no_grad():
         x = images(net)
-        assert torch.equal(net(x).mask_logits, twin(x).mask_logits)
-        assert not torch.allclose(net(x).mask_logits, stranger(x).mask_logits, atol=1e-3)
+        assert torch.equal(net(x).evidence, twin(x).evidence)
+        assert not torch.allclose(net(x).evidence, stranger(x).evidence, atol=1e-3)
 
 
 def test_the_class_logits_are_what_the_evidence_shows(net):
     """Exact class activation: the logits are the evidence, averaged with the predicted mask as weight."""
     with torch.no_grad():
         out = net(images(net))
+    if not net.spec.masks:
+        np.testing.assert_allclose(out.class_logits.numpy(), out.evidence.mean((2, 3)).numpy(), atol=1e-5)
+        return
     chance = 1 / (1 + np.exp(-out.mask_logits.double().numpy()))
     batch, _, rows, cols = chance.shape
     cells = chance.max(1).reshape(batch, rows // 8, 8, cols // 8, 8).mean((2, 4)) + 1e-3
@@ -107,6 +113,13 @@ def test_the_class_logits_are_what_the_evidence_shows(net):
     everywhere = np.ones((rows, cols), np.float32)
     pooled = attend(out.evidence[0].numpy(), chance[0].max(0).astype(np.float32), everywhere)
     np.testing.assert_allclose(pooled, want[0], atol=1e-4)
+
+
+def test_without_masks_no_decoder_is_built_or_run():
+    net = tiny_net(masks=0)
+    assert net.decoder is None and not any(name.startswith("decoder") for name in net.state_dict())
+    with pytest.raises(ModelError, match=r"wanted: multiples of 32"):
+        net(torch.zeros(1, 1, 33, 32))
 
 
 def test_the_class_loss_does_not_reach_the_mask_heads():
@@ -154,11 +167,14 @@ def test_the_encoder_gives_its_strides_and_the_detail_stream_the_same():
         ]
 
 
-def test_the_global_stream_lies_on_the_grid_of_the_detail_stream():
-    maps = GlobalStream().eval()(torch.rand(1, 3, 64, 96))
+@pytest.mark.parametrize(("reduce", "widths"), [(2, (16, 24, 152)), (1, (24, 40, 112))])
+def test_the_global_stream_lies_on_the_grid_of_the_detail_stream(reduce, widths):
+    stream = GlobalStream(reduce).eval()
+    maps = stream(torch.rand(1, 3, 64, 96))
     assert [tuple(m.shape[1:]) for m in maps] == [
-        (width, 64 // stride, 96 // stride) for width, stride in zip(GlobalStream.widths, (4, 8, 16), strict=True)
+        (width, 64 // stride, 96 // stride) for width, stride in zip(widths, (4, 8, 16), strict=True)
     ]
+    assert stream.widths == widths
 
 
 @pytest.mark.parametrize("nested", [True, False])

@@ -16,19 +16,26 @@ STRIDES = (1, 2, 4, 8, 16)
 
 
 class GlobalStream(nn.Module):
-    """The whole view at half resolution through EfficientNet-Lite0.
+    """The whole view through EfficientNet-Lite0, at half resolution or – for views of few pixels – as it is.
 
-    [b, 3, h, w] → maps at strides 4, 8 and 16 of the *view*; the deepest (stride 32) is folded into the last one.
+    [b, 3, h, w] → maps at strides 4, 8 and 16 of the *view*. At half resolution the trunk's deepest map (stride 32)
+    is folded into the last one.
+
+    Args:
+        reduce: 1 or 2.
     """
 
-    widths = (WIDTHS[0], WIDTHS[1], WIDTHS[2] + WIDTHS[3])
-
-    def __init__(self) -> None:
+    def __init__(self, reduce: int = 2) -> None:
         super().__init__()
+        self.reduce = reduce
+        self.widths = (WIDTHS[0], WIDTHS[1], WIDTHS[2] + WIDTHS[3]) if reduce == 2 else WIDTHS[1:]
         self.trunk = EfficientNetLite0()
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The three maps, finest first."""
+        if self.reduce == 1:
+            maps: list[Tensor] = self.trunk(x)
+            return maps[1:]
         at4, at8, at16, at32 = self.trunk(F.avg_pool2d(x, 2))
         deep = F.interpolate(at32, scale_factor=2.0, mode="nearest")
         return [at4, at8, torch.cat([at16, deep], 1)]
@@ -64,15 +71,21 @@ class DualStreamEncoder(nn.Module):
         streams: ``dual``, or ``detail`` alone (for the ablation).
         attention: spatial attention in the detail stream.
         drop: DropBlock rate at the deepest level.
+        overview: by how much the view is reduced before the global stream, 1 or 2.
     """
 
     def __init__(
-        self, widths: tuple[int, ...], streams: str = "dual", attention: bool = True, drop: float = 0.0
+        self,
+        widths: tuple[int, ...],
+        streams: str = "dual",
+        attention: bool = True,
+        drop: float = 0.0,
+        overview: int = 2,
     ) -> None:
         super().__init__()
         self.detail = DetailStream(widths, attention, drop)
-        self.overview = GlobalStream() if streams == "dual" else None
-        fused = zip(GlobalStream.widths, widths[2:], strict=True) if self.overview else ()
+        self.overview = GlobalStream(overview) if streams == "dual" else None
+        fused = zip(self.overview.widths, widths[2:], strict=True) if self.overview else ()
         self.fuse = nn.ModuleList(GatedFusion(theirs, ours) for theirs, ours in fused)
 
     def forward(self, x: Tensor) -> list[Tensor]:

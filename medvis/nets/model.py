@@ -30,6 +30,7 @@ class NetSpec:
         embedding: length d of the embedding.
         streams, attention, nested: the parts that the ablation switches.
         drop: DropBlock rate.
+        overview: by how much the view is reduced before the global stream, 1 or 2.
     """
 
     channels: int = 1
@@ -42,6 +43,7 @@ class NetSpec:
     attention: bool = True
     nested: bool = True
     drop: float = 0.0
+    overview: int = 2
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -70,9 +72,10 @@ class DualStreamUNetPP(nn.Module):
         self.spec = spec
         widths = tuple(spec.widths)
         self.input: nn.Module = WindowBank(spec.cuts) if spec.cuts else Standardise(spec.channels)
-        self.encoder = DualStreamEncoder(widths, spec.streams, spec.attention, spec.drop)
-        self.decoder = UNetPlusPlus(widths, spec.masks, spec.nested)
-        self.gather = ConvNormAct(2 * widths[3] + widths[4], spec.embedding)
+        self.encoder = DualStreamEncoder(widths, spec.streams, spec.attention, spec.drop, spec.overview)
+        self.decoder = UNetPlusPlus(widths, spec.masks, spec.nested) if spec.masks else None
+        beside = widths[3] if spec.masks else widths[2]
+        self.gather = ConvNormAct(beside + widths[3] + widths[4], spec.embedding)
         self.refine = ConvNormAct(spec.embedding, spec.embedding)
         self.drop = DropBlock(spec.drop)
         self.classify = nn.Conv2d(spec.embedding, spec.classes, 1)
@@ -82,14 +85,22 @@ class DualStreamUNetPP(nn.Module):
         if not torch.onnx.is_in_onnx_export():
             _check(x, self.spec.channels)
         maps = self.encoder(self.input(x))
-        (final, *deep), decoded = self.decoder(maps)
         coarse = F.interpolate(maps[4], scale_factor=2.0, mode="bilinear", align_corners=False)
+        if self.decoder is None:
+            return self._unmasked(x, torch.cat([F.avg_pool2d(maps[2], 2), maps[3], coarse], 1))
+        (final, *deep), decoded = self.decoder(maps)
         features = self.refine(self.drop(self.gather(torch.cat([maps[3], decoded, coarse], 1))))
         evidence = self.classify(features)
         weight = self._attention(final)
         logits = (evidence * weight).sum((2, 3))
         embedding = (features * weight).sum((2, 3))
         return Output(logits, final, evidence, embedding, deep if self.training else [])
+
+    def _unmasked(self, x: Tensor, maps: Tensor) -> Output:
+        """Nothing is outlined: the classes are the mean of the evidence over the whole view."""
+        features = self.refine(self.drop(self.gather(maps)))
+        evidence = self.classify(features)
+        return Output(evidence.mean((2, 3)), x[:, :0], evidence, features.mean((2, 3)), [])
 
     def _attention(self, masks: Tensor) -> Tensor:
         """[b, m, h, w] mask logits → [b, 1, h/8, w/8] weights that sum to 1; no gradient flows back into the masks."""
