@@ -134,9 +134,10 @@ def _open_model(config: TaskConfig) -> Predictor:
 def _check_order(stages: list[Stage], config: TaskConfig) -> None:
     have = {"scan"}
     for stage in stages:
-        missing = [need for need in stage.needs if need not in have]
+        missing = [need for need in stage.needs if have.isdisjoint(need.split("|"))]
         if missing:
-            raise SettingsError(f"task '{config.task}': stage '{stage.name}' needs {', '.join(missing)} before it")
+            lacking = ", ".join(need.replace("|", " or ") for need in missing)
+            raise SettingsError(f"task '{config.task}': stage '{stage.name}' needs {lacking} before it")
         have.update(stage.gives)
 
 

@@ -85,6 +85,7 @@ class Case:
         findings: set by `measure`.
         verdict: set by `judge`.
         evidence: float32 [frames, rows, cols] in 0…1 for the heatmap; set by `explain`.
+        evidence_of: the class that the evidence speaks for, in words; None: for a finding. Set by `explain`.
         notes: what a stage had to assume, one sentence each; they go into the report.
     """
 
@@ -98,6 +99,7 @@ class Case:
     findings: tuple[Finding, ...] | None = None
     verdict: Verdict | None = None
     evidence: Floats | None = None
+    evidence_of: str | None = None
     notes: tuple[str, ...] = ()
 
     def derive(self, step: Step, **changes: Any) -> Case:  # noqa: ANN401 - fields of Case

@@ -74,7 +74,10 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class Stage(Protocol):
-    """One step of the pipeline: Case → Case. Entry point group ``medvis.stages``."""
+    """One step of the pipeline: Case → Case. Entry point group ``medvis.stages``.
+
+    `needs` and `gives` are names of fields of `Case`; a need ``a|b`` is met by either.
+    """
 
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]

@@ -85,7 +85,9 @@ class Finding(_Model):
     volume_mm3: float | None
     intensity: Intensity
     malignancy: float | None = Field(
-        default=None, description="Probability that readers would rate this malignant (not pathology)"
+        default=None,
+        description="Probability of malignant against benign as the training labels have it: readers' ratings, or the "
+        "class of the whole image (not pathology)",
     )
     attributes: list[Attribute] = []
     differential: list[Reading] = []

@@ -9,20 +9,24 @@ from medvis.core.scan import Scan
 from medvis.stages.base import Context
 from medvis.stages.quality import image_quality
 
+NO_OUTLINE = "This task classifies the whole image; it outlines nothing, so that there are no findings."
+
 
 def build_report(case: Case, context: Context, timings: dict[str, float]) -> Report:
     """The report of a case that has been through all stages. Raises StageError if it has not."""
     verdict = require(case.verdict, "report", "verdict", "judge")
-    findings = require(case.findings, "report", "findings", "measure")
+    if case.classes is None or case.mask is not None:  # where only classes were told, nothing was to be measured
+        require(case.findings, "report", "findings", "measure")
     return Report(
         task=context.task.task,
         title=context.task.title,
         scan=_facts(case.scan),
         quality=image_quality(case),
         verdict=verdict,
-        findings=list(findings),
-        uncertainty=_uncertainty(case),
-        notes=list(case.notes),
+        classes=list(case.classes or ()),
+        findings=list(case.findings or ()),
+        uncertainty=_uncertainty(case) | _class_uncertainty(case),
+        notes=[*case.notes, NO_OUTLINE] if case.findings is None else list(case.notes),
         provenance=Provenance(
             medvis=__version__,
             task=context.task.task,
@@ -66,6 +70,18 @@ def _uncertainty(case: Case) -> dict[str, float | None]:
         "views": float(prediction.views),
         "largest_finding_spread": max(spreads) if spreads else None,
         "mean_mask_spread": _mask_spread(case),
+    }
+
+
+def _class_uncertainty(case: Case) -> dict[str, float | None]:
+    """Of the likeliest class: the spread over the views, and how far it is ahead of the next one."""
+    if not case.classes:
+        return {}
+    steps = [step.settings for step in case.scan.trail if step.name == "classify"]
+    ahead = [reading.probability for reading in case.classes[:2]]
+    return {
+        "class_spread": steps[-1].get("spread") if steps else None,
+        "class_margin": round(ahead[0] - ahead[1], 4) if len(ahead) == 2 else None,
     }
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from medvis.core.case import Case, require
 from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.labels import leading, ranked
 
 
 class ExplainSettings(StageSettings):
@@ -24,7 +25,11 @@ class ExplainSettings(StageSettings):
 
 
 class Explain(BaseStage):
-    """Fills `evidence`: the first label's class activation, float32 in 0…1, 0 where nothing was looked at."""
+    """Fills `evidence`: the class activation, float32 in 0…1, 0 where nothing was looked at.
+
+    It is that of the first label or, where the whole image has classes, of the likeliest one that is not normal:
+    `evidence_of` names it.
+    """
 
     name: ClassVar[str] = "explain"
     Settings: ClassVar[type[StageSettings]] = ExplainSettings
@@ -37,4 +42,13 @@ class Explain(BaseStage):
         share = prediction.evidence
         share = share / (share + self.settings.odds * (1 - share))
         seen = np.where(share >= self.settings.floor, share, 0)
-        return case.derive(self.step(), evidence=seen.astype(np.float32))
+        name = self._named(case)
+        facts = {} if name is None else {"evidence_of": name}
+        return case.derive(self.step(**facts), evidence=seen.astype(np.float32), evidence_of=name)
+
+    def _named(self, case: Case) -> str | None:
+        """The class that the evidence speaks for, in the words of the report."""
+        if case.classes is None or case.prediction is None or case.prediction.logits is None:
+            return None
+        shares = ranked(case.prediction.logits, self.context.card)
+        return case.classes[shares.index(leading(shares))].name

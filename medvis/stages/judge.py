@@ -1,4 +1,4 @@
-"""Findings → verdict: positive, negative, or `refer` where the tool cannot tell."""
+"""Findings and classes → verdict: positive, negative, or `refer` where the tool cannot tell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from medvis.core.case import Case, require
 from medvis.core.report import Finding, Verdict
 from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.opinion import Opinion, opinion_of
 from medvis.stages.quality import image_quality
 
 
@@ -16,40 +17,54 @@ class JudgeSettings(StageSettings):
     """When a verdict is left to a person.
 
     Attributes:
-        spread: sd of a finding's probability over the views above which the views disagree.
+        spread: sd of a probability over the views above which the views disagree, on the findings or on the class.
+        margin: distance of the two likeliest classes' probabilities under which they are too close; 0: never.
         contrast: smallest contrast of the view (0…1) with which the model can see.
         fallback: refer if the search region had to be replaced by the whole image.
     """
 
     spread: float = Field(default=0.25, gt=0)
+    margin: float = Field(default=0.0, ge=0, lt=1)
     contrast: float = Field(default=0.02, ge=0)
     fallback: bool = True
 
 
 class Judge(BaseStage):
-    """Fills `verdict`."""
+    """Fills `verdict` from the findings, from the classes of the whole image, or from both."""
 
     name: ClassVar[str] = "judge"
     Settings: ClassVar[type[StageSettings]] = JudgeSettings
-    needs: ClassVar[tuple[str, ...]] = ("findings",)
+    needs: ClassVar[tuple[str, ...]] = ("findings|classes",)
     gives: ClassVar[tuple[str, ...]] = ("verdict",)
 
     def __call__(self, case: Case) -> Case:
         """The case with its verdict; the reasons say what it rests on."""
-        findings = require(case.findings, self.name, "findings", "measure")
+        opinion = opinion_of(case, self.context.card) if case.classes is not None else None
+        if opinion is None or case.mask is not None:  # only where nothing is outlined is there nothing to measure
+            require(case.findings, self.name, "findings", "measure")
+        findings = case.findings or ()
+        verdict = self._by_findings(findings) if opinion is None else self._by_class(opinion, findings)
         doubts = self._doubts(case, findings)
-        highest = max((finding.probability for finding in findings), default=None)
-        name = self.context.task.taxonomy.finding
+        if opinion is not None:
+            doubts += self._doubts_on_class(case, opinion)
         if doubts:
-            verdict = Verdict(decision="refer", probability=highest, reasons=doubts)
-        elif findings:
-            count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''} ({name})"
-            verdict = Verdict(
-                decision="positive", probability=highest, reasons=[f"{count}, the likeliest {highest:.0%}"]
-            )
-        else:
-            verdict = Verdict(decision="negative", reasons=[f"no {name} was found in what was searched"])
+            verdict = Verdict(decision="refer", probability=verdict.probability, reasons=doubts)
         return case.derive(self.step(), verdict=verdict)
+
+    def _by_findings(self, findings: tuple[Finding, ...]) -> Verdict:
+        if not findings:
+            name = self.context.task.taxonomy.finding
+            return Verdict(decision="negative", reasons=[f"no {name} was found in what was searched"])
+        highest = max(finding.probability for finding in findings)
+        reason = f"{self._count(findings)}, the likeliest {highest:.0%}"
+        return Verdict(decision="positive", probability=highest, reasons=[reason])
+
+    def _by_class(self, opinion: Opinion, findings: tuple[Finding, ...]) -> Verdict:
+        reasons = [opinion.reason, self._count(findings)] if findings else [opinion.reason]
+        return Verdict(decision=opinion.decision, probability=opinion.probability, reasons=reasons)
+
+    def _count(self, findings: tuple[Finding, ...]) -> str:
+        return f"{len(findings)} finding{'s' if len(findings) > 1 else ''} ({self.context.task.taxonomy.finding})"
 
     def _doubts(self, case: Case, findings: tuple[Finding, ...]) -> list[str]:
         settings: JudgeSettings = self.settings
@@ -62,6 +77,20 @@ class Judge(BaseStage):
         torn = [finding for finding in findings if finding.spread is not None and finding.spread > settings.spread]
         if torn and len(torn) == len(findings):
             doubts.append(f"the views disagree on every finding (spread above {settings.spread:g})")
+        return doubts
+
+    def _doubts_on_class(self, case: Case, opinion: Opinion) -> list[str]:
+        settings: JudgeSettings = self.settings
+        doubts = []
+        if opinion.spread is not None and opinion.spread > settings.spread:
+            doubts.append(f"the views disagree on the class (spread {opinion.spread:.2f}, above {settings.spread:g})")
+        if opinion.rivals is not None and opinion.margin < settings.margin:
+            doubts.append(f"{opinion.rivals} are too close to tell apart")
+        if case.findings and opinion.decision == "negative":
+            doubts.append(f"the class of the image says {opinion.reason}, yet outlined: {self._count(case.findings)}")
+        if case.findings == () and opinion.decision == "positive":
+            name = self.context.task.taxonomy.finding
+            doubts.append(f"the class of the image says {opinion.reason}, but no {name} could be outlined")
         return doubts
 
 

@@ -7,17 +7,22 @@ from math import log
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.case import Case, Prediction, require
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.scoring import Score, logistic, score_components
+from medvis.stages.labels import exclusive, ranked
+from medvis.stages.lesions import joint_probability, score_lesions, share_of_class
+from medvis.stages.scoring import Score, logistic
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
 NO_PLACE = "the image does not tell where it lies in the patient"
 NO_LABEL = "the model does not rate this"
+SURELY_NORMAL = "the model has no doubt that the image is normal"
+OF_THE_IMAGE = "Malignancy and differential are those of the whole image, not of each outline."
 
 
 class Rule(BaseModel):
@@ -31,10 +36,17 @@ class Rule(BaseModel):
 
 
 class MeasureSettings(StageSettings):
-    """`attributes`: label → {score: word}, the word of the nearest score is used; `differential`: rules."""
+    """What is said of a finding beside its size.
+
+    Attributes:
+        attributes: label → {score: word}; the word of the nearest score is used.
+        malignancy: label that holds the malignancy rating; of a class, its share of all that are not normal.
+        differential: rules over ``finding``, ``malignancy`` and the names of the image's classes; without any, the
+            classes of the whole image, where there are some.
+    """
 
     attributes: dict[str, dict[float, str]] = Field(default={})
-    malignancy: str | None = Field(default=None, description="Label that holds the malignancy rating")
+    malignancy: str | None = None
     differential: list[Rule] = Field(default=[])
 
 
@@ -53,18 +65,20 @@ class Measure(BaseStage):
         geometry = case.scan.geometry
         grey = case.scan.pixels[..., 0] if case.scan.channels == 1 else case.scan.pixels.mean(-1)
         sizes = measure(mask, grey, geometry.spacing, geometry.slice_spacing)
-        scores = score_components(prediction, mask, self.context.card) if sizes else []
+        scores = score_lesions(prediction, mask, self.context.card) if sizes else []
         findings = tuple(
             self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
         )
-        return case.derive(self.step(), findings=findings)
+        notes = (*case.notes, OF_THE_IMAGE) if findings and case.classes is not None else case.notes
+        return case.derive(self.step(), findings=findings, notes=notes)
 
     def _finding(self, case: Case, size: Measurement, scores: list[Score]) -> Finding:
         prediction = require(case.prediction, self.name, "prediction", "infer")
         best = max(scores, key=lambda score: score.probability)
+        probability = round(joint_probability(best.probability, prediction, self.context.card), 4)
         logits, spread = _pooled(prediction, scores)
         unknown = dict(size.reasons)
-        malignancy = self._malignancy(logits, size, unknown)
+        malignancy = self._malignancy(prediction, logits, size, unknown)
         place = case.scan.geometry.to_patient(*_nearest_frame(size.centroid))
         if place is None:
             unknown["centroid_mm"] = case.scan.geometry.reasons.get("positions", NO_PLACE)
@@ -73,22 +87,29 @@ class Measure(BaseStage):
             id=size.number,
             name=taxonomy.finding,
             code=taxonomy.code,
-            probability=round(best.probability, 4),
+            probability=probability,
             spread=round(best.spread, 4),
             **_measured(size, case.scan.unit),
             centroid_mm=None if place is None else (round(place[0], 2), round(place[1], 2), round(place[2], 2)),
             malignancy=malignancy,
             attributes=self._attributes(logits, spread),
-            differential=self._differential(best.probability, malignancy),
+            differential=self._differential(case, {"finding": probability, "malignancy": malignancy}),
             unknown=unknown,
         )
 
-    def _malignancy(self, logits: dict[str, float] | None, size: Measurement, unknown: dict[str, str]) -> float | None:
+    def _malignancy(
+        self, prediction: Prediction, logits: dict[str, float] | None, size: Measurement, unknown: dict[str, str]
+    ) -> float | None:
         name, card = self.settings.malignancy, self.context.card
         index = None if name is None else card.index(name)
         if name is None or index is None or logits is None:
             unknown["malignancy"] = NO_CANDIDATE if logits is None and index is not None else NO_LABEL
             return None
+        if card.labels[index].kind == "class":
+            share = share_of_class(name, prediction, card)
+            if share is None:
+                unknown["malignancy"] = SURELY_NORMAL
+            return None if share is None else round(share, 4)
         weights = card.calibration.get("malignancy")
         if weights and size.longest_diameter_mm is not None:
             return round(logistic(weights, {**logits, "log_diameter_mm": log(size.longest_diameter_mm)}), 4)
@@ -113,8 +134,13 @@ class Measure(BaseStage):
             )
         return out
 
-    def _differential(self, finding: float, malignancy: float | None) -> list[Reading]:
-        known = {"finding": finding, "malignancy": malignancy}
+    def _differential(self, case: Case, known: dict[str, float | None]) -> list[Reading]:
+        classes, card = case.classes or (), self.context.card
+        if not self.settings.differential:
+            told = [reading.model_copy(update={"name": f"{reading.name} (of the whole image)"}) for reading in classes]
+            return told[:3]
+        if case.prediction is not None and case.prediction.logits is not None and exclusive(card):
+            known = known | {one.label.name: one.probability for one in ranked(case.prediction.logits, card)}
         out = []
         for rule in self.settings.differential:
             shares = [(known.get(name), wanted) for name, wanted in rule.when.items()]
@@ -126,15 +152,24 @@ class Measure(BaseStage):
 
 
 def _pooled(prediction: Prediction, scores: list[Score]) -> tuple[dict[str, float] | None, dict[str, float]]:
-    """Class logits and spreads of a finding, averaged over its frames by area; None if no candidate matches."""
+    """Class logits and spreads of a finding, averaged over its frames by area; None if no candidate matches.
+
+    Of a whole image they are those of the image.
+    """
+    names = prediction.labels
+    if prediction.logits is not None and prediction.logits_spread is not None:
+        return _named(names, prediction.logits), _named(names, prediction.logits_spread)
     seen = [(score.candidate, score.area) for score in scores if score.candidate is not None]
     if not seen or prediction.candidates is None:
         return None, {}
     rows, weights = [row for row, _ in seen], np.array([area for _, area in seen], np.float64)
     logits = np.average(prediction.candidates.logits[rows], axis=0, weights=weights)
     spread = np.average(prediction.candidates.spread[rows], axis=0, weights=weights)
-    names = prediction.labels
-    return dict(zip(names, map(float, logits), strict=True)), dict(zip(names, map(float, spread), strict=True))
+    return _named(names, logits), _named(names, spread)
+
+
+def _named(names: tuple[str, ...], values: NDArray[np.floating]) -> dict[str, float]:
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def _nearest_frame(centroid: tuple[float, float, float]) -> tuple[int, float, float]:

@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from medvis.core.case import Case, require
+from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.scoring import score_components
+from medvis.stages.lesions import score_lesions
 
 
 class SegmentSettings(StageSettings):
@@ -43,8 +44,17 @@ class Segment(BaseStage):
     gives: ClassVar[tuple[str, ...]] = ("mask",)
 
     def __call__(self, case: Case) -> Case:
-        """The case with its label mask; 0 where there is no finding."""
+        """The case with its label mask; 0 where there is no finding.
+
+        Raises:
+            StageError: the model outlines nothing.
+        """
         prediction = require(case.prediction, self.name, "prediction", "infer")
+        if prediction.mask_logits.shape[1] == 0:
+            raise StageError(
+                "stage 'segment' has nothing to outline: the model gives classes only",
+                hint=f"take 'segment' and 'measure' out of the stages of task '{self.context.task.task}'",
+            )
         used = self._thresholds()
         spacing = case.scan.geometry.spacing
         probability = sigmoid(prediction.mask_logits.max(1))
@@ -54,7 +64,7 @@ class Segment(BaseStage):
             self.settings.min_diameter_mm,
             spacing,
         )
-        scores = score_components(prediction, components, self.context.card)
+        scores = score_lesions(prediction, components, self.context.card)
         kept = np.zeros(int(components.max(initial=0)) + 1, bool)
         kept[[score.label for score in scores if score.probability >= used["finding"]]] = True
         linked = link(np.where(kept[components], components, 0).astype(np.int32), 1, self.settings.link_mm, spacing)

@@ -20,13 +20,27 @@ MIN_SIDE = 32
 ESTIMATED = "The picture's grey values were put on an estimated Hounsfield scale; densities are approximate."
 
 
-class WindowSettings(StageSettings):
-    """The window that the model sees: a named preset, or center and width, or the valid pixels' own range."""
+COLOURS = "The picture's colours were turned to grey; the model was trained on grey pictures."
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as every decoder of JPEG does
 
-    preset: str | None = Field(default=None, description="Name of a CT window, e.g. lung; instead of center and width")
+
+class WindowSettings(StageSettings):
+    """The window that the model sees: a named preset, or center and width; without either, a range.
+
+    Attributes:
+        preset: name of a CT window, e.g. lung.
+        center, width, function: as PS3.3 C.11.2.1.2 has them.
+        range: ``valid``: from the least to the greatest pixel that is no padding. ``stored``: a picture of at most 8
+            bits as it is, 0…255; deeper ones as with ``valid``. In both, MONOCHROME1 is turned so that high is bright.
+        grey: turn colours to grey (luma), for a task whose pictures are grey but may be stored as RGB.
+    """
+
+    preset: str | None = None
     center: float | None = None
     width: float | None = Field(default=None, gt=0)
     function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
+    range: Literal["valid", "stored"] = "valid"
+    grey: bool = False
 
 
 class Window(BaseStage):
@@ -43,17 +57,28 @@ class Window(BaseStage):
         _usable(scan)
         if estimate:
             scan, notes = _on_hounsfield_scale(scan), (*notes, ESTIMATED)
-        low, high = _valid_range(scan)
-        settings: WindowSettings = self.settings
-        center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
-        if center is None or width is None:
-            view = ((scan.pixels - low) / (high - low)).astype(np.float32)
-        else:
-            view = voi_window(scan.pixels, center, width, settings.function)
+        view = self._view(scan)
         if scan.valid is not None:
             view[~scan.valid] = 0.0
+        if self.settings.grey and scan.channels == 3:
+            if np.ptp(scan.pixels, axis=3).any():
+                notes = (*notes, COLOURS)
+            view = (view @ np.array(LUMA, np.float32))[..., None]
         case = Case(scan=scan, task=case.task, notes=notes)
         return case.derive(self.step(), view=np.asarray(view, np.float32))
+
+    def _view(self, scan: Scan) -> Pixels:
+        """All channels in 0…1, in an array of its own."""
+        settings: WindowSettings = self.settings
+        center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
+        if center is not None and width is not None:
+            return voi_window(scan.pixels, center, width, settings.function)
+        low, high = _valid_range(scan)
+        if settings.range == "stored" and scan.bits <= 8 and low >= 0 and high < 2**scan.bits:
+            low, high = 0.0, float(2**scan.bits - 1)
+        view = ((scan.pixels - low) / (high - low)).astype(np.float32)
+        # A calibrated scale such as HU has no polarity; a grey one is what a screen shows (PS3.3 C.7.6.3.1.2).
+        return 1 - view if scan.inverted and scan.unit != "HU" else view
 
 
 def _needs_estimate(scan: Scan, wanted: list[str]) -> bool:

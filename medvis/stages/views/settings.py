@@ -28,11 +28,18 @@ class Candidate(StageSettings):
 
 
 class InferSettings(StageSettings):
-    """Where a tiled task searches (`region`), in what steps (`tile`, `overlap` in px); `scales`: scale → weight."""
+    """How a task looks.
+
+    Attributes:
+        region: where a tiled task searches, in steps of `tile` less `overlap` px.
+        scales: scale → weight.
+        agree: spread of the probabilities of class and mask under which a whole task takes no further scale; 0: all.
+    """
 
     region: Literal["lung", "all"] = "all"
     tile: int = Field(default=192, multiple_of=32)
     overlap: int = 32
     scales: dict[float, float] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
     flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
+    agree: float = Field(default=0.0, ge=0, lt=1)
     candidate: Candidate = Candidate()

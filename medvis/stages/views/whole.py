@@ -1,56 +1,146 @@
-"""A whole task: the entire image in one view, at several scales and flips."""
+"""A whole task: the entire image in one square view, at several scales and flips."""
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 
+from medvis.core.card import Card
 from medvis.core.case import Floats, Prediction
 from medvis.core.protocols import Predictor
 from medvis.core.scan import Pixels
-from medvis.ops.tta import Merge, backward, forward, plan, sigmoid
+from medvis.ops.fit import fit, side_of, spread, unfit
+from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
+from medvis.stages.labels import abnormal, chosen, exclusive, leading, probabilities, ranked
 from medvis.stages.views.settings import InferSettings
+
+GRID = 8  # px a cell of the evidence
+
+
+class Whole:
+    """One frame, and what the views have shown of it so far: all maps are of its square view of side `card.input.crop`.
+
+    Attributes:
+        masks: mask logits [m, side, side].
+        evidence: [k, side/8, side/8] of all labels, so that the one to show can be chosen in the end.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self.card, self.side = card, card.input.crop
+        self.masks, self.evidence = Merge(), Merge()
+        self._logits: list[Floats] = []
+        self._weights: list[float] = []
+        self._embedding: list[Floats] = []
+
+    def add(self, view: View, given: dict[str, Floats]) -> None:
+        """One more view: mask logits [m, s, s] (if any), evidence [k, s/8, s/8], class logits [k], embedding [d]."""
+        if "mask_logits" in given:
+            self.masks.add(spread(_upright(given["mask_logits"], view), self.side), view.weight)
+        self.evidence.add(spread(_upright(given["evidence"], view), self.side // GRID), view.weight)
+        self._logits.append(given["class_logits"])
+        self._weights.append(view.weight)
+        self._embedding.append(given["embedding"])
+
+    @property
+    def count(self) -> int:
+        """Views so far."""
+        return len(self._logits)
+
+    @property
+    def logits(self) -> Floats:
+        """Float32 [k], the mean over the views."""
+        return np.asarray(np.average(self._logits, axis=0, weights=self._weights), np.float32)
+
+    @property
+    def deviation(self) -> Floats:
+        """Float32 [k], the sd of each label's probability over the views."""
+        seen, weights, places = np.stack(self._logits), self._weights, chosen(self.card)
+        shares = sigmoid(seen)
+        shares[:, places] = probabilities(seen[:, places], self.card)
+        mean = np.average(shares, axis=0, weights=weights)
+        return np.asarray(np.sqrt(np.average((shares - mean) ** 2, axis=0, weights=weights)), np.float32)
+
+    @property
+    def embedding(self) -> Floats:
+        """Float32 [d], the mean over the views."""
+        return np.asarray(np.mean(self._embedding, axis=0), np.float32)
+
+    def strength(self) -> float:
+        """Probability that there is something to find on this frame."""
+        return abnormal(ranked(self.logits, self.card))
+
+    def settled(self, agree: float) -> bool:
+        """Whether the views agree so well that more of them would change nothing."""
+        if self.count < 2 or float(self.deviation[chosen(self.card)].max()) >= agree:
+            return False
+        if not self.masks.count:
+            return True
+        inside = self.masks.logits.max(0) > 0
+        return not inside.any() or float(self.masks.spread.max(0)[inside].mean()) < agree
+
+    def outlined(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Mask logits [m, rows, cols] and their spread [rows, cols] on the frame's own grid."""
+        if not self.masks.count:
+            return np.zeros((0, *shape), np.float32), np.zeros(shape, np.float32)
+        deviation = self.masks.spread.max(0, keepdims=True)
+        return unfit(self.masks.logits, shape, self.side), unfit(deviation, shape, self.side)[0]
+
+    def shown(self, label: int, shape: tuple[int, int]) -> Floats:
+        """The evidence for a label in 0…1 [rows, cols]; of classes that exclude each other, its share of all theirs."""
+        maps = self.evidence.logits
+        if exclusive(self.card):
+            places = chosen(self.card)
+            maps = probabilities(maps[places], self.card, axis=0)[[places.index(label)]]
+        else:
+            maps = sigmoid(maps[[label]])
+        return np.asarray(unfit(maps, shape, self.side)[0], np.float32)
 
 
 def look_at_whole(view: Pixels, predictor: Predictor, settings: InferSettings) -> Prediction:
-    """Every frame in all views; the class logits are those of the frame with the strongest first label.
+    """Every frame in all views; the class logits are those of the frame on which there is most to find.
 
     The image is first fitted into the square that the model was trained on (`card.input.crop`), its shape kept.
     """
-    shape = (view.shape[1], view.shape[2])
-    factor = predictor.card.input.crop / max(shape)
-    frames = [_frame(np.ascontiguousarray(frame.transpose(2, 0, 1)), factor, predictor, settings) for frame in view]
-    strongest = max(range(len(frames)), key=lambda index: float(frames[index][2].logits[0]))
-    chosen = frames[strongest]
+    shape, card = (view.shape[1], view.shape[2]), predictor.card
+    frames = [_look(np.ascontiguousarray(frame.transpose(2, 0, 1)), predictor, settings) for frame in view]
+    strongest = frames[max(range(len(frames)), key=lambda index: frames[index].strength())]
+    label = leading(ranked(strongest.logits, card)).place
+    outlines = [frame.outlined(shape) for frame in frames]
     return Prediction(
-        mask_logits=np.stack([masks.logits for masks, *_ in frames]),
-        spread=np.stack([masks.spread.max(0) for masks, *_ in frames]),
-        evidence=np.stack([evidence for _, evidence, *_ in frames]),
-        labels=tuple(label.name for label in predictor.card.labels),
-        logits=chosen[2].logits,
-        logits_spread=chosen[2].spread,
-        embedding=chosen[3],
-        views=sum(masks.count for masks, *_ in frames),
+        mask_logits=np.stack([masks for masks, _ in outlines]),
+        spread=np.stack([deviation for _, deviation in outlines]),
+        evidence=np.stack([frame.shown(label, shape) for frame in frames]),
+        labels=tuple(label.name for label in card.labels),
+        logits=strongest.logits,
+        logits_spread=strongest.deviation,
+        embedding=strongest.embedding,
+        views=sum(frame.count for frame in frames),
     )
 
 
-def _frame(
-    image: Floats, factor: float, predictor: Predictor, settings: InferSettings
-) -> tuple[Merge, Floats, Merge, Floats]:
-    shape = (image.shape[1], image.shape[2])
-    masks, classes = Merge(), Merge()
-    evidence, embedding = np.zeros(shape, np.float32), np.zeros(0, np.float32)
-    views = plan({scale * factor: weight for scale, weight in settings.scales.items()}, settings.flips)
-    for count, view in enumerate(views, start=1):
-        given = predictor(
-            forward(image, view, predictor.card.input.multiple_of)[None],
-            ("class_logits", "mask_logits", "evidence", "embedding"),
-        )
-        masks.add(backward(given["mask_logits"][0], view, shape), view.weight)
-        classes.add(given["class_logits"][0], view.weight)
-        seen = given["evidence"][0, :1]
-        grown = np.stack([cv2.resize(plane, given["mask_logits"].shape[:1:-1]) for plane in seen])
-        evidence += sigmoid(backward(grown, view, shape)[0])
-        embedding = given["embedding"][0] if count == 1 else embedding + given["embedding"][0]
-    share = np.float32(1 / len(views))
-    return masks, np.asarray(evidence * share), classes, np.asarray(embedding * share)
+def _look(image: Floats, predictor: Predictor, settings: InferSettings) -> Whole:
+    """One frame [channels, rows, cols]: the flips of a scale go through the model as one batch."""
+    card = predictor.card
+    whole = Whole(card)
+    for scale, group in groupby(plan(settings.scales, settings.flips), key=lambda view: view.scale):
+        square = fit(image, side_of(card.input.crop, scale, card.input.multiple_of))
+        _see(whole, square, list(group), predictor)
+        if settings.agree and whole.settled(settings.agree):
+            break
+    return whole
+
+
+def _see(whole: Whole, square: Floats, views: Sequence[View], predictor: Predictor) -> None:
+    outputs = ("class_logits", "mask_logits", "evidence", "embedding")
+    wanted = [name for name in outputs if name != "mask_logits" or predictor.card.masks]
+    batch = np.stack([forward(square, View(1.0, view.flip), 1) for view in views])
+    given = predictor(batch, wanted)
+    for index, view in enumerate(views):
+        whole.add(view, {name: values[index] for name, values in given.items()})
+
+
+def _upright(maps: Floats, view: View) -> Floats:
+    """The maps of a square view, turned back from its flip."""
+    return backward(maps, View(1.0, view.flip), (maps.shape[-2], maps.shape[-1]))

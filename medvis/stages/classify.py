@@ -1,0 +1,61 @@
+"""Class logits of a whole image → calibrated probabilities in words, likeliest first."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from medvis.core.case import Case, require
+from medvis.core.report import Code, Reading
+from medvis.errors import SettingsError, StageError
+from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.labels import Share, ranked
+
+
+class ClassifySettings(StageSettings):
+    """What the model's labels are called in the report, label → words and label → code; by default as on the card."""
+
+    names: dict[str, str] = Field(default={})
+    codes: dict[str, Code] = Field(default={})
+
+
+class Classify(BaseStage):
+    """Fills `classes`."""
+
+    name: ClassVar[str] = "classify"
+    Settings: ClassVar[type[StageSettings]] = ClassifySettings
+    needs: ClassVar[tuple[str, ...]] = ("prediction",)
+    gives: ClassVar[tuple[str, ...]] = ("classes",)
+
+    def __call__(self, case: Case) -> Case:
+        """The case with the probabilities of its classes (of its binary labels, where a task has those instead).
+
+        Raises:
+            StageError: the task is not of kind `whole`.
+            SettingsError: a name or a code is for no label of the model.
+        """
+        prediction = require(case.prediction, self.name, "prediction", "infer")
+        if prediction.logits is None:
+            raise StageError("stage 'classify' has no class logits of the whole image", "a task of kind: whole")
+        logits = prediction.logits
+        card, settings = self.context.card, self.settings
+        known = [label.name for label in card.labels]
+        for label in (*settings.names, *settings.codes):
+            if label not in known:
+                raise SettingsError(
+                    f"stages.classify: '{label}' is no label of the model", f"one of {', '.join(known)}"
+                )
+        shares = ranked(logits, card)
+        readings = tuple(self._reading(share) for share in shares)
+        spread = prediction.logits_spread
+        top = None if spread is None else round(float(spread[shares[0].place]), 4)
+        return case.derive(self.step(spread=top), classes=readings)
+
+    def _reading(self, share: Share) -> Reading:
+        label = share.label.name
+        return Reading(
+            name=self.settings.names.get(label, label),
+            probability=round(share.probability, 4),
+            code=self.settings.codes.get(label),
+        )
