@@ -96,7 +96,7 @@ def test_a_line_holds_what_is_known():
     one = Figure(name="x", value=0.5)
     full = Figure(name="y", value=0.5, ci95=(0.4, 0.6), n=3, bar="≥ 0.4", baseline="0.1")
     lines = Evaluation("t", "1", "d", [one, full]).lines()
-    assert lines == [("x", "0.500"), ("y", "0.500  [0.400, 0.600]  n=3  bar ≥ 0.4  baseline: 0.1")]
+    assert lines == [("x", "0.500"), ("y", "0.500  [0.400, 0.600]  n=3  bar ≥ 0.4 reached  baseline: 0.1")]
 
 
 @pytest.fixture(scope="module")

@@ -45,11 +45,19 @@ def run_crops(
         last: name of the last stage.
         say: progress (done, total).
     """
-    for index, row in enumerate(scans.rows):
-        hu, truth = scans.cut(index, None if windows is None else windows[index])
-        case, _ = pipeline.run(Case(scan=_scan(row, hu), task=pipeline.asked), last=last)
+    for index in range(len(scans)):
+        crop = run_crop(pipeline, scans, index, None if windows is None else windows[index], last)
         say(index + 1, len(scans))
-        yield CropCase(row, case, truth)
+        yield crop
+
+
+def run_crop(
+    pipeline: Pipeline, scans: GreyScans, index: int, window: NDArray[np.intp] | None, last: str | None
+) -> CropCase:
+    """One crop through the pipeline up to stage `last` (None: all of it); the rest as `run_crops`."""
+    hu, truth = scans.cut(index, window)
+    case, _ = pipeline.run(Case(scan=_scan(scans.rows[index], hu), task=pipeline.asked), last=last)
+    return CropCase(scans.rows[index], case, truth)
 
 
 def _scan(row: Row, hu: NDArray[np.float32]) -> Scan:

@@ -5,23 +5,27 @@ Layout: folders of `NAME.dcm` with `masks/NAME.png` (palette PNG, value = how ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure
+from medvis.core.card import Figure, Worst
 from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.crops import Say
 from medvis.learn.data import read_indices
-from medvis.learn.evaluation import Evaluation
-from medvis.learn.metrics import bootstrap, iou
+from medvis.learn.evaluate_masks import mask_plots
+from medvis.learn.evaluation import WORST, Draw, Evaluation, Judge
+from medvis.learn.examples import Example, MaskFile
+from medvis.learn.looked import Looked, outlines, shipped_threshold, swept
+from medvis.learn.metrics import iou
 from medvis.pipeline import Pipeline, load
 
-HIT = 0.3
+ALONE = "each slice alone"
 
 
 @dataclass(frozen=True)
@@ -47,22 +51,45 @@ def evaluate_slices(pipeline: Pipeline, data: Path, say: Say) -> Evaluation:
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
     readers = int(pipeline.config.train.get("readers", 1))
     total = sum(2 * len(list(folder.glob("*.dcm"))) for folder in folders)
-    alone, linked, done = [], [], 0
+    judge, sweeper = Judge(pipeline.config.evaluate), swept(pipeline)
+    alone, linked, looked, done = [], [], [], 0
     for folder in folders:
-        for path in sorted(folder.glob("*.dcm")):
-            alone += _scores(pipeline, path, folder, readers)
+        paths = sorted(folder.glob("*.dcm"))
+        for path in paths:
+            case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")
+            example = _example(path, folder, readers)
+            looked.append(Looked(example, None, None, outlines(case, sweeper, example)))
+            alone += _scores(case, folder, readers)
             done += 1
             say(done, total)
-        linked += _scores(pipeline, folder, folder, readers)
-        done += len(list(folder.glob("*.dcm")))
+        linked += _scores(pipeline.run(pipeline.accept(load(folder)), last="segment")[0], folder, readers)
+        done += len(paths)
         say(done, total)
-    figures = [*_figures(alone, "each slice alone"), *_figures(linked, "as series")]
-    facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers, "iou": HIT}
-    return Evaluation(pipeline.config.task, pipeline.context.card.version, data.name, figures, facts)
+    worst = _worst(alone)
+    plots: dict[str, Draw] = dict(mask_plots(judge, looked, shipped_threshold(pipeline), "slice_"))
+    for place, score in enumerate(worst, 1):
+        example = next(one.example for one in looked if one.example.id == score.name)
+        plots[f"worst-{place}.png"] = partial(_draw, pipeline, example, _told(score).description)
+    facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers}
+    return Evaluation(
+        pipeline.config.task, pipeline.context.card.version, data.name,
+        [*_figures(judge, alone, ALONE), *_figures(judge, linked, "as series")],
+        facts, [_told(score) for score in worst], plots,
+    )  # fmt: skip
 
 
-def _scores(pipeline: Pipeline, path: Path, folder: Path, readers: int) -> list[SliceScore]:
-    case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")
+def _example(path: Path, folder: Path, readers: int) -> Example:
+    mask = MaskFile(folder / "masks" / f"{path.stem}.png", readers)
+    return Example(f"{folder.name}/{path.name}", folder.name, "", path, mask)
+
+
+def _draw(pipeline: Pipeline, example: Example, told: str, path: Path) -> None:
+    from medvis.learn.gallery import draw_example  # noqa: PLC0415 - matplotlib, only where something is drawn
+
+    draw_example(pipeline, example, told, path)
+
+
+def _scores(case: Case, folder: Path, readers: int) -> list[SliceScore]:
     return [
         _score(f"{folder.name}/{name}", folder.name, mask, _truth(folder / "masks" / f"{Path(name).stem}.png", readers))
         for name, mask in _named_frames(case)
@@ -85,21 +112,22 @@ def _score(name: str, group: str, mask: NDArray[np.int32], truth: NDArray[np.boo
     return SliceScore(name, group, None if best is None else round(best, 3), extra)
 
 
-def _figures(scores: list[SliceScore], how: str) -> Iterable[Figure]:
-    hits = np.array([score.best >= HIT for score in scores if score.best is not None], float)
-    extra = np.array([score.extra for score in scores], float)
-    names = [score.name for score in scores]
-    marked = [score.name for score in scores if score.best is not None]
-    if marked:
-        yield Figure(
-            name=f"Recall of slices with a nodule (IoU ≥ {HIT}), {how}",
-            value=float(hits.mean()),
-            ci95=bootstrap(lambda rows: float(hits[rows].mean()), marked),
-            n=len(hits),
-        )
-    yield Figure(
-        name=f"False findings a slice, {how}",
-        value=float(extra.mean()),
-        ci95=bootstrap(lambda rows: float(extra[rows].mean()), names),
-        n=len(extra),
-    )
+def _figures(judge: Judge, scores: list[SliceScore], how: str) -> list[Figure]:
+    marked = [(score.group, score.best >= judge.settings.hit) for score in scores if score.best is not None]
+    recall = f"Recall of slices with a nodule (IoU ≥ {judge.settings.hit:g}), {how}"
+    key = "slice" if how == ALONE else "series"
+    return [
+        *judge.mean(f"{key}_recall", recall, [hit for _, hit in marked], [group for group, _ in marked]),
+        *judge.mean(f"{key}_false_findings", f"False findings a slice, {how}", [score.extra for score in scores],
+                    [score.group for score in scores]),
+    ]  # fmt: skip
+
+
+def _worst(scores: list[SliceScore]) -> list[SliceScore]:
+    """The slices with the worst outline; among those without a lesion to find, the ones with most false findings."""
+    return sorted(scores, key=lambda score: (1.0 if score.best is None else score.best, -score.extra))[:WORST]
+
+
+def _told(score: SliceScore) -> Worst:
+    best = "nothing marked" if score.best is None else f"best IoU {score.best:.2f}"
+    return Worst(id=score.name, score=score.best or 0.0, description=f"{best}, {score.extra} false")

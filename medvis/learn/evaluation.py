@@ -24,6 +24,8 @@ KEYS = {
     "abnormal_auc": True,
     "sensitivity": True,
     "specificity": True,
+    "abnormal_sensitivity": True,
+    "abnormal_specificity": True,
     "calibration_error": False,
     "brier": False,
     "dice": True,
@@ -40,6 +42,7 @@ KEYS = {
     "series_recall": True,
     "series_false_findings": False,
     "tumour_found": True,
+    "tumour_slices": True,
     "other_findings": False,
 }
 WORST = 5
@@ -79,6 +82,18 @@ class Evaluation:
     def lines(self) -> list[tuple[str, str]]:
         """(name, value with interval, baseline and bar) of every figure."""
         return [(figure.name, _text(figure)) for figure in self.figures]
+
+
+def joined(parts: Sequence[Evaluation]) -> Evaluation:
+    """Several evaluations of one task on one data set as one; of plots of one name the first is kept."""
+    first = parts[0]
+    return Evaluation(
+        first.task, first.model, first.data,
+        [figure for part in parts for figure in part.figures],
+        {name: fact for part in parts for name, fact in part.facts.items()},
+        [one for part in parts for one in part.worst],
+        {name: draw for part in reversed(parts) for name, draw in part.plots.items()},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         _series(panels[0], lines, losses, "loss")
         if held:
             _series(panels[1], lines, held, "on val")
-        _save(figure, path)
+        save(figure, path)
 
 
 def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], title: str) -> None:  # noqa: ANN401
@@ -103,7 +103,7 @@ def roc(curves: Mapping[str, tuple[Floats, Bools]], path: Path, points: Mapping[
                 axes.plot(*points[name], color=colour, marker="o", linestyle="", label="shipped threshold")
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.legend(loc="lower right", fontsize=8)
-        _save(figure, path)
+        save(figure, path)
 
 
 def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None = None) -> None:
@@ -129,7 +129,7 @@ def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None
         labels = {"xlabel": "false findings an image", "ylabel": "recall of lesions", "title": "FROC"}
         axes.set(**labels, xlim=(-0.02 * reach, 1.05 * reach), ylim=(-0.01, 1.01))
         axes.legend(loc="lower right", fontsize=8)
-        _save(figure, path)
+        save(figure, path)
 
 
 def reliability(curves: Mapping[str, tuple[Floats, Bools]], path: Path, bins: int = 10) -> None:
@@ -156,7 +156,7 @@ def reliability(curves: Mapping[str, tuple[Floats, Bools]], path: Path, bins: in
         axes.set(ylabel="share that is true", title="Reliability", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
         below.set(xlabel="probability said", ylabel="count")
         axes.legend(loc="upper left", fontsize=8)
-        _save(figure, path)
+        save(figure, path)
 
 
 def confusion(matrix: NDArray[np.intp], names: Sequence[str], path: Path) -> None:
@@ -183,7 +183,7 @@ def confusion(matrix: NDArray[np.intp], names: Sequence[str], path: Path) -> Non
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="said", ylabel="true", title="Confusion")
         figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
-        _save(figure, path)
+        save(figure, path)
 
 
 def _square() -> tuple[Figure, Any]:
@@ -200,7 +200,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Whole or not at all, without the library's name and the time in the file."""
     part = path.with_name(f"{path.name}.part")
     try:
