@@ -13,6 +13,8 @@ from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesions import score_lesions
+from medvis.stages.persistence import Labels, persistence
+from medvis.stages.scoring import Score
 
 
 class SegmentSettings(StageSettings):
@@ -25,6 +27,8 @@ class SegmentSettings(StageSettings):
         min_pixels: smallest component.
         min_diameter_mm: smallest diameter of a component, as the disc of equal area.
         link_mm: in-plane distance of centres up to which components of neighbouring frames are one finding.
+        lasting: a finding of a series is kept only if its mean probability over the slices that a sphere of its size
+            would cross reaches `finding`; needs spacings in mm.
     """
 
     high: float | None = Field(default=None, gt=0, lt=1)
@@ -33,6 +37,7 @@ class SegmentSettings(StageSettings):
     min_pixels: int = Field(default=4, ge=1)
     min_diameter_mm: float | None = Field(default=None, gt=0)
     link_mm: float | None = Field(default=None, gt=0)
+    lasting: bool = False
 
 
 class Segment(BaseStage):
@@ -65,10 +70,20 @@ class Segment(BaseStage):
             spacing,
         )
         scores = score_lesions(prediction, components, self.context.card)
+        return case.derive(self.step(**used), mask=self._findings(case, components, scores, used["finding"]))
+
+    def _findings(self, case: Case, components: Labels, scores: list[Score], least: float) -> Labels:
+        """The components that are likely enough, linked across frames and numbered."""
+        spacing, step = case.scan.geometry.spacing, case.scan.geometry.slice_spacing
         kept = np.zeros(int(components.max(initial=0)) + 1, bool)
-        kept[[score.label for score in scores if score.probability >= used["finding"]]] = True
-        linked = link(np.where(kept[components], components, 0).astype(np.int32), 1, self.settings.link_mm, spacing)
-        return case.derive(self.step(**used), mask=linked)
+        kept[[score.label for score in scores if score.probability >= least]] = True
+        components = np.where(kept[components], components, 0).astype(np.int32)
+        linked = link(components, 1, self.settings.link_mm, spacing)
+        if not self.settings.lasting or len(linked) == 1 or spacing is None or step is None:
+            return linked
+        own = [score for score in scores if kept[score.label]]
+        lasts = persistence(own, components, linked, spacing, step) >= least
+        return link(np.where(lasts[linked], linked, 0).astype(np.int32), 1, None, spacing)
 
     def _thresholds(self) -> dict[str, float]:
         fitted = self.context.card.thresholds

@@ -1,0 +1,59 @@
+"""Whether a finding of a series lasts: a nodule goes on from slice to slice, a vessel that is cut across does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.stages.scoring import Score
+
+# Of a sphere's diameter, what shows: its caps are lost in slices that they fill only in part.
+SHOWN = 0.8
+
+Labels = NDArray[np.int32]
+
+
+def expected_frames(diameter: float, step: float, key: int, count: int) -> int:
+    """On how many of `count` slices, `step` mm apart, a sphere shows whose largest section is on slice `key`.
+
+    Args:
+        diameter: of the sphere in mm.
+        step: distance of slices in mm.
+        key: 0-based; beyond the ends of the volume nothing is expected.
+        count: slices of the volume.
+    """
+    beside = int(SHOWN * diameter / 2 / step)
+    return min(key + beside, count - 1) - max(key - beside, 0) + 1
+
+
+def persistence(
+    scores: Sequence[Score], components: Labels, linked: Labels, spacing: tuple[float, float], step: float
+) -> NDArray[np.float64]:
+    """Mean probability of each finding over the slices that a sphere of its size would cross; unseen ones count 0.
+
+    Args:
+        scores: of the components.
+        components: int32 [frames, rows, cols], numbers as in the scores.
+        linked: int32 of the same shape, the findings 1…n that the components were linked to.
+        spacing: (row, col) in mm.
+        step: distance of slices in mm.
+
+    Returns:
+        [n + 1], indexed by the number of the finding; [0] is 1.
+    """
+    seen: dict[int, list[Score]] = {}
+    for score in scores:
+        number = int(linked[score.frame][components[score.frame] == score.label][0])
+        if number:
+            seen.setdefault(number, []).append(score)
+    out = np.ones(int(linked.max(initial=0)) + 1)
+    for number, parts in seen.items():
+        key = max(parts, key=lambda score: score.area)
+        diameter = 2 * sqrt(key.area * spacing[0] * spacing[1] / pi)
+        frames = {score.frame for score in parts}
+        best = [max(score.probability for score in parts if score.frame == frame) for frame in frames]
+        out[number] = sum(best) / max(len(frames), expected_frames(diameter, step, key.frame, len(linked)))
+    return out
