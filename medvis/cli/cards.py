@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from medvis.core.card import Card, Figure
+from medvis.errors import ModelError
+
+if TYPE_CHECKING:
+    from medvis.core.card import Ablation, Card, Figure, Label
+    from medvis.settings import TaskConfig
+
+
+def card_of(config: TaskConfig) -> Card:
+    """The card of a task's model. Raises ModelError if there is none."""
+    from medvis.backends.bundle import bundle_folder, read_card
+
+    if config.bundle is None:
+        raise ModelError(f"task '{config.task}' names no bundle")
+    return read_card(bundle_folder(config.bundle, config.base))
 
 
 def card_rows(card: Card) -> list[tuple[str, str]]:
     """The card as (name, text); a name is not repeated from line to line. `--json` has every detail."""
     model = card.model
-    labels = [
-        label.name if label.kind == "binary" else f"{label.name} {label.low:g}-{label.high:g}" for label in card.labels
-    ]
+    figures = [figure_text(figure) for figure in card.figures]
+    data = [f"{item.name}, {item.licence}, used for {item.used_for}; {item.citation}" for item in card.data]
     return [
         ("task", card.task),
         ("version", card.version),
         ("summary", card.summary),
         ("intended use", card.intended_use),
         *_list("not for", card.not_for),
+        *_list("data", data),
+        *_list("figures", figures),
+        *_list("worst cases", [f"{one.id} ({one.score:.2f}): {one.description}" for one in card.worst], optional=True),
+        *_list("ablation", [_variant(one) for one in card.ablation], optional=True),
         *_list("known failures", card.known_failures),
-        *_list("figures", [figure_text(figure) for figure in card.figures]),
-        *_list("measured by", card.measured_by.splitlines()),
-        *_list(
-            "data", [f"{item.name}, {item.licence}, used for {item.used_for}; {item.citation}" for item in card.data]
-        ),
+        *_list("measure again", card.measured_by.splitlines()),
         ("model", f"{model.file}, {model.bytes / 1e6:.1f} MB {model.precision}, SHA-256 {model.sha256}"),
         ("input", f"{card.input.channels} channel(s), {card.input.unit}, crops of {card.input.crop} px"),
-        ("labels", ", ".join(labels)),
-        ("masks", ", ".join(card.masks)),
+        ("labels", ", ".join(_label(label) for label in card.labels) or "none"),
+        ("masks", ", ".join(card.masks) or "none"),
         ("thresholds", ", ".join(f"{name} {value:.3g}" for name, value in card.thresholds.items()) or "none"),
+        *_fitted(card),
+    ]
+
+
+def _label(label: Label) -> str:
+    return f"{label.name} {label.low:g}-{label.high:g}" if label.kind == "rating" else label.name
+
+
+def _variant(one: Ablation) -> str:
+    return f"{one.variant}: {', '.join(figure_text(figure) for figure in one.figures)}"
+
+
+def _fitted(card: Card) -> list[tuple[str, str]]:
+    temperature = card.calibration.get("temperature")
+    return [] if temperature is None else [("temperature", f"{temperature:.3g}, fitted on val")]
+
+
+def matrix_rows(matrix: dict[str, dict[str, int]]) -> tuple[list[str], list[list[str]]]:
+    """(header, rows) of a confusion matrix: true class → said class → count."""
+    columns = list(dict.fromkeys(name for row in matrix.values() for name in row))
+    return ["true \\ said", *columns], [
+        [name, *(str(row.get(column, 0)) for column in columns)] for name, row in matrix.items()
     ]
 
 
@@ -40,12 +75,14 @@ def figure_text(figure: Figure) -> str:
         parts.append(f"[{figure.ci95[0]:.3g}, {figure.ci95[1]:.3g}]")
     beside = [
         f"n={figure.n}" if figure.n is not None else "",
-        f"bar {figure.bar}" if figure.bar else "",
+        f"bar {figure.bar} {'reached' if figure.reached else 'missed'}" if figure.bar else "",
         figure.baseline or "",
     ]
     told = "; ".join(part for part in beside if part)
     return " ".join(parts) + (f" ({told})" if told else "")
 
 
-def _list(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:
-    return [(name if number == 0 else "", text) for number, text in enumerate(texts or ("none",))]
+def _list(name: str, texts: Sequence[str], optional: bool = False) -> list[tuple[str, str]]:
+    """One row a text, the name in the first of them; without any, "none" – or no row at all, if `optional`."""
+    shown = texts or (() if optional else ("none",))
+    return [(name if number == 0 else "", text) for number, text in enumerate(shown)]

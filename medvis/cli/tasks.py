@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medvis.cli.cards import card_rows
+from medvis.cli.cards import card_of, card_rows
 from medvis.cli.console import emit_json
 from medvis.cli.options import Json, complete_named_task
 from medvis.cli.tables import show_pairs, show_rows
@@ -36,7 +36,7 @@ def tasks(
         if json:
             emit_json(_as_dict(config, strict=True), indent=2)
         else:
-            show_pairs(card_rows(_card(config)))
+            show_pairs(card_rows(card_of(config)))
         return
     configs = [load_task(task) for task in task_names()]
     if json:
@@ -46,7 +46,7 @@ def tasks(
 
 
 def _as_dict(config: TaskConfig, strict: bool = False) -> dict[str, Any]:
-    card = _card(config) if strict else _card_or_none(config)
+    card = card_of(config) if strict else _card_or_none(config)
     accepts = config.accepts.model_dump(mode="json")
     head = {"task": config.task, "title": config.title, "kind": config.kind, "accepts": accepts}
     return {**head, "config_sha256": config.sha256, "card": None if card is None else card.model_dump(mode="json")}
@@ -56,7 +56,7 @@ def _row(config: TaskConfig) -> tuple[str, ...]:
     card = _card_or_none(config)
     accepts = ", ".join([*config.accepts.modalities, *(["pictures"] if config.accepts.raster else [])])
     if card is None:
-        return config.task, config.title, accepts, "none", ""
+        return config.task, config.title, accepts, "no bundle yet", ""
     figures = [f"{figure.name} {figure.value:.3g}" for figure in card.figures[:MAIN_FIGURES]]
     return (
         config.task,
@@ -67,17 +67,8 @@ def _row(config: TaskConfig) -> tuple[str, ...]:
     )
 
 
-def _card(config: TaskConfig) -> Card:
-    """The card of a task's model. Raises ModelError if there is none."""
-    from medvis.backends.bundle import bundle_folder, read_card
-
-    if config.bundle is None:
-        raise ModelError(f"task '{config.task}' names no bundle")
-    return read_card(bundle_folder(config.bundle, config.base))
-
-
 def _card_or_none(config: TaskConfig) -> Card | None:
     try:
-        return _card(config)
+        return card_of(config)
     except ModelError:
         return None

@@ -57,7 +57,15 @@ class Figure(_Model):
     ci95: tuple[float, float] | None = None
     n: int | None = None
     baseline: str | None = None
-    bar: str | None = None
+    bar: str | None = Field(default=None, description="What must be reached: a sign, ≥ or ≤, and a number")
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the value reaches the bar; None where there is none."""
+        if self.bar is None:
+            return None
+        sign, _, number = self.bar.partition(" ")
+        return self.value >= float(number) if sign == "≥" else self.value <= float(number)
 
 
 class Provenance(_Model):

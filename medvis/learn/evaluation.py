@@ -135,14 +135,6 @@ class Judge:
         return None if wanted is None else f"{'≥' if KEYS[key] else '≤'} {wanted:g}"
 
 
-def reached(figure: Figure) -> bool | None:
-    """Whether a figure reaches its bar; None where there is none."""
-    if figure.bar is None:
-        return None
-    sign, _, number = figure.bar.partition(" ")
-    return figure.value >= float(number) if sign == "≥" else figure.value <= float(number)
-
-
 def _text(figure: Figure) -> str:
     parts = [f"{figure.value:.3f}"]
     if figure.ci95 is not None:
@@ -150,7 +142,7 @@ def _text(figure: Figure) -> str:
     if figure.n is not None:
         parts.append(f"n={figure.n}")
     if figure.bar is not None:
-        parts.append(f"bar {figure.bar} {'reached' if reached(figure) else 'missed'}")
+        parts.append(f"bar {figure.bar} {'reached' if figure.reached else 'missed'}")
     if figure.baseline is not None:
         parts.append(f"baseline: {figure.baseline}")
     return "  ".join(parts)
