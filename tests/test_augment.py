@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medvis.learn.augment import Augment, crop_maps, paste, sample, scanner
+from medvis.learn.augment import Augment, crop_maps, finish, sample, scanner
+from medvis.learn.paste import paste, transplant
 
 OFF = {
-    "rotate": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
+    "rotate": 0.0, "mirror": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
     "motion": 0.0, "absent": 0.0, "paste": 0.0, "smoothing": 0.0,
 }  # fmt: skip
 
@@ -143,3 +144,100 @@ def test_where_there_is_no_lung_nothing_is_pasted():
 def test_an_unknown_or_wrong_switch_is_refused(wrong):
     with pytest.raises(ValidationError):
         Augment(**wrong)
+
+
+def test_a_small_angle_stays_small_and_a_chest_is_never_upside_down():
+    for seed in range(60):
+        rows, cols = crop_maps(rng(seed), switched(rotate=1.0, angle=10.0, mirror=0.5), 32, (50.0, 50.0))
+        down, across = rows[-1, 16] - rows[0, 16], cols[16, -1] - cols[16, 0]
+        assert down > 0, "the top stays on top"
+        assert np.degrees(np.arctan2(abs(cols[-1, 16] - cols[0, 16]), down)) <= 10.01
+        assert abs(across) > 30
+
+
+def test_each_flip_has_its_own_switch():
+    upright = crop_maps(rng(), switched(), 32, (50.0, 50.0))
+    mirrored = crop_maps(rng(), switched(mirror=1.0), 32, (50.0, 50.0))
+    turned = crop_maps(rng(), switched(upside_down=1.0), 32, (50.0, 50.0))
+    np.testing.assert_allclose(mirrored, (upright[0], upright[1][:, ::-1]), atol=1e-4)
+    np.testing.assert_allclose(turned, (upright[0][::-1], upright[1]), atol=1e-4)
+
+
+def test_colour_is_shifted_channel_by_channel_and_grey_is_not():
+    grey, colour = np.full((16, 16), 100, np.float32), np.full((16, 16, 3), 100, np.float32)
+    tinted = scanner(colour, rng(), switched(colour=0.1))
+    assert np.ptp(tinted[0, 0]) > 1 and all(np.ptp(tinted[..., channel]) < 1e-3 for channel in range(3))
+    np.testing.assert_allclose(scanner(grey, rng(), switched(colour=0.1)), grey)
+
+
+def test_speckle_grows_with_the_value():
+    half = np.concatenate([np.full((32, 32), 20), np.full((32, 32), 200)]).astype(np.float32)
+    grain = np.mean([np.abs(scanner(half, rng(seed), switched(speckle=0.3)) - half) for seed in range(9)], 0)
+    assert grain[32:].mean() / grain[:32].mean() == pytest.approx(10, rel=0.1)
+    assert 0 < grain[32:].mean() < 60
+
+
+def view_and_mask(size=64):
+    return rng(2).random((1, size, size), np.float32), np.ones((1, size, size), np.float32)
+
+
+def test_with_gamma_and_cutout_off_the_view_is_left_alone():
+    view, mask = view_and_mask()
+    before = rng(0).bit_generator.state
+    chance = rng(0)
+    same, also = finish(view, mask, chance, switched())
+    assert same is view and also is mask and chance.bit_generator.state == before, "not one random number is used up"
+
+
+def test_gamma_bends_the_curve_and_keeps_black_white_and_order():
+    steps = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
+    bent, _ = finish(steps, steps, rng(3), switched(gamma=0.4))
+    assert bent.flat[0] == 0 and bent.flat[-1] == 1 and (np.diff(bent.ravel()) > 0).all()
+    assert np.abs(bent - steps).max() > 0.02
+
+
+def test_cutout_takes_a_grey_square_out_of_view_and_mask_and_not_out_of_the_original():
+    view, mask = view_and_mask()
+    sides = []
+    for seed in range(20):
+        cut, left = finish(view, mask, rng(seed), switched(cutout=1.0))
+        hole = (cut == 0.5)[0]
+        assert (left[0] == 0).sum() == hole.sum() and np.array_equal(cut[0][~hole], view[0][~hole])
+        sides.append(np.sqrt(hole.sum()))
+    assert min(sides) >= 6 and max(sides) <= 22 and np.ptp(sides) > 5
+    assert (mask == 1).all() and not (view == 0.5).any()
+
+
+def pit(size=64, tone=60.0):
+    rows, cols = np.mgrid[:size, :size] - (size - 1) / 2
+    mask = (np.hypot(rows, cols) < 5).astype(np.float32)
+    return np.where(mask[..., None] > 0, tone, 120.0).repeat(3, 2).astype(np.float32), mask
+
+
+def test_a_pit_is_pasted_in_the_light_of_its_new_place():
+    host, taken = np.full((64, 64, 3), 200, np.float32), np.zeros((64, 64), bool)
+    taken[:, 32:] = True
+    for seed in range(8):
+        values, mask = transplant(host, taken, pit(), rng(seed))
+        assert values.shape == host.shape and mask.shape == (64, 64) and values.dtype == np.float32
+        rows, cols = np.nonzero(mask > 0.5)
+        assert 60 < len(rows) < 95 and cols.mean() < 32
+        middle = cv2.erode((mask > 0.5).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        assert values[middle].mean() == pytest.approx(100, abs=15), "half as bright as what lies around it"
+        far = cv2.dilate((mask > 0).astype(np.uint8), np.ones((11, 11), np.uint8)) == 0
+        np.testing.assert_allclose(values[far], 200, atol=1e-2)
+    assert (host == 200).all()
+
+
+def test_without_a_place_or_a_target_nothing_is_transplanted():
+    host, (donor, mask) = np.full((64, 64, 3), 200, np.float32), pit()
+    assert transplant(host, np.ones((64, 64), bool), (donor, mask), rng()) is None
+    assert transplant(host, np.zeros((64, 64), bool), (donor, np.zeros_like(mask)), rng()) is None
+
+
+def test_a_grey_host_takes_a_grey_pit():
+    donor, mask = pit()
+    values, inside = transplant(
+        np.full((64, 64), 200, np.float32), np.zeros((64, 64), bool), (donor[..., 0].copy(), mask), rng()
+    )
+    assert values.shape == inside.shape == (64, 64) and values[inside > 0.9].mean() < 140

@@ -10,12 +10,14 @@ from tiny_data import write_data
 
 from medvis.errors import SettingsError
 from medvis.learn.data import GreyScans, Row, joined, load_grey_scans, read_index
-from medvis.learn.lesions import LesionSampler, class_targets
+from medvis.learn.lesions import LesionSampler
 from medvis.learn.recipe import Recipe, TrainLabel
+from medvis.learn.sampling import Range, class_targets
 from medvis.settings import load_task, validated
 
+REACH = Range(-1350, 1050)
 OFF = {
-    "rotate": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
+    "rotate": 0.0, "mirror": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
     "motion": 0.0, "absent": 0.0, "paste": 0.0, "smoothing": 0.0,
 }  # fmt: skip
 LABELS = [
@@ -35,34 +37,45 @@ def scans(tmp_path_factory):
     return load_grey_scans(read_index(write_data(tmp_path_factory.mktemp("data")), "train"), 2)
 
 
+def lesions(scans, made, extra=None, reach=REACH):
+    return LesionSampler(scans, made, reach, extra)
+
+
+def hounsfield(crop, reach=REACH):
+    return crop.view[0] * (reach.high - reach.low) + reach.low
+
+
 def crops(sampler, size=64, epoch=0, count=None):
     return [sampler.crop(epoch, index, size) for index in range(count or len(sampler))]
 
 
 def same(one, other):
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("hu", "mask", "classes", "known"))
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("view", "mask", "classes", "known")
+    )
 
 
 def test_a_crop_depends_on_seed_epoch_and_index_alone(scans):
     full = Recipe(labels=LABELS, phases=[{"size": 32, "epochs": 1}])
-    one, other = LesionSampler(scans, full), LesionSampler(scans, full)
+    one, other = lesions(scans, full), lesions(scans, full)
     crops(other, epoch=3)  # what was asked before must not matter
     for index in range(len(scans)):
         assert same(one.crop(1, index, 64), other.crop(1, index, 64))
     assert not same(one.crop(1, 0, 64), one.crop(2, 0, 64))
     assert not same(one.crop(1, 0, 64), one.crop(1, 1, 64))
-    reseeded = LesionSampler(scans, full.model_copy(update={"seed": 8}))
+    reseeded = lesions(scans, full.model_copy(update={"seed": 8}))
     assert not same(one.crop(1, 0, 64), reseeded.crop(1, 0, 64))
 
 
 @pytest.mark.parametrize("size", [32, 64, 96])
 def test_a_crop_has_the_promised_shapes_and_ranges(scans, size):
-    sampler = LesionSampler(scans, Recipe(labels=LABELS, phases=[{"size": 32, "epochs": 1}]))
+    sampler = lesions(scans, Recipe(labels=LABELS, phases=[{"size": 32, "epochs": 1}]))
     assert len(sampler) == len(scans)
     for crop in crops(sampler, size):
-        assert crop.hu.shape == crop.mask.shape == (size, size)
+        assert crop.view.shape == crop.mask.shape == (1, size, size)
+        assert crop.view.min() >= 0 and crop.view.max() <= 1
         assert crop.classes.shape == crop.known.shape == (3,)
-        assert all(part.dtype == np.float32 for part in (crop.hu, crop.mask, crop.classes, crop.known))
+        assert all(part.dtype == np.float32 for part in (crop.view, crop.mask, crop.classes, crop.known))
         assert crop.mask.min() >= 0 and crop.mask.max() <= 1 + 1e-5
         assert crop.classes.min() >= 0 and crop.classes.max() <= 1
         assert set(np.unique(crop.known)) <= {0, 1}
@@ -70,33 +83,32 @@ def test_a_crop_has_the_promised_shapes_and_ranges(scans, size):
 
 def test_without_augmentation_a_crop_is_a_piece_of_its_picture_off_centre(scans):
     places = []
-    for index, crop in enumerate(crops(LesionSampler(scans, recipe()), 64)):
-        rows, cols = np.nonzero(crop.mask > 0.5)
+    for index, crop in enumerate(crops(lesions(scans, recipe()), 64)):
+        rows, cols = np.nonzero(crop.mask[0] > 0.5)
         assert crop.mask.sum() > 20, "the lesion is in it"
         places.append((rows.mean(), cols.mean()))
         low, high = scans.scale[index]
-        assert low - 1 <= crop.hu.min() and crop.hu.max() <= high + 1
-        assert crop.hu[crop.mask > 0.5].mean() > -250
+        hu = hounsfield(crop)
+        assert low - 1 <= hu.min() and hu.max() <= high + 1
+        assert hu[crop.mask[0] > 0.5].mean() > -250
     assert np.std(places, axis=0).min() > 5, "nothing is to be learned from the place"
     assert np.ptp(places, axis=0).min() > 15
 
 
 def test_absent_crops_look_elsewhere(scans):
-    for crop in crops(LesionSampler(scans, recipe({"absent": 1.0})), 32):
+    for crop in crops(lesions(scans, recipe({"absent": 1.0})), 32):
         assert crop.mask.sum() < 4
         assert crop.known.tolist() == [1, 0, 0] and crop.classes[0] == 0
 
 
 def test_a_pasted_lesion_brings_its_own_targets(scans):
-    pasted = [
-        crop for crop in crops(LesionSampler(scans, recipe({"absent": 1.0, "paste": 1.0})), 64) if crop.mask.sum() >= 4
-    ]
+    pasted = [crop for crop in crops(lesions(scans, recipe({"absent": 1.0, "paste": 1.0})), 64) if crop.mask.sum() >= 4]
     assert len(pasted) >= 3
     for crop in pasted:
         assert crop.known.tolist() == [1, 1, 0] and crop.classes[0] == 1
         diameter = 2 * np.sqrt(crop.mask.sum() / np.pi)
         assert 3 < diameter < 17
-        assert crop.hu[crop.mask > 0.9].mean() > -400
+        assert hounsfield(crop)[crop.mask[0] > 0.9].mean() > -400
 
 
 def hard():
@@ -110,15 +122,17 @@ def hard():
 
 
 def test_hard_negatives_come_from_the_region_of_the_extra_pictures(scans):
-    sampler = LesionSampler(scans, recipe(hard_negative_share=0.5), hard())
-    taken = [crop for crop in crops(sampler, 32) + crops(sampler, 32, epoch=1) if crop.hu.min() >= 4999]
+    wide = Range(-1000, 9000)
+    sampler = lesions(scans, recipe(hard_negative_share=0.5), hard(), wide)
+    taken = [crop for crop in crops(sampler, 32) + crops(sampler, 32, epoch=1) if hounsfield(crop, wide).min() >= 4999]
     assert 3 < len(taken) < 21, "about half of them"
     assert all(crop.known.tolist() == [1, 0, 0] and crop.classes[0] == 0 for crop in taken)
-    assert not any(crop.hu.min() >= 4999 for crop in crops(LesionSampler(scans, recipe(), None), 32))
+    plain = crops(lesions(scans, recipe(), None, wide), 32)
+    assert not any(hounsfield(crop, wide).min() >= 4999 for crop in plain)
 
 
 def test_labels_are_smoothed_towards_the_middle(scans):
-    plain, smooth = (crops(LesionSampler(scans, recipe({"smoothing": amount})), 64) for amount in (0.0, 0.1))
+    plain, smooth = (crops(lesions(scans, recipe({"smoothing": amount})), 64) for amount in (0.0, 0.1))
     for one, other in zip(plain, smooth, strict=True):
         np.testing.assert_allclose(other.classes, one.classes * 0.9 + 0.05, atol=1e-6)
 
@@ -175,9 +189,31 @@ def test_the_bundled_recipes_are_valid():
         ({"network": {"streams": "triple"}}, "network.streams"),
         ({"network": {"widths": [8, 16, 16, 16, 16]}}, "network.widths.0"),
         ({"hard_negative_share": 1.0}, "hard_negative_share"),
+        ({"augment": {"cutout": 2}}, "augment.cutout"),
+        ({"network": {"overview": 4}}, "network.overview"),
+        ({"balance": -1}, "balance"),
+        ({"ema": 1.0}, "ema"),
     ],
 )
 def test_a_wrong_recipe_names_its_key(changes, key):
     body = {"labels": LABELS, "phases": [{"size": 32, "epochs": 1}], **changes}
     with pytest.raises(SettingsError, match=f"^train: {key}: "):
         validated(Recipe, body, "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"labels": [{"name": "a", "kind": "class"}], "sampler": "pictures"}, "are two or more"),
+        (
+            {"labels": [{"name": n, "kind": "class", "normal": True} for n in "ab"], "sampler": "pictures"},
+            "at most one of them normal",
+        ),
+        ({"labels": [{"name": n, "kind": "class"} for n in "ab"]}, "are for sampler: pictures"),
+        ({"masks": False}, "are for sampler: pictures"),
+        ({"channels": 3}, "lesions are in grey ct"),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_says_why(changes, why):
+    with pytest.raises(SettingsError, match=why):
+        validated(Recipe, {"labels": LABELS, "phases": [{"size": 32, "epochs": 1}], **changes}, "train")

@@ -63,9 +63,11 @@ def test_every_epoch_is_told_and_written_down(trained):
     out, records = trained
     assert [(record["epoch"], record["of"], record["size"]) for record in records] == [(1, 2, 32), (2, 2, 64)]
     for record in records:
-        assert {"loss", "dice", "bce", "deep", "classes", "evidence", "val_dice", "seconds"} <= set(record)
+        assert {"loss", "dice", "bce", "deep", "classes", "evidence", "val_dice", "seconds", "eta_s"} <= set(record)
         assert np.isfinite(record["loss"]) and 0 <= record["val_dice"] <= 1
     assert [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()] == records
+    assert records[0]["eta_s"] > 0 and records[-1]["eta_s"] == 0
+    assert (out / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
     assert not list(out.glob("*.part"))
 
 
@@ -96,17 +98,17 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(trained, data, tmp_pat
         with pytest.raises(Killed):
             run(data, out, tmp_path, die)
     else:
-        whole = Trainer._batch
+        whole = Trainer._set_rate
 
-        def batch(self, chosen, size):
+        def rate(self, value):
             if self.step == 4:
                 raise Killed
-            return whole(self, chosen, size)
+            return whole(self, value)
 
-        monkeypatch.setattr(Trainer, "_batch", batch)
+        monkeypatch.setattr(Trainer, "_set_rate", rate)
         with pytest.raises(Killed):
             run(data, out, tmp_path)
-        monkeypatch.setattr(Trainer, "_batch", whole)
+        monkeypatch.setattr(Trainer, "_set_rate", whole)
     assert not (out / "model.safetensors").exists()
     torch.rand(7)  # whatever else has used the generator meanwhile
     records = []
@@ -194,15 +196,14 @@ def test_the_pretrained_trunk_learns_more_slowly(data, tmp_path):
 
 def test_the_average_follows_the_weights(data, tmp_path):
     trainer = Trainer(Recipe(**RECIPE), Range(-1350, 1050), data, tmp_path, lambda _: None)
-    old = [p.clone() for p in trainer.average.parameters()]
+    old = [p.clone() for p in trainer.average.net.parameters()]
     with torch.no_grad():
         for p in trainer.model.parameters():
             p.add_(1.0)
-    trainer.step = 90  # (1 + 90) / (10 + 90) = 0.91 is kept
-    trainer._follow()
-    for before, after in zip(old, trainer.average.parameters(), strict=True):
+    trainer.average.follow(trainer.model, 90)  # (1 + 90) / (10 + 90) = 0.91 is kept
+    for before, after in zip(old, trainer.average.net.parameters(), strict=True):
         torch.testing.assert_close(after, before + 0.09)
-    assert all(not p.requires_grad for p in trainer.average.parameters())
+    assert all(not p.requires_grad for p in trainer.average.net.parameters())
 
 
 def test_the_network_sees_its_range():

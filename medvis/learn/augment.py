@@ -1,4 +1,4 @@
-"""Augmentation in HU: geometry in one remap, then the scanner's differences. Each part is switched by its rate."""
+"""Augmentation: geometry in one remap, then the differences between scanners and cameras. Each part has its switch."""
 
 from __future__ import annotations
 
@@ -9,40 +9,55 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 Floats = NDArray[np.float32]
+Rate = Field(default=0.0, ge=0, le=1)
 
 
 class Augment(BaseModel):
-    """Rates are probabilities per image; 0 switches a part off.
+    """Rates are probabilities per image; 0 switches a part off. Units: HU for CT, else grey values 0…255.
 
     Attributes:
-        rotate: rotation by any angle, and flips.
+        rotate: rate of a rotation by up to `angle` degrees (180: by any angle).
+        mirror, upside_down: rates of the two flips; a chest is mirrored at most.
         zoom: (low, high) of a log-uniform scale.
+        shift: largest move of a whole picture, as a share of its side.
         near: share of crops that are taken from near, as the last views of the closer look see a candidate.
         near_zoom: (low, high) of their scale.
-        elastic: smooth random displacement (Simard et al. 2003).
-        window: sd in HU of a shift, and sd of a relative stretch, of the HU scale.
-        noise: largest sd of white noise in HU.
+        elastic: rate of a smooth random displacement (Simard et al. 2003) with an sd of `elastic_px`.
+        window: contrast: sd of a shift in units, and sd of a relative stretch, of the scale of values.
+        gamma: sd of the logarithm of an exponent on the view's 0…1.
+        colour: sd of a relative gain of each channel.
+        noise: largest sd of white noise in units; `speckle`: of noise relative to the value.
         blur: rate of Gaussian blur (sd up to 0.9 px); `motion`: rate of a 3–7 px motion blur.
-        absent: share of crops that are moved away from the target.
+        absent: share of crops that are moved away from the target (lesions and tiles).
         paste: rate at which such a crop gets a 5–15 px target of another image pasted in.
-        mixup: rate of Mixup on the intensities (Zhang et al. 2018) with weight on the first image ≥ 0.7.
-        smoothing: label smoothing of the binary classes.
+        cutout: rate of a grey square of a tenth to a third of the side (DeVries & Taylor 2017).
+        mixup: share of crops that another of the batch is mixed into, by up to a half (Zhang et al. 2018).
+        smoothing: label smoothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rotate: float = 1.0
+    angle: float = Field(default=180.0, ge=0, le=180)
+    mirror: float = 0.5
+    upside_down: float = Rate
     zoom: tuple[float, float] = (0.7, 1.4)
-    near: float = Field(default=0.0, ge=0, le=1)
+    shift: float = Field(default=0.0, ge=0, le=0.5)
+    near: float = Rate
     near_zoom: tuple[float, float] = (1.4, 2.5)
     elastic: float = 0.25
+    elastic_px: float = Field(default=2.0, ge=0)
     window: tuple[float, float] = (35.0, 0.05)
+    gamma: float = Field(default=0.0, ge=0)
+    colour: float = Field(default=0.0, ge=0)
     noise: float = 40.0
+    speckle: float = Field(default=0.0, ge=0)
     blur: float = 0.25
     motion: float = 0.05
     absent: float = 0.22
     paste: float = 0.4
-    mixup: float = 0.0
+    cutout: float = Rate
+    mixup: float = Rate
     smoothing: float = 0.02
 
 
@@ -58,71 +73,84 @@ def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, 
     Returns:
         (rows, cols), float32 [size, size], for `cv2.remap`.
     """
-    angle = rng.uniform(0, 2 * np.pi) if rng.random() < settings.rotate else 0.0
+    angle = _turn(rng, settings.angle) if rng.random() < settings.rotate else 0.0
     zoom = float(np.exp(rng.uniform(*np.log(settings.zoom))))
-    flip = -1.0 if rng.random() < 0.5 * settings.rotate else 1.0
+    mirrored = -1.0 if rng.random() < settings.mirror else 1.0
+    # A part that is off must not use up a random number: crops stay the same when a part is added.
+    turned = -1.0 if settings.upside_down and rng.random() < settings.upside_down else 1.0
     grid = (np.arange(size, dtype=np.float32) - (size - 1) / 2) / zoom
-    rows, cols = np.meshgrid(grid, grid * flip, indexing="ij")
+    rows, cols = np.meshgrid(grid * turned, grid * mirrored, indexing="ij")
     cos, sin = np.cos(angle), np.sin(angle)
     source_rows = focus[0] + cos * rows - sin * cols
     source_cols = focus[1] + sin * rows + cos * cols
     if rng.random() < settings.elastic:
-        source_rows = source_rows + _bend(rng, size)
-        source_cols = source_cols + _bend(rng, size)
+        source_rows = source_rows + _bend(rng, size, settings.elastic_px)
+        source_cols = source_cols + _bend(rng, size, settings.elastic_px)
     return source_rows.astype(np.float32), source_cols.astype(np.float32)
 
 
 def sample(image: NDArray[np.generic], maps: tuple[Floats, Floats], interpolation: int = cv2.INTER_LINEAR) -> Floats:
-    """The crop of `image` under `maps`, mirrored beyond the edge."""
+    """The crop of `image` [h, w] or [h, w, 3] under `maps`, mirrored beyond the edge."""
     crop = cv2.remap(image.astype(np.float32), maps[1], maps[0], interpolation, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(crop, np.float32)
 
 
-def scanner(hu: Floats, rng: Generator, settings: Augment) -> Floats:
-    """Another scanner's version of a crop: HU scale, sharpness, motion and noise."""
+def scanner(values: Floats, rng: Generator, settings: Augment, middle: float = -400.0) -> Floats:
+    """Another scanner's or camera's version of a crop [s, s] or [s, s, 3]: scale, sharpness, motion and noise.
+
+    `middle` is the value that a stretch of the scale leaves in place.
+    """
     shift, stretch = settings.window
-    hu = (hu + 400.0) * float(1 + rng.normal(0, stretch)) - 400.0 + float(rng.normal(0, shift))
+    values = (values - middle) * float(1 + rng.normal(0, stretch)) + middle + float(rng.normal(0, shift))
+    if settings.colour and values.ndim == 3:
+        values = values * np.asarray(1 + rng.normal(0, settings.colour, values.shape[2]), np.float32)
     if rng.random() < settings.blur:
-        hu = np.asarray(cv2.GaussianBlur(hu, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
+        values = np.asarray(cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
     if rng.random() < settings.motion:
-        hu = np.asarray(cv2.filter2D(hu, -1, _streak(int(rng.integers(3, 8)), rng.uniform(0, np.pi))), np.float32)
+        streak = _streak(int(rng.integers(3, 8)), rng.uniform(0, np.pi))
+        values = np.asarray(cv2.filter2D(values, -1, streak), np.float32)
+    if settings.speckle:
+        level = rng.uniform(0, settings.speckle)
+        values = values * (1 + level * _grain(rng, values.shape))
     level = rng.uniform(0, settings.noise) * (rng.random() < 0.6)
     if level > 1:
-        noise = rng.standard_normal(hu.shape, dtype=np.float32)
-        hu = hu + level * (noise if rng.random() < 0.5 else 1.8 * cv2.GaussianBlur(noise, (0, 0), 0.7))
-    return np.asarray(hu, np.float32)
+        values = values + level * _grain(rng, values.shape)
+    return np.asarray(values, np.float32)
 
 
-def paste(hu: Floats, lesion: Floats, mask: Floats, rng: Generator) -> tuple[Floats, Floats] | None:
-    """Puts a lesion into aerated lung of another crop.
+def finish(view: Floats, mask: Floats, rng: Generator, settings: Augment) -> tuple[Floats, Floats]:
+    """What is done to the network's own view [c, s, s] in 0…1: its grey curve, and a square cut out of it.
 
-    Args:
-        hu: float32 [s, s], the crop.
-        lesion: float32 [s, s] HU, another crop whose lesion is at the centre.
-        mask: float32 [s, s] in 0…1, that lesion.
-        rng: chooses the place.
-
-    Returns:
-        The new crop and its mask, or None if there is no lung to put it in.
+    Where the square is, there is nothing to be outlined.
     """
-    size = hu.shape[0]
-    lung = cv2.blur(hu, (7, 7)) < -700
-    lung[:8], lung[-8:], lung[:, :8], lung[:, -8:] = False, False, False, False
-    places = np.flatnonzero(lung)
-    if len(places) == 0:
-        return None
-    row, col = divmod(int(places[rng.integers(len(places))]), size)
-    move = np.array([[1, 0, col - (size - 1) / 2], [0, 1, row - (size - 1) / 2]], np.float32)
-    alpha = cv2.warpAffine(cv2.GaussianBlur(cv2.dilate(mask, np.ones((3, 3))), (0, 0), 0.8), move, (size, size))
-    moved = cv2.warpAffine(lesion, move, (size, size), borderValue=-1000.0)
-    inside = cv2.warpAffine(mask, move, (size, size))
-    # A lesion displaces air; where the host is denser (a vessel), the host shows through.
-    return np.asarray(hu + alpha * np.maximum(moved - hu, 0), np.float32), np.asarray(inside, np.float32)
+    if settings.gamma:
+        view = np.asarray(view ** np.float32(np.exp(rng.normal(0, settings.gamma))), np.float32)
+    if settings.cutout and rng.random() < settings.cutout:
+        size = view.shape[-1]
+        side = int(size * rng.uniform(0.1, 0.33))
+        row, col = (int(place) for place in rng.integers(0, size - side + 1, 2))
+        hole = (..., slice(row, row + side), slice(col, col + side))
+        view, mask = view.copy(), mask.copy()
+        view[hole], mask[hole] = 0.5, 0.0
+    return view, mask
 
 
-def _bend(rng: Generator, size: int) -> Floats:
-    coarse = rng.normal(0, 2.0, (5, 5)).astype(np.float32)
+def _turn(rng: Generator, largest: float) -> float:
+    turn = float(rng.uniform(0, 2 * np.pi))
+    if largest >= 180:
+        return turn
+    return (turn - np.pi) * largest / 180
+
+
+def _bend(rng: Generator, size: int, pixels: float) -> Floats:
+    coarse = rng.normal(0, pixels, (5, 5)).astype(np.float32)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _grain(rng: Generator, shape: tuple[int, ...]) -> Floats:
+    """Noise with an sd of about 1: of single pixels, or of coarser grain."""
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    return noise if rng.random() < 0.5 else np.asarray(1.8 * cv2.GaussianBlur(noise, (0, 0), 0.7), np.float32)
 
 
 def _streak(length: int, angle: float) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medvis.errors import InputError
 from medvis.learn.data import Row, read_indices
-from medvis.ops.tta import View, forward, resized
+from medvis.ops.fit import fit, held
 
 Floats = NDArray[np.float32]
 
@@ -72,9 +72,9 @@ def fitted(image: NDArray[np.uint8], side: int) -> Floats:
         float32 [channels, side, side] in 0…1.
     """
     planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)
-    return forward(planes, View(side / max(image.shape[:2])), side)
+    return fit(planes, side)
 
 
 def fitted_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """(rows, cols) of a picture of `shape` within its fitted view; beyond them, it is mirrored."""
-    return resized(shape[:2], side / max(shape[:2]))
+    return held((shape[0], shape[1]), side)

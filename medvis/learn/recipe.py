@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medvis.core.card import Label
 from medvis.learn.augment import Augment
@@ -56,6 +56,7 @@ class Losses(_Settings):
 
     dice: float = 1.0
     bce: float = 10.0
+    tversky: float = 0.0
     deep: float = 0.3
     classes: float = 1.0
     evidence: float = 0.5
@@ -66,7 +67,11 @@ Width = Annotated[int, Field(ge=16)]
 
 
 class Network(_Settings):
-    """Shape of the network; the last three are what the ablation switches."""
+    """Shape of the network; `streams`, `attention` and `nested` are what the ablation switches.
+
+    `overview`: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
+    `drop`: DropBlock rate.
+    """
 
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
     embedding: int = 96
@@ -74,6 +79,7 @@ class Network(_Settings):
     attention: bool = True
     nested: bool = True
     drop: float = 0.05
+    overview: Literal[1, 2] = 2
 
 
 class Recipe(_Settings):
@@ -82,7 +88,10 @@ class Recipe(_Settings):
     Attributes:
         sampler: where the crops come from: ``lesions`` (grey CT crops around a lesion), ``pictures`` (whole pictures
             of a `whole` task), ``tiles`` (native-resolution crops of large pictures).
+        channels: 1 (grey) or 3 (colour) for pictures and tiles.
         masks: whether the data outline their targets; without, the network has no decoder.
+        balance: 0 takes the classes of whole pictures as often as they are, 1 all equally often.
+        repeat: crops an epoch takes from each picture (pictures and tiles).
         readers: how many of the readers must have marked a pixel of the mask.
         cuts: windows of the bank in modality units, (low, high).
         phases: crop sizes over time: small crops first, they are cheap.
@@ -91,11 +100,18 @@ class Recipe(_Settings):
             Relative to the data folder; without it, training goes on without.
         hard_negative_share: how many of the crops are taken from both.
         trunk_rate: learning rate of the pretrained trunk relative to the rest.
+        ema: how much of the averaged weights stays at each step; 0: no average.
+        device: ``auto`` takes a GPU where there is one (in bfloat16; CPUs without its units only lose time by it).
+        workers: threads that make crops ahead; 0: the training makes them itself. The crops are the same.
+        keep: ``best`` keeps the averaged weights of the epoch with the best figures on val instead of the last ones.
     """
 
     seed: int = 7
     sampler: Literal["lesions", "pictures", "tiles"] = "lesions"
+    channels: Literal[1, 3] = 1
     masks: bool = True
+    balance: float = Field(default=0.0, ge=0, le=1)
+    repeat: int = Field(default=1, ge=1)
     labels: list[TrainLabel] = Field(min_length=1)
     readers: int = 2
     cuts: list[tuple[float, float]] = []
@@ -107,7 +123,10 @@ class Recipe(_Settings):
     rate: float = 2e-3
     trunk_rate: float = 0.3
     decay: float = 0.02
-    ema: float = 0.998
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = Field(default=0, ge=0)
+    keep: Literal["last", "best"] = "last"
     pretrained: bool = True
     hard_negatives: str | None = None
     negative_volume: str | None = None
@@ -122,3 +141,14 @@ class Recipe(_Settings):
         if len(cuts) not in (0, 3):
             raise ValueError("the streams see three windows, or none")
         return cuts
+
+    @model_validator(mode="after")
+    def _fits_its_sampler(self) -> Recipe:
+        exclusive = [label for label in self.labels if label.kind == "class"]
+        if len(exclusive) == 1 or sum(label.normal for label in exclusive) > 1:
+            raise ValueError("classes that exclude each other are two or more, at most one of them normal")
+        if self.sampler != "pictures" and (exclusive or not self.masks):
+            raise ValueError("a class of its own for each image, and no masks, are for sampler: pictures")
+        if self.sampler == "lesions" and self.channels != 1:
+            raise ValueError("lesions are in grey CT")
+        return self

@@ -1,0 +1,51 @@
+"""What a training leaves behind to go on from: last.ckpt and metrics.jsonl, each whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from medvis.errors import ModelError
+
+Record = dict[str, Any]
+CHECKPOINT, LOG, CURVE = "last.ckpt", "metrics.jsonl", "learning-curve.png"
+# What loading a file that is something else, or another recipe's, raises.
+BROKEN = (EOFError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
+
+
+def save(folder: Path, state: dict[str, Any], records: list[Record]) -> None:
+    """Replaces checkpoint and log; a kill in between leaves the older ones, or a log that is one epoch behind."""
+    part = folder / f"{CHECKPOINT}.part"
+    torch.save({**state, "records": records}, part)
+    part.replace(folder / CHECKPOINT)
+    part = folder / f"{LOG}.part"
+    part.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    part.replace(folder / LOG)
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The last checkpoint, or None. Raises ModelError if it is none."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state.setdefault("records", _logged(folder))
+    except BROKEN as error:
+        raise unfit(folder) from error
+    return state
+
+
+def unfit(folder: Path) -> ModelError:
+    """The error for a checkpoint that another recipe has written."""
+    return ModelError(f"{folder / CHECKPOINT} is no checkpoint of this recipe", hint="give another output folder")
+
+
+def _logged(folder: Path) -> list[Record]:
+    path = folder / LOG
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
