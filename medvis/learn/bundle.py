@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from medvis.backends.onnx import OnnxPredictor
 from medvis.core.card import Card, InputContract, ModelFile
-from medvis.errors import SettingsError
+from medvis.core.protocols import Predictor
+from medvis.errors import ModelError, SettingsError
 from medvis.learn.calibrate import calibrate
+from medvis.learn.calibrate_whole import calibrate_pictures
 from medvis.learn.card_file import write_card
-from medvis.learn.certificate import certify, views_of
 from medvis.learn.crops import Say
-from medvis.learn.data import load_grey_scans, read_index
 from medvis.learn.export import export_onnx, parity
-from medvis.learn.quantise import quantise
+from medvis.learn.held import held_of
+from medvis.learn.precision import as_trained, choose
 from medvis.learn.recipe import Recipe
-from medvis.learn.train import Range
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 from medvis.nets.weights import load_net, save_net
 from medvis.settings import TaskConfig, load_task, validated
 
 
-def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, keep_weights: bool = False) -> Card:
+@dataclass(frozen=True)
+class Packing:
+    """What goes into a bundle.
+
+    Attributes:
+        keep_weights: the torch weights as well, for the torch backend.
+        smallest: the smallest precision that keeps parity; else fp32, which takes no search.
+    """
+
+    keep_weights: bool = False
+    smallest: bool = True
+
+
+def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, packing: Packing | None = None) -> Card:
     """Exports the weights and writes a bundle without figures; `card_file.add_figures` puts them on its card.
 
     Args:
@@ -33,30 +47,74 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, ke
         data: data set folder, for what is fitted on its val split.
         folder: the bundle to write.
         say: progress.
-        keep_weights: put the torch weights into the bundle, for the torch backend.
+        packing: what goes into it; without, the smallest graph alone.
 
     Raises:
         ModelError, SettingsError, InputError.
     """
+    packing = packing or Packing()
     config = load_task(task)
     recipe = validated(Recipe, config.train, "train")
     net = load_net(weights)
+    _check_fit(net, recipe, weights)
+    body, precision, certificate = _graph(net, task, recipe, data, packing)
     folder.mkdir(parents=True, exist_ok=True)
-    model, certificate = _write_graph(net, data, folder, recipe, Range(*input_range(config)))
-    contract = InputContract(
-        channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=recipe.phases[-1].size, unit=_unit(config)
-    )
-    labels = [label.card_label() for label in recipe.labels]
-    fixed: dict[str, Any] = {**config.card, "task": config.task, "model": model, "input": contract, "labels": labels}
+    (folder / "model.onnx").write_bytes(body)
+    model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
+    fixed: dict[str, Any] = {
+        **config.card,
+        "task": config.task,
+        "model": model,
+        "input": _contract(net, recipe, config),
+    }
     draft = Card(
-        **fixed, masks=[config.taxonomy.finding], thresholds={}, figures=[], measured_by="",
-        parity=certificate, training=_told(recipe), weights=_kept(net, folder) if keep_weights else None,
+        **fixed,
+        labels=[label.card_label() for label in recipe.labels],
+        masks=[config.taxonomy.finding] if recipe.masks else [],
+        thresholds={}, figures=[], measured_by="", parity=certificate, training=_told(recipe),
+        weights=_kept(net, folder) if packing.keep_weights else None,
     )  # fmt: skip
     write_card(folder, draft)
-    thresholds, calibration = calibrate(task, OnnxPredictor(folder), data, say)
+    thresholds, calibration = _fit(task, recipe, OnnxPredictor(folder), data, say)
     card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     write_card(folder, card)
     return card
+
+
+def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
+    told = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
+    found = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}
+    for name, wanted in told.items():
+        if found[name] != wanted:
+            raise ModelError(f"{weights} has {found[name]} {name}", f"{wanted} as in the train: section of the task")
+
+
+def _graph(
+    net: DualStreamUNetPP, task: str, recipe: Recipe, data: Path, packing: Packing
+) -> tuple[bytes, Any, dict[str, Any]]:
+    """The graph to ship, its precision, and the certificate of its parity."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "fp32.onnx"
+        export_onnx(net, path)
+        torch_parity, body = parity(net, path).certificate(), path.read_bytes()
+    chosen, certificate = (
+        choose(body, held_of(task, recipe, data), recipe.seed) if packing.smallest else as_trained(body)
+    )
+    return chosen.graph, chosen.precision, {"torch_to_onnx": torch_parity, "quantisation": certificate}
+
+
+def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:
+    unit = config.accepts.units[0] if config.accepts.units else "grey"
+    side = recipe.phases[-1].size
+    return InputContract(channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=side, unit=unit)
+
+
+def _fit(
+    task: str, recipe: Recipe, predictor: Predictor, data: Path, say: Say
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Thresholds and calibration, by what the task's pictures are."""
+    fit = calibrate if recipe.sampler == "lesions" else calibrate_pictures
+    return fit(task, predictor, data, say)
 
 
 def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
@@ -74,36 +132,13 @@ def _told(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def _write_graph(
-    net: DualStreamUNetPP, data: Path, folder: Path, recipe: Recipe, reach: Range
-) -> tuple[ModelFile, dict[str, Any]]:
-    """Writes model.onnx, in INT8 where that keeps parity on val; returns its entry and the certificate."""
-    scans = load_grey_scans(read_index(data, "val"), recipe.readers)
-    side = recipe.phases[-1].size
-    views, truth = views_of(scans, side, recipe.seed, reach)
-    with TemporaryDirectory() as scratch:
-        fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
-        export_onnx(net, fp32)
-        torch_parity = parity(net, fp32).certificate()
-        # Every tenth crop sets the ranges; the others, which it has not seen, say what that costs.
-        rest = max(1, len(views) // 10)
-        quantise(fp32, [views[start : min(start + 8, rest)] for start in range(0, rest, 8)], int8)
-        certificate = certify((fp32, int8), views[rest:], truth[rest:], scans.rows[rest:])
-        chosen = int8 if certificate["ships"] == "int8" else fp32
-        body = chosen.read_bytes()
-    (folder / "model.onnx").write_bytes(body)
-    model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=certificate["ships"], bytes=len(body))
-    return model, {"torch_to_onnx": torch_parity, "quantisation": certificate}
-
-
-def _unit(config: TaskConfig) -> str:
-    return config.accepts.units[0] if config.accepts.units else "grey"
-
-
 def input_range(config: TaskConfig) -> tuple[float, float]:
     """The modality units that the model's 0…1 stands for, from the window stage. Raises SettingsError without one."""
     window = config.stages.get("window") or {}
+    if window.get("range") == "stored" and window.get("center") is None:
+        return 0.0, 255.0  # pictures of 8 bits, as all data sets of pictures are
     center, width = window.get("center"), window.get("width")
     if center is None or width is None:
-        raise SettingsError(f"task '{config.task}' has no window to train in", "stages.window with center and width")
+        wanted = "stages.window with center and width, or range: stored for pictures"
+        raise SettingsError(f"task '{config.task}' has no window to train in", wanted)
     return center - width / 2, center + width / 2

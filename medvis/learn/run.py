@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import SettingsError
-from medvis.learn.bundle import input_range, make_bundle
+from medvis.learn.bundle import Packing, input_range, make_bundle
 from medvis.learn.crops import Say
 from medvis.learn.recipe import Recipe
 from medvis.learn.train import Range, Trainer
@@ -29,4 +29,5 @@ def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, An
 
 def export(task: str, weights: Path, data: Path, out: Path, say: Say, keep_weights: bool = False) -> dict[str, Any]:
     """Weights → bundle folder; returns the card. Raises MedvisError."""
-    return make_bundle(task, weights, data, out, say, keep_weights).model_dump(mode="json")
+    packing = Packing(keep_weights=keep_weights)
+    return make_bundle(task, weights, data, out, say, packing).model_dump(mode="json")
