@@ -14,6 +14,7 @@ from medvis.learn.evaluation import Draw, Judge
 from medvis.learn.looked import Looked, Outlined
 
 Floats = NDArray[np.float64]
+POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def overlap_figures(judge: Judge, looked: list[Looked], baseline: str | None = None) -> list[Figure]:
@@ -66,6 +67,15 @@ def froc_of(seen: list[Outlined], threshold: float) -> Froc:
     lesions = np.array([lesion.chance for one in seen for lesion in one.lesions], np.float64)
     extras = np.array([chance for one in seen for chance in one.extras], np.float64)
     return froc_curve(lesions, extras, len(seen), threshold)
+
+
+def froc_facts(looked: list[Looked], threshold: float) -> dict[str, float]:
+    """The curve in numbers: most false findings a picture → recall of lesions."""
+    seen = [one.outlined for one in looked if one.outlined]
+    if not any(one.lesions for one in seen):
+        return {}
+    curve = froc_of(seen, threshold)
+    return {f"{most:g}": round(curve.recall_at(most), 3) for most in POINTS}
 
 
 def mask_plots(judge: Judge, looked: list[Looked], threshold: float, prefix: str = "") -> dict[str, Draw]:

@@ -13,7 +13,7 @@ from medvis.learn.contrasts import Told, tell
 from medvis.learn.crops import Say
 from medvis.learn.datasets import read_examples
 from medvis.learn.evaluate_classes import class_facts, class_figures, class_plots
-from medvis.learn.evaluate_masks import lesion_figures, mask_plots, overlap_figures
+from medvis.learn.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
 from medvis.learn.evaluation import WORST, Draw, Evaluation, Judge
 from medvis.learn.looked import Looked, look, shipped_threshold, swept
 from medvis.pipeline import Pipeline
@@ -41,11 +41,14 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, say: Say) -> E
     figures += lesion_figures(judge, looked, threshold) if lesions else []
     if not figures:
         raise InputError(f"{data} holds nothing to judge task '{config.task}' by", _wanted(card))
+    facts = _facts(looked, told, unlabelled)
+    if lesions:
+        facts["recall of lesions at false findings a picture"] = froc_facts(looked, threshold)
     plots = {**(class_plots(judge, told) if told else {}), **(mask_plots(judge, looked, threshold) if outlines else {})}
     worst = _worst(looked)
     gallery = {f"worst-{place}.png": _drawn(pipeline, one) for place, one in enumerate(worst, 1)}
     return Evaluation(
-        config.task, card.version, f"{data.name} {split}", figures, _facts(looked, told, unlabelled),
+        config.task, card.version, f"{data.name} {split}", figures, facts,
         [_told(one) for one in worst], {**plots, **gallery},
     )  # fmt: skip
 

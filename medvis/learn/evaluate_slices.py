@@ -18,7 +18,7 @@ from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.crops import Say
 from medvis.learn.data import read_indices
-from medvis.learn.evaluate_masks import mask_plots
+from medvis.learn.evaluate_masks import froc_facts, mask_plots
 from medvis.learn.evaluation import WORST, Draw, Evaluation, Judge
 from medvis.learn.examples import Example, MaskFile
 from medvis.learn.looked import Looked, outlines, shipped_threshold, swept
@@ -71,10 +71,11 @@ def evaluate_slices(pipeline: Pipeline, data: Path, say: Say) -> Evaluation:
         example = next(one.example for one in looked if one.example.id == score.name)
         plots[f"worst-{place}.png"] = partial(_draw, pipeline, example, _told(score).description)
     facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers}
+    curve = {"recall of lesions at false findings a slice": froc_facts(looked, shipped_threshold(pipeline))}
     return Evaluation(
         pipeline.config.task, pipeline.context.card.version, data.name,
         [*_figures(judge, alone, ALONE), *_figures(judge, linked, "as series")],
-        facts, [_told(score) for score in worst], plots,
+        {**facts, **curve}, [_told(score) for score in worst], plots,
     )  # fmt: skip
 
 

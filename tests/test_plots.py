@@ -1,0 +1,91 @@
+"""Curves against brute force, and plots that are whole, repeatable PNG files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from medvis.errors import InputError, OutputError
+from medvis.learn.curves import froc_curve, reliability_bins, roc_curve
+from medvis.learn.metrics import auc
+
+plots = pytest.importorskip("medvis.learn.plots", reason="the extra 'train' brings matplotlib", exc_type=ImportError)
+RNG = np.random.default_rng(0)
+SCORES, TRUTH = np.round(RNG.random(60), 1), RNG.random(60) < 0.4
+
+
+def test_a_roc_has_the_area_of_the_auc_and_a_step_for_every_score():
+    wrong, right = roc_curve(SCORES, TRUTH)
+    assert (wrong[0], right[0], wrong[-1], right[-1]) == (0, 0, 1, 1)
+    assert np.trapezoid(right, wrong) == pytest.approx(auc(SCORES, TRUTH)), "ties are slopes, not steps"
+    assert len(wrong) == len(np.unique(SCORES)) + 1
+    for cut in np.unique(SCORES):
+        point = [(cut <= SCORES)[~TRUTH].mean(), (cut <= SCORES)[TRUTH].mean()]
+        assert np.isclose(np.stack([wrong, right], 1), point).all(1).any()
+
+
+def test_a_froc_counts_lesions_and_false_findings_at_every_threshold():
+    lesions, extras = np.array([0.9, 0.5, -np.inf, 0.2]), np.array([0.7, 0.5, 0.1])
+    curve = froc_curve(lesions, extras, images=2, threshold=0.5)
+    assert curve.extra.tolist() == [0, 0, 0.5, 1, 1, 1.5]
+    assert curve.recall.tolist() == [0, 0.25, 0.25, 0.5, 0.75, 0.75]
+    assert curve.shipped == (1.0, 0.5)
+    assert [curve.recall_at(most) for most in (0, 0.5, 1, 9)] == [0.25, 0.25, 0.75, 0.75], (
+        "a missed lesion stays missed"
+    )
+    empty = froc_curve(np.array([]), np.array([]), 0, 0.5)
+    assert empty.recall_at(1) == 0 and empty.shipped == (0, 0)
+
+
+def test_reliability_is_told_for_filled_bins_only():
+    said, true, count = reliability_bins(np.array([0.05, 0.15, 0.19, 1.0]), np.array([False, True, False, True]))
+    assert said.tolist() == pytest.approx([0.05, 0.17, 1.0]) and true.tolist() == [0, 0.5, 1]
+    assert count.tolist() == [1, 2, 1]
+
+
+RECORDS = [
+    {"epoch": 1, "of": 3, "size": 64, "loss": 2.0, "dice": 0.9, "seconds": 3.0},
+    {"epoch": 2, "of": 3, "size": 64, "loss": 1.0, "dice": 0.7, "val_dice": 0.5, "seconds": 3.0},
+    {"epoch": 2, "of": 3, "size": 64, "loss": 1.1, "dice": 0.7, "val_dice": 0.4, "seconds": 3.0},
+    {"epoch": 3, "of": 3, "size": 96, "loss": 0.9, "dice": 0.6, "val_loss": float("nan"), "seconds": 3.0},
+]
+DRAWN = {
+    "learning": lambda path: plots.learning_curve(RECORDS, path),
+    "losses only": lambda path: plots.learning_curve(RECORDS[:1], path),
+    "roc": lambda path: plots.roc({"a": (SCORES, TRUTH)}, path, {"a": (0.2, 0.7)}),
+    "froc": lambda path: plots.froc({"a": froc_curve(SCORES[:9], SCORES[9:], 5, 0.5)}, path, (0.5, 0.8)),
+    "reliability": lambda path: plots.reliability({"a": (SCORES, TRUTH)}, path),
+    "confusion": lambda path: plots.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"], path),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_plot_is_a_png_and_the_same_every_time(name, tmp_path):
+    one, other = tmp_path / "new" / "one.png", tmp_path / "other.png"
+    DRAWN[name](one)
+    DRAWN[name](other)
+    assert one.read_bytes() == other.read_bytes()
+    assert b"atplotlib" not in one.read_bytes(), "no name of a tool"
+    image = cv2.imread(str(one))
+    assert min(image.shape[:2]) > 300 and np.ptp(image) == 255
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.png"], "no part file is left"
+
+
+def test_what_cannot_be_drawn_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"no epoch is recorded yet"):
+        plots.learning_curve([], tmp_path / "x.png")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"x.png cannot be written"):
+        DRAWN["roc"](tmp_path / "file" / "x.png")
+
+
+def test_drawing_needs_no_pyplot_and_evaluating_no_matplotlib():
+    code = (
+        "import sys, medvis.learn.evaluate; assert 'matplotlib' not in sys.modules; "
+        "import medvis.learn.plots, medvis.learn.gallery; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
