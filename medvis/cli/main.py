@@ -30,6 +30,8 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of report.json."),
     "phantom": ("phantom", "Make a CT phantom with nodules of known size, as a DICOM series."),
     "train": ("train", "Train a task's model from its YAML (needs medvis[train])."),
+    "distil": ("distil", "Train a smaller model from a larger one (needs medvis[train])."),
+    "ablate": ("ablate", "Measure what each part of a task's model is worth (needs medvis[train])."),
     "evaluate": ("evaluate", "Measure a task's model on labelled data, with confidence intervals."),
     "export": ("export", "Make a bundle, model.onnx and card.yaml, from trained weights (needs medvis[train])."),
 }

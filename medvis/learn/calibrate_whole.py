@@ -188,11 +188,13 @@ def _fit_outlines(pictures: list[Marked], card: Card, pipeline: Pipeline) -> tup
     if not wide:
         raise ModelError("the model outlines nothing on val", "a trained network", "train it longer")
     finding = fit_finding([component for component in wide if component.area >= SIZES[0]])
+    told_size = (config.stages.get("segment") or {}).get("min_pixels")
+    sizes = SIZES if told_size is None else (int(told_size),)
     trials: list[Trial] = []
     for outline in OUTLINES:
         components = components_of(pictures, card, outline, config.evaluate.hit)
         tried = Trials(pictures, components, chances_of(components, finding))
-        trials += [tried.at(outline, size, cut) for size in SIZES for cut in CUTS]
+        trials += [tried.at(outline, size, cut) for size in sizes for cut in CUTS]
     whole = config.kind == "whole"
     best = mildest(trials, "dice_all") if whole else within(trials, config.evaluate.bars)
     fitted = asdict(best)

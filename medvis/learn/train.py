@@ -24,7 +24,7 @@ from medvis.learn.recipe import Recipe
 from medvis.learn.sampling import Range
 from medvis.learn.schedule import Epoch, epochs_of
 from medvis.learn.sources import sources
-from medvis.nets.losses import Heads, LossWeights, total_loss
+from medvis.nets.losses import Heads, LossWeights, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import save_net
 
@@ -121,7 +121,7 @@ class Trainer:
         count = len(self.batches)
         for number, (views, target) in enumerate(self.batches.epoch(self.epoch, epoch.size)):
             self._set_rate(epoch.rate_at(self.epoch + number / count))
-            loss, parts = total_loss(self._see(self.model, views), target, weights, self.heads)
+            loss, parts = self._loss(views, target, weights)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -133,6 +133,10 @@ class Trainer:
         if not np.isfinite(sums["loss"]):
             raise ModelError(f"the loss of epoch {self.epoch + 1} is no number", hint="lower train.rate")
         return {name: round(value, 4) for name, value in sums.items()}
+
+    def _loss(self, views: Tensor, target: Target, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch and its parts for the log; a training with a teacher adds to it."""
+        return total_loss(self._see(self.model, views), target, weights, self.heads)
 
     def _see(self, net: DualStreamUNetPP, views: Tensor) -> Output:
         """One pass, on a GPU in bfloat16; the losses get float32 in any case."""

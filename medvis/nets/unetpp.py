@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medvis.errors import ModelError
 from medvis.nets.blocks import ConvNormAct
 
 
@@ -56,7 +57,12 @@ class UNetPlusPlus(nn.Module):
         Returns:
             Mask logits [b, masks, h, w], the final one first, then (deep supervision) those of the shallower heads,
             shallow to deep; and the deepest decoded map at stride 8 [b, widths[3], h/8, w/8].
+
+        Raises:
+            ModelError: a plain U-Net is to be pruned: it has no shallower head.
         """
+        if depth < self.depth and not self.nested:
+            raise ModelError(f"a plain U-Net cannot be pruned to depth {depth}", f"depth {self.depth}, or nested: true")
         grid = self._grid(maps[1:], depth)
         heads = self.heads if self.nested else [None] * (depth - 1) + [self.heads[0]]
         coarse = [_double(head(grid[0, j])) for j, head in enumerate(heads[:depth], start=1) if head is not None]

@@ -16,6 +16,9 @@ from medvis.stages.lesions import score_lesions
 from medvis.stages.persistence import Labels, persistence
 from medvis.stages.scoring import Score
 
+# Components of fewer pixels are noise, where neither settings nor card say otherwise.
+LEAST = 4
+
 
 class SegmentSettings(StageSettings):
     """Thresholds that are None come from the model's card, where they were fitted on val.
@@ -24,7 +27,7 @@ class SegmentSettings(StageSettings):
         high: mask probability that a component must reach once.
         low: mask probability down to which it grows.
         finding: calibrated probability below which a component is dropped.
-        min_pixels: smallest component.
+        min_pixels: smallest component; 4 px where neither says.
         min_diameter_mm: smallest diameter of a component, as the disc of equal area.
         link_mm: in-plane distance of centres up to which components of neighbouring frames are one finding.
         lasting: a finding of a series is kept only if its mean probability over the slices that a sphere of its size
@@ -34,7 +37,7 @@ class SegmentSettings(StageSettings):
     high: float | None = Field(default=None, gt=0, lt=1)
     low: float | None = Field(default=None, gt=0, lt=1)
     finding: float | None = Field(default=None, ge=0, lt=1)
-    min_pixels: int = Field(default=4, ge=1)
+    min_pixels: int | None = Field(default=None, ge=1)
     min_diameter_mm: float | None = Field(default=None, gt=0)
     link_mm: float | None = Field(default=None, gt=0)
     lasting: bool = False
@@ -65,7 +68,7 @@ class Segment(BaseStage):
         probability = sigmoid(prediction.mask_logits.max(1))
         components = label_frames(
             hysteresis(probability, used["high"], used["low"]),
-            self.settings.min_pixels,
+            int(used["min_pixels"]),
             self.settings.min_diameter_mm,
             spacing,
         )
@@ -89,4 +92,5 @@ class Segment(BaseStage):
         fitted = self.context.card.thresholds
         own = {"high": self.settings.high, "low": self.settings.low, "finding": self.settings.finding}
         used = {name: fitted.get(name, 0.5) if value is None else value for name, value in own.items()}
-        return {**used, "low": min(used["low"], used["high"])}
+        least = self.settings.min_pixels or fitted.get("min_pixels", LEAST)
+        return {**used, "low": min(used["low"], used["high"]), "min_pixels": least}

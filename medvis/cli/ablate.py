@@ -1,0 +1,54 @@
+"""`medvis ablate`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvis.cli.console import console, emit, emit_json
+from medvis.cli.options import Json, Quiet, Set, overrides, with_extra
+
+
+def ablate(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A bundled task, or the path of a task's YAML.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Data set with index.csv.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="A folder a variant; goes on from there.")
+    ],
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of every training.  [default: as in the YAML]")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which part of the data set to measure on.")] = "test",
+    update_card: Annotated[
+        bool, typer.Option("--update-card", help="Write the figures into the card of the task's own bundle.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    settings: Set = None,
+) -> None:
+    """Prints the table in Markdown; it and ablation.json are left in the output folder.
+
+    A variant that is finished is not done again, so a killed ablation goes on where it was.
+    """
+    learn = with_extra("medvis.learn.ablate")
+    changes = overrides(settings)
+    screen = console(quiet=quiet)
+
+    def say(record: dict[str, Any]) -> None:
+        screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
+
+    found = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, say)
+    if update_card:
+        task = import_module("medvis.settings").load_task(config, changes)
+        learn.add_ablation(import_module("medvis.backends.bundle").bundle_folder(task.bundle, task.base), found)
+    if json:
+        emit_json([one.model_dump(mode="json") for one in found], indent=2)
+    else:
+        emit((output / learn.TABLE).read_text(encoding="utf-8"))
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

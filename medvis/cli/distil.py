@@ -1,0 +1,48 @@
+"""`medvis distil`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvis.cli.console import console, emit
+from medvis.cli.options import Quiet, Set, overrides, with_extra
+
+
+def distil(
+    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="model.safetensors, as 'medvis train' made it.")],
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A bundled task, or the path of a task's YAML.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Data set with index.csv.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Checkpoints, log and weights; goes on from there.")
+    ],
+    share: Annotated[
+        float, typer.Option(help="Share of the loss that is the teacher's; the rest is the labels'.")
+    ] = 0.5,
+    temperature: Annotated[float, typer.Option(help="What the logits of both networks are divided by.")] = 2.0,
+    quiet: Quiet = False,
+    settings: Set = None,
+) -> None:
+    """Prints the path of the weights.
+
+    The student is the network of train.network, e.g. --set train.network.streams=detail; without a change it has half
+    the teacher's widths.
+    """
+    from medvis.settings import load_task
+
+    task = load_task(config, overrides(settings))
+    learn = with_extra("medvis.learn.distil")
+    screen = console(quiet=quiet)
+
+    def say(record: dict[str, Any]) -> None:
+        screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
+
+    path, sizes = learn.distil(teacher, task, data, output, say, learn.Teaching(share, temperature))
+    screen.print(f"teacher {sizes['teacher']:,} parameters, student {sizes['student']:,}", soft_wrap=True)
+    emit(f"{path}\n")
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,231 @@
+"""What each part of the network is worth: the same training without it, measured in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medvis.backends.bundle import read_card
+from medvis.core.card import Ablation, Figure
+from medvis.errors import InputError, SettingsError
+from medvis.learn.bundle import Packing, make_bundle
+from medvis.learn.card_file import write_card
+from medvis.learn.evaluate import evaluate
+from medvis.learn.recipe import Recipe
+from medvis.learn.run import train
+from medvis.nets.weights import load_net
+from medvis.settings import TaskConfig, load_task, validated
+
+RESULT = "result.json"
+SUMMARY = "ablation.json"
+TABLE = "ablation.md"
+# Figures of the table where the task's YAML sets no bars.
+FIRST = 4
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change to the task, and whether it needs a training of its own."""
+
+    name: str
+    changes: Mapping[str, Any]
+    trained: bool = True
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return self.name.lower().replace(" ", "-")
+
+
+FULL = Variant("full", {})
+ONE_VIEW = {"stages.infer.scales": {1.0: 1.0}, "stages.infer.flips": ["none"]}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        task: name or YAML.
+        data: data set folder.
+        split: that is measured on.
+        epochs: of every training, shared out among the phases as in the recipe; None: the recipe's own.
+        settings: dotted changes to the task that all variants have.
+    """
+
+    task: str
+    data: Path
+    split: str
+    epochs: int | None
+    settings: Mapping[str, Any]
+
+
+def variants(recipe: Recipe) -> list[Variant]:
+    """The variants that make sense for a recipe, the full model first."""
+    found = [FULL]
+    if recipe.network.streams == "dual":
+        found.append(Variant("detail stream only", {"train.network.streams": "detail"}))
+    if recipe.network.attention:
+        found.append(Variant("no attention", {"train.network.attention": False}))
+    if recipe.masks and recipe.network.nested:
+        found.append(Variant("U-Net decoder", {"train.network.nested": False}))
+    if recipe.masks and recipe.augment.paste > 0:
+        found.append(Variant("no target pasting", {"train.augment.paste": 0.0}))
+    return [*found, Variant("no TTA", ONE_VIEW, trained=False)]
+
+
+def ablate(plan: Plan, out: Path, say: Report) -> list[Ablation]:
+    """Trains and measures every variant; one that is finished is not done again.
+
+    Args:
+        plan: what is measured.
+        out: a folder; each variant gets its own in it, and `ablation.json` and `ablation.md` their results.
+        say: called with a record an epoch and one a variant, each with the variant's name.
+
+    Raises:
+        SettingsError: no `train:` section, or the folder holds another ablation.
+        ModelError, InputError: as everywhere.
+    """
+    recipe = _recipe(load_task(plan.task, plan.settings))
+    out.mkdir(parents=True, exist_ok=True)
+    results = [_measured(variant, plan, recipe, out, say) for variant in variants(recipe)]
+    found = [Ablation(variant=one["variant"], figures=[Figure(**f) for f in one["figures"]]) for one in results]
+    _write(out / SUMMARY, json.dumps({**_told(plan), "variants": results}, indent=2, ensure_ascii=False) + "\n")
+    _write(out / TABLE, table(found, plan))
+    return found
+
+
+def add_ablation(folder: Path, found: list[Ablation]) -> None:
+    """Puts the variants on the card of a bundle, in place of those that were there."""
+    write_card(folder, read_card(folder).model_copy(update={"ablation": found}))
+
+
+def table(found: list[Ablation], plan: Plan) -> str:
+    """Markdown: a row a variant; the figures that have a bar, or the first few."""
+    names = _columns(found)
+    budget = "the recipe's epochs" if plan.epochs is None else f"{plan.epochs} epochs"
+    head = [
+        f"Each variant trained alike ({budget}, one seed) and measured on {plan.data.name} {plan.split}; in brackets "
+        "95 % intervals by group. Variants whose intervals overlap are not told apart.",
+        "",
+        "| variant | " + " | ".join(names) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    rows = []
+    for one in found:
+        figures = {figure.name: figure for figure in one.figures}
+        cells = [_cell(figures.get(name)) for name in names]
+        rows.append(f"| {one.variant} | " + " | ".join(cells) + " |")
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _columns(found: list[Ablation]) -> list[str]:
+    figures = found[0].figures
+    return [figure.name for figure in figures if figure.bar is not None] or [one.name for one in figures[:FIRST]]
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    interval = "" if figure.ci95 is None else f" [{figure.ci95[0]:.3f}, {figure.ci95[1]:.3f}]"
+    return f"{figure.value:.3f}{interval}"
+
+
+def _recipe(config: TaskConfig) -> Recipe:
+    if not config.train:
+        raise SettingsError(f"task '{config.task}' has no train: section")
+    return validated(Recipe, config.train, "train")
+
+
+def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, say: Report) -> dict[str, Any]:
+    """The record of one variant, from its folder if it is there."""
+    folder = out / variant.folder
+    task = _task_file(variant, plan, recipe, folder)
+    key = _key(task, plan)
+    if (folder / RESULT).is_file():
+        return _finished(folder / RESULT, key)
+    weights = out / FULL.folder / "run" / "model.safetensors"
+    if variant.trained:
+        told = _named(say, variant.name)
+        weights = train(load_task(str(task)), plan.data, folder / "run", told)
+    make_bundle(str(task), weights, plan.data, folder / "bundle", _silent, Packing(smallest=False))
+    evaluation = evaluate(str(task), plan.data, plan.split, _silent)
+    result = {
+        "variant": variant.name,
+        "key": key,
+        "parameters": sum(parameter.numel() for parameter in load_net(weights).parameters()),
+        "figures": [figure.model_dump(mode="json") for figure in evaluation.figures],
+    }
+    _write(folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    say({"variant": variant.name, **{figure.name: round(figure.value, 4) for figure in evaluation.figures[:FIRST]}})
+    return result
+
+
+def _task_file(variant: Variant, plan: Plan, recipe: Recipe, folder: Path) -> Path:
+    """The task with the variant's changes as a YAML of its own, whose bundle is the folder beside it."""
+    settings = {**plan.settings, **variant.changes, "bundle": "bundle"}
+    if plan.epochs is not None:
+        settings["train.phases"] = _shortened(recipe, plan.epochs)
+    config = load_task(plan.task, settings)
+    validated(Recipe, config.train, "train")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "task.yaml"
+    _write(path, yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True))
+    return path
+
+
+def _shortened(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
+    """The phases with `epochs` shared out among them as theirs are; each keeps one at least."""
+    if epochs < len(recipe.phases):
+        raise SettingsError(f"{epochs} epochs for {len(recipe.phases)} phases", "one a phase at least")
+    phases = [phase.model_dump(exclude_none=True) for phase in recipe.phases]
+    total, left = sum(phase.epochs for phase in recipe.phases), epochs
+    for place, (phase, short) in enumerate(zip(recipe.phases, phases, strict=True)):
+        after = len(phases) - place - 1
+        short["epochs"] = left if not after else min(max(1, round(epochs * phase.epochs / total)), left - after)
+        left -= short["epochs"]
+    return phases
+
+
+def _key(task: Path, plan: Plan) -> str:
+    """What a finished variant must have been measured with, to stand beside the others."""
+    text = f"{task.read_text(encoding='utf-8')}\n{plan.data.name} {plan.split}"
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _finished(path: Path, key: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = result["key"] == key
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no result of an ablation: {error}", hint="remove it") from error
+    if not same:
+        raise SettingsError(
+            f"{path} was measured with other settings, epochs or data", hint="give another output folder"
+        )
+    return result
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    return {"task": plan.task, "data": f"{plan.data.name} {plan.split}", "epochs": plan.epochs}
+
+
+def _named(say: Report, name: str) -> Report:
+    return lambda record: say({"variant": name, **record})
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,154 @@
+"""A small network learns from a large one: what the teacher sees on a crop is a target beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvis.errors import ModelError, SettingsError
+from medvis.learn.bundle import input_range
+from medvis.learn.recipe import Recipe
+from medvis.learn.train import Range, Trainer, net_spec
+from medvis.nets.losses import Heads, LossWeights, Target, total_loss
+from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
+from medvis.nets.weights import load_net
+from medvis.settings import TaskConfig, validated
+
+NARROWEST = 16
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How much the student listens.
+
+    Attributes:
+        share: of the loss that is the teacher's, 0…1; the rest is that of the labels.
+        temperature: by which both networks' logits are divided, so that small probabilities still teach.
+    """
+
+    share: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or self.temperature <= 0:
+            raise SettingsError(
+                f"share {self.share:g}, temperature {self.temperature:g}", "0 < share ≤ 1, temperature > 0"
+            )
+
+
+class Student(Trainer):
+    """A `Trainer` with a teacher.
+
+    Args:
+        teacher: of the same inputs, labels and masks.
+        teaching: how much it says.
+        recipe, reach, data, folder, say: see `Trainer`.
+
+    Raises:
+        ModelError: the teacher sees or says something else than the student will.
+    """
+
+    def __init__(self, teacher: DualStreamUNetPP, teaching: Teaching, recipe: Recipe, **run: Any) -> None:  # noqa: ANN401 - of `Trainer`
+        _check_alike(teacher.spec, net_spec(recipe, run["reach"]))
+        super().__init__(recipe, **run)
+        self.teaching = teaching
+        self.teacher = teacher.eval().requires_grad_(False).to(self.device)
+
+    def _loss(self, views: Tensor, target: Target, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
+        given = self._see(self.model, views)
+        loss, parts = total_loss(given, target, weights, self.heads)
+        with torch.no_grad():
+            told = self._see(self.teacher, views)
+        taught = teacher_loss(given, told, self.heads, self.teaching.temperature)
+        share = self.teaching.share
+        return (1 - share) * loss + share * taught, {**parts, "teacher": float(taught.detach())}
+
+
+def teacher_loss(given: Output, told: Output, heads: Heads, temperature: float) -> Tensor:
+    """How far the student is from its teacher in masks, classes and evidence (Hinton et al. 2015); 0 if they agree.
+
+    Args:
+        given: of the student.
+        told: of the teacher, without gradient.
+        heads: which of the labels exclude each other.
+        temperature: of both; the loss is scaled by its square, as its gradient shrinks with that.
+    """
+    alone = [index for index in range(told.class_logits.shape[1]) if index not in heads.exclusive]
+    parts = [_apart(given.evidence, told.evidence, temperature)]
+    if told.mask_logits.shape[1]:
+        parts += [_apart(logits, told.mask_logits, temperature) for logits in (given.mask_logits, *given.deep)]
+    if alone:
+        parts.append(_apart(given.class_logits[:, alone], told.class_logits[:, alone], temperature))
+    if heads.exclusive:
+        group = list(heads.exclusive)
+        one = F.log_softmax(given.class_logits[:, group] / temperature, 1)
+        other = F.log_softmax(told.class_logits[:, group] / temperature, 1)
+        parts.append(F.kl_div(one, other, reduction="batchmean", log_target=True))
+    return torch.stack(parts).sum() * temperature**2
+
+
+def _apart(given: Tensor, told: Tensor, temperature: float) -> Tensor:
+    """Kullback–Leibler divergence of probabilities of their own, mean over all of them."""
+    wanted = torch.sigmoid(told / temperature)
+    cross = F.binary_cross_entropy_with_logits(given / temperature, wanted)
+    return cross - F.binary_cross_entropy_with_logits(told / temperature, wanted)
+
+
+def distil(
+    teacher: Path, config: TaskConfig, data: Path, out: Path, say: Report, teaching: Teaching | None = None
+) -> tuple[Path, dict[str, int]]:
+    """Trains a student, or goes on from the folder's last checkpoint.
+
+    Args:
+        teacher: the model.safetensors of a training.
+        config: of the task; its `train.network` is the student's. Where that is the teacher's own, the student has
+            half its widths.
+        data: data set folder.
+        out: the folder of the training.
+        say: called with one record an epoch.
+        teaching: how much the teacher says.
+
+    Returns:
+        The path of model.safetensors, and the parameters of both networks.
+
+    Raises:
+        ModelError, SettingsError, InputError.
+    """
+    if not config.train:
+        raise SettingsError(f"task '{config.task}' has no train: section")
+    recipe, large = validated(Recipe, config.train, "train"), load_net(teacher)
+    recipe = _narrower(recipe, large.spec)
+    reach = Range(*input_range(config))
+    student = Student(large, teaching or Teaching(), recipe, reach=reach, data=data, folder=out, say=say)
+    sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
+    return student.run(), sizes
+
+
+def _narrower(recipe: Recipe, teacher: NetSpec) -> Recipe:
+    """The recipe as it is, or with half the widths where it asks for a network like the teacher's."""
+    network = recipe.network
+    if tuple(network.widths) != tuple(teacher.widths) or network.streams != teacher.streams:
+        return recipe
+    half = {
+        "widths": tuple(max(NARROWEST, width // 2) for width in network.widths),
+        "embedding": max(NARROWEST, network.embedding // 2),
+    }
+    return recipe.model_copy(update={"network": network.model_copy(update=half)})
+
+
+def _check_alike(teacher: NetSpec, student: NetSpec) -> None:
+    for name in ("channels", "classes", "masks"):
+        theirs, ours = getattr(teacher, name), getattr(student, name)
+        if theirs != ours:
+            raise ModelError(f"the teacher has {theirs} {name}", f"{ours} as in the train: section of the task")
+
+
+def _parameters(net: DualStreamUNetPP) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
