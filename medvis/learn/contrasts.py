@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,19 +86,29 @@ def _place(one: Looked, names: list[str], normal: list[bool]) -> int | None:
 
 
 def contrasts(judge: Judge, told: Told) -> list[Contrast]:
-    """The two sides that the task's YAML names; and what is not normal against what is, if both are there."""
-    found = []
-    if judge.settings.contrast and set(judge.settings.contrast) <= set(told.names):
-        positive, negative = (told.names.index(name) for name in judge.settings.contrast)
-        rows = np.flatnonzero((told.truth == positive) | (told.truth == negative))
-        name = f"{told.names[positive]} against {told.names[negative]}"
-        said = told.said[rows] == positive
-        groups = [told.groups[row] for row in rows]
-        found.append(Contrast("auc", name, told.chance[rows, positive], told.truth[rows] == positive, said, groups))
+    """The two sides that the task's YAML names; and what is not normal against what is, if that is something else."""
+    named = judge.settings.contrast
+    found = [_named(told, *named)] if named and set(named) <= set(told.names) else []
     if told.normal.any() and not told.normal.all():
-        abnormal = told.chance[:, ~told.normal].sum(1)
-        others = [name for name, normal in zip(told.names, told.normal, strict=True) if not normal]
-        name = f"{others[0] if len(others) == 1 else 'not normal'} against normal"
-        key = "abnormal_auc" if found else "auc"
-        found.append(Contrast(key, name, abnormal, ~told.normal[told.truth], abnormal >= told.positive, told.groups))
+        whole = _against_normal(told)
+        # One disease and its absence are the same contrast twice: the second knows the shipped threshold.
+        found = [one for one in found if one.name != whole.name]
+        found.append(whole if not found else replace(whole, key="abnormal_auc"))
     return [contrast for contrast in found if 0 < contrast.truth.sum() < len(contrast.truth)]
+
+
+def _named(told: Told, positive: str, negative: str) -> Contrast:
+    first, second = told.names.index(positive), told.names.index(negative)
+    rows = np.flatnonzero((told.truth == first) | (told.truth == second))
+    groups = [told.groups[row] for row in rows]
+    scores, truth, said = told.chance[rows, first], told.truth[rows] == first, told.said[rows] == first
+    return Contrast("auc", f"{positive} against {negative}", scores, truth, said, groups)
+
+
+def _against_normal(told: Told) -> Contrast:
+    abnormal = np.asarray(told.chance[:, ~told.normal].sum(1), np.float64)
+    others, clear = [
+        [name for name, is_it in zip(told.names, told.normal, strict=True) if is_it == side] for side in (False, True)
+    ]
+    name = f"{others[0] if len(others) == 1 else 'not normal'} against {clear[0] if len(clear) == 1 else NORMAL}"
+    return Contrast("auc", name, abnormal, ~told.normal[told.truth], abnormal >= told.positive, told.groups)

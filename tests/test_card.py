@@ -1,0 +1,106 @@
+"""The card for a person and for a script, and what an evaluation writes on it."""
+
+from __future__ import annotations
+
+import yaml
+from tiny_bundle import tiny_card
+from tiny_data import write_data
+from tiny_sets import write_index
+from tiny_whole import BREAST, OUTLINED, Tones, write_whole
+
+from medvis.backends.bundle import read_card
+from medvis.cli.cards import card_rows, matrix_rows
+from medvis.core.card import Ablation, Card, Figure, Worst
+from medvis.learn.card_file import add_figures, write_card
+
+FULL = {
+    "figures": [{"name": "Dice", "value": 0.8, "ci95": [0.7, 0.9], "n": 9, "bar": "≥ 0.7", "baseline": "disc 0.5"}],
+    "worst": [{"id": "a-1", "score": 0.1, "description": "a shadow under the rib"}],
+    "ablation": [{"variant": "no attention", "figures": [{"name": "Dice", "value": 0.75}]}],
+    "calibration": {"temperature": 1.3},
+    "measured_by": "medvis evaluate --task tiny --data set",
+}
+
+
+def test_a_card_is_read_from_top_to_bottom():
+    rows = card_rows(Card.model_validate(tiny_card(**FULL)))
+    names = [name for name, _ in rows if name]
+    wanted = ["task", "version", "summary", "intended use", "not for", "data", "figures", "worst cases", "ablation"]
+    assert names[: len(wanted)] == wanted and names.index("known failures") < names.index("measure again")
+    told = dict(rows)
+    assert told["figures"] == "Dice 0.8 [0.7, 0.9] (n=9; bar ≥ 0.7 reached; disc 0.5)"
+    assert told["worst cases"] == "a-1 (0.10): a shadow under the rib"
+    assert told["ablation"] == "no attention: Dice 0.75" and told["temperature"] == "1.3, fitted on val"
+    plain = [name for name, _ in card_rows(Card.model_validate(tiny_card()))]
+    assert not {"worst cases", "ablation", "temperature"} & set(plain), "what was not measured takes no line"
+
+
+def test_a_bar_is_reached_from_its_side():
+    assert [Figure(name="x", value=2, bar=bar).reached for bar in ("≥ 2", "≥ 2.1", "≤ 2", "≤ 1", None)] == [
+        True, False, True, False, None,
+    ]  # fmt: skip
+
+
+def test_the_confusion_is_a_table():
+    header, rows = matrix_rows({"a": {"a": 3, "b": 1}, "b": {"a": 0, "b": 2}})
+    assert header == ["true \\ said", "a", "b"] and rows == [["a", "3", "1"], ["b", "0", "2"]]
+
+
+def test_the_command_prints_the_card(medvis):
+    text = medvis("card", "lung-nodule").stdout.decode()
+    for name in ("intended use", "not for", "data", "figures", "known failures", "measure again", "thresholds"):
+        assert f"\n{name}\t" in text
+    body = medvis("card", "lung-nodule", "--json").json
+    assert Card.model_validate(body) == Card.model_validate(medvis("tasks", "lung-nodule", "--json").json["card"])
+    medvis("card", "nonsense").error(4)
+
+
+def test_a_task_without_a_bundle_is_told_so(medvis, tmp_path):
+    path = write_whole(tmp_path, OUTLINED)
+    assert "names no bundle" in medvis("card", path).error(5)
+
+
+def test_what_a_person_wrote_on_the_card_stays(tmp_path):
+    write_card(tmp_path, Card.model_validate(tiny_card(**FULL)))
+    worst = [Worst(id="a-1", score=0.2, description="said b"), Worst(id="b-2", score=0.3, description="said a")]
+    new = add_figures(tmp_path, [Figure(name="Dice", value=0.9)], "measure", worst)
+    assert [(one.id, one.score, one.description) for one in new.worst] == [
+        ("a-1", 0.2, "a shadow under the rib"), ("b-2", 0.3, "said a"),
+    ]  # fmt: skip
+    assert add_figures(tmp_path, [], "measure").worst == new.worst
+    assert new.ablation == [Ablation(variant="no attention", figures=[Figure(name="Dice", value=0.75)])]
+
+
+class TestEvaluateCommand:
+    def test_it_prints_figures_confusion_and_worst_cases(self, medvis, tmp_path, monkeypatch):
+        path = _task(tmp_path, monkeypatch)
+        text = medvis("evaluate", "--task", path, "--data", write_index(tmp_path / "set")).stdout.decode()
+        for part in ("Accuracy\t", "true \\ said\tbenign\tmalignant\tnormal", "worst case\tscore"):
+            assert part in text
+        assert "bug" not in text
+
+    def test_json_plots_and_the_card(self, medvis, tmp_path, monkeypatch):
+        path, data = _task(tmp_path, monkeypatch), write_index(tmp_path / "set", 1)
+        ran = medvis("evaluate", "--task", path, "--data", data, "--json", "--update-card", "--plots", "drawn")
+        names = {figure["name"] for figure in ran.json["figures"]}
+        card = read_card(tmp_path / "own")
+        assert names == {figure.name for figure in card.figures} and card.worst
+        assert card.measured_by == f"medvis evaluate --task {path} --data set --split test"
+        assert (tmp_path / "here" / "drawn" / "roc.png").is_file()
+        assert (tmp_path / "here" / "drawn" / "worst-1.png").is_file()
+
+    def test_a_folder_that_is_no_data_set_is_one_line(self, medvis, tmp_path, monkeypatch):
+        path = _task(tmp_path, monkeypatch)
+        assert "is no data set; wanted: index.csv" in medvis("evaluate", "--task", path, "--data", tmp_path).error(3)
+        crops = write_data(tmp_path / "crops")
+        assert "no row of split 'x'" in medvis("evaluate", "--task", path, "--data", crops, "--split", "x").error(3)
+
+
+def _task(folder, monkeypatch) -> str:
+    """A task with a card of its own, whose model is the predictor in numpy."""
+    tones = {"normal": (12.0, 0.1), "benign": (12.0, 0.35), "malignant": (12.0, 0.6)}
+    model = Tones(BREAST, tones, masks=["bright patch"], thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
+    (folder / "own").mkdir()
+    (folder / "own" / "card.yaml").write_text(yaml.safe_dump(model.card.model_dump(mode="json")), encoding="utf-8")
+    monkeypatch.setattr("medvis.pipeline._open_model", lambda _: model)
+    return write_whole(folder, OUTLINED, bundle="own", train={"readers": 1})
