@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import canonical
+from tiny_bundle import write_bundle
+from tiny_whole import CHEST, CLASSES_ONLY, INPUT, OUTLINED, patch, write_whole
 
 from medvis.core.report import Report
 from medvis.io.casefile import load_case
@@ -97,3 +99,52 @@ class TestChain:
         os.close(ours)
         assert ran.returncode == 2
         assert "-o FILE" in ran.stderr
+
+
+@pytest.fixture
+def whole(medvis):
+    """A task of classes with a real graph without masks, and a picture for it, in the folder of the run."""
+    import cv2
+
+    write_bundle(Path("tones"), labels=CHEST, masks=[], input=INPUT, thresholds={})
+    cv2.imwrite("picture.png", patch().astype(np.uint8))
+    return write_whole(Path(), CLASSES_ONLY, bundle="tones")
+
+
+class TestChainOfClasses:
+    def test_a_task_without_outlines_is_chained_without_segment(self, medvis, whole):
+        steps = [
+            ("window", "picture.png", "--task", whole, "-o", "1.case"),
+            ("enhance", "1.case", "-o", "2.case"),
+            ("infer", "2.case", "-o", "3.case"),
+            ("report", "3.case", "-o", "chain", "-q"),
+        ]
+        for step in steps:
+            ran = medvis(*step)
+            assert ran.code == 0, ran.stderr
+        assert medvis("diagnose", "picture.png", "--task", whole, "-o", "whole", "-q").code == 0
+        text = Path("whole/report.json").read_bytes()
+        assert canonical(Path("chain/report.json").read_bytes()) == canonical(text)
+        assert sorted(path.name for path in Path("whole").iterdir()) == ["heatmap.png", "report.json"]
+        assert {reading.name for reading in Report.model_validate_json(text).classes} == {"tuberculosis", "normal"}
+        assert "has no stage 'segment'" in medvis("segment", "3.case", "-o", "x.case").error(4)
+
+    def test_the_summary_tells_the_classes(self, medvis, whole):
+        ran = medvis("diagnose", "picture.png", "--task", whole, "-o", "out")
+        assert ran.code == 0, ran.stderr
+        first = medvis("diagnose", "picture.png", "--task", whole, "--json", "-q").json["classes"][0]
+        assert "classes: " in ran.stderr and f"{first['name']} {first['probability']:.0%}" in ran.stderr
+        assert "outlines nothing" in ran.stderr
+
+    def test_a_task_that_outlines_too_is_chained_through_segment(self, medvis, whole):
+        write_bundle(Path("tones"), labels=CHEST, input=INPUT, thresholds={"high": 0.5})
+        write_whole(Path(), OUTLINED, bundle="tones")
+        for command, source, target in (("window", "picture.png", "1"), ("enhance", "1", "2"), ("infer", "2", "3")):
+            chosen = ("--task", whole) if command == "window" else ()
+            assert medvis(command, source, *chosen, "-o", target).code == 0
+        assert medvis("segment", "3", "-o", "4").code == 0
+        assert load_case(Path("4").read_bytes()).classes is not None
+        assert medvis("report", "4", "-o", "chain", "-q").code == 0
+        assert medvis("diagnose", "picture.png", "--task", whole, "-o", "whole", "-q").code == 0
+        assert canonical(Path("chain/report.json").read_bytes()) == canonical(Path("whole/report.json").read_bytes())
+        assert Path("chain/mask.png").read_bytes() == Path("whole/mask.png").read_bytes()

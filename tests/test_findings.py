@@ -41,7 +41,7 @@ def case_of(prediction, geometry=PLACED, **changes) -> Case:
 
 
 def run(case, overrides=None, last="judge", **changes):
-    fixed = {"stages.segment.min_pixels": 4, "stages.segment.link_mm": 5}
+    fixed = {"stages.segment.min_pixels": 4, "stages.segment.link_mm": 5, "stages.segment.lasting": False}
     line = pipeline({**fixed, **(overrides or {})}, Blobs(**changes))
     return line.run(case, first="segment", last=last)[0]
 

@@ -135,7 +135,7 @@ def test_what_is_unknown_is_said(said):
     text = words(said)
     assert "diameter unknown" in text
     assert REASON in text
-    assert "px (spacing unknown)" in text
+    assert "spacing unknown" in text and "px (" not in text, "no scale bar"
     assert "probability unknown" in text
     assert "Refer" in text
     assert " mm" not in text.replace("mm2", "")
@@ -149,11 +149,14 @@ def test_no_finding_is_said(said):
     assert "malignant" not in text
 
 
-def test_without_a_window_the_range_is_said(said):
+@pytest.mark.parametrize(("bits", "range_said"), [(8, False), (16, True)])
+def test_a_picture_is_shown_as_it_is_and_of_a_deeper_one_the_range_is_said(said, bits, range_said):
     outcome = make_outcome(channels=3, rows=64, cols=64, findings=0)
-    draw(outcome)
-    low, high = outcome.case.scan.pixels.min(), outcome.case.scan.pixels.max()
-    assert f"window full range: {low:g} to {high:g}" in words(said)
+    case = replace(outcome.case, scan=replace(outcome.case.scan, bits=bits))
+    draw(replace(outcome, case=case))
+    low, high = case.scan.pixels.min(), case.scan.pixels.max()
+    assert (f"window full range: {low:g} to {high:g}" in words(said)) == range_said
+    assert ("window" in words(said)) == range_said
 
 
 def test_a_series_shows_each_key_slice_and_the_overview(said):

@@ -196,7 +196,7 @@ def test_a_whole_task_looks_at_the_entire_image_once_a_view(whole):
     prediction = case.prediction
     # 320 px are fitted into the 160 px that the card asks for, times 0.75 and 1.
     assert {shape[2:] for shape in predictor.batches} == {(160, 160), (128, 128)}
-    assert prediction.views == len(predictor.batches) == 4 * SPEC.frames
+    assert prediction.views == sum(shape[0] for shape in predictor.batches) == 4 * SPEC.frames
     assert prediction.mask_logits.shape == (5, 1, 320, 320) and prediction.mask_logits.dtype == np.float32
     assert prediction.evidence.shape == prediction.spread.shape == (5, 320, 320)
     assert prediction.evidence.min() >= 0 and prediction.evidence.max() <= 1
@@ -225,4 +225,5 @@ def test_a_whole_task_finds_a_blob_in_place_on_an_oblong_image(whole):
     assert finding.area_px == pytest.approx(1200, rel=0.1)
     hot = outcome.case.evidence[0] > 0.5
     assert hot[40:50, 100:120].all() and not hot[:20].any() and not hot[:, :70].any()
-    assert finding.attributes == [] and "malignancy" in finding.unknown
+    assert [one.name for one in finding.attributes] == ["texture"], "of the whole image"
+    assert "malignancy" in finding.unknown

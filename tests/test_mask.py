@@ -1,6 +1,7 @@
 """mask.png and mask.nii.gz: the numbers exact, the place in the patient right, visible in any viewer."""
 
 import itertools
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medvis.core.protocols import Outcome, Writer
+from medvis.core.report import Reading
 from medvis.core.scan import Geometry
 from medvis.errors import OutputError, StageError
 from medvis.io.colours import FINDINGS
@@ -148,6 +150,14 @@ def test_equal_masks_give_equal_files(tmp_path, frames):
     outcome = make_outcome(frames=frames, rows=30, cols=30)
     texts = [MaskWriter().write(outcome, tmp_path)[0].read_bytes() for _ in range(2)]
     assert texts[0] == texts[1]
+
+
+def test_a_task_that_outlines_nothing_has_no_mask():
+    outcome = make_outcome()
+    told = replace(outcome.case, mask=None, classes=(Reading(name="slag", probability=1.0),))
+    assert MaskWriter().applies(outcome)
+    assert MaskWriter().applies(replace(outcome, case=replace(outcome.case, mask=None))), "and write says what to run"
+    assert not MaskWriter().applies(replace(outcome, case=told))
 
 
 def test_without_a_segmentation_there_is_no_mask(tmp_path):

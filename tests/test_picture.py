@@ -206,20 +206,27 @@ def test_numbers_hide_neither_outlines_nor_each_other(monkeypatch):
         assert not any(place.overlaps(other) for other in places[:index])
 
 
-@pytest.mark.parametrize("spacing", [None, (0.1, 0.1), (0.7, 0.7), (3.0, 0.9)])
+@pytest.mark.parametrize("spacing", [(0.1, 0.1), (0.7, 0.7), (3.0, 0.9)])
 def test_the_scale_bar_is_as_long_as_it_says(spacing, monkeypatch):
     canvas, slices, view = panel(make_case(rows=100, cols=100, spacing=spacing))
     drawn = []
     monkeypatch.setattr(canvas, "text", lambda x, y, text, style: drawn.append(text))
     monkeypatch.setattr(canvas, "fill", lambda rect, colour: drawn.append(rect))
-    plate = draw_scale(canvas, slices, view)
+    (plate,) = draw_scale(canvas, slices, view)
     label, bar = drawn
-    amount, unit = label.split()[:2]
-    assert unit == ("px" if spacing is None else "mm")
-    true_length = float(amount) / (1 if spacing is None else spacing[1]) * view.px_per_col
+    amount, unit = label.split()
+    assert unit == "mm"
+    true_length = float(amount) / spacing[1] * view.px_per_col
     assert abs(bar.width - true_length) <= 0.5
     assert amount.replace(".", "").strip("0") in ("1", "2", "5")
     assert view.rect.holds(plate)
+
+
+def test_without_a_spacing_there_is_no_scale_bar():
+    canvas, slices, view = panel(make_case(rows=100, cols=100, spacing=None))
+    before = canvas.pixels.copy()
+    assert draw_scale(canvas, slices, view) == []
+    np.testing.assert_array_equal(canvas.pixels, before)
 
 
 def test_the_sides_of_the_patient():

@@ -106,7 +106,7 @@ def test_an_accepted_scan_becomes_a_case_of_the_task_as_it_was_asked_for(write):
         (["enhance", "window"], "stage 'enhance' needs view before it"),
         (["window", "segment"], "stage 'segment' needs prediction before it"),
         (["window", "infer", "measure"], "stage 'measure' needs mask before it"),
-        (["window", "infer", "segment", "judge"], "stage 'judge' needs findings before it"),
+        (["window", "infer", "segment", "judge"], "stage 'judge' needs findings or classes before it"),
     ],
 )
 def test_stages_in_an_impossible_order_are_refused_before_a_pixel_is_read(write, stages, message):
@@ -117,7 +117,7 @@ def test_stages_in_an_impossible_order_are_refused_before_a_pixel_is_read(write,
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"stages.sharpen.much": 1}, r"unknown stage 'sharpen'; wanted: one of enhance"),
+        ({"stages.sharpen.much": 1}, r"unknown stage 'sharpen'; wanted: one of classify, enhance"),
         ({"stages.infer.tiles": 3}, r"^stages.infer: tiles: extra inputs"),
         ({"stages.infer.tile": 100}, r"^stages.infer: tile: .*multiple of 32"),
         ({"stages.infer.candidate.probability": 2}, r"^stages.infer: candidate.probability"),

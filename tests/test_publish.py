@@ -225,3 +225,16 @@ def test_one_file_that_cannot_be_written(tmp_path, monkeypatch):
 def test_publishing_needs_no_heavy_import():
     code = "import sys, medvis.io.publish; print([m for m in ('cv2', 'PIL', 'nibabel', 'pydicom') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_writer_with_nothing_to_write_is_left_out_and_its_old_file_goes(outcome, tmp_path):
+    class Idle(Note):
+        def applies(self, outcome):
+            return False
+
+    (tmp_path / "mask.png").write_text("of another report")
+    writers = [Note("report.json"), Idle("mask.png")]
+    with pytest.raises(OutputError, match="exists already"):
+        publish(outcome, tmp_path, writers, force=False)
+    assert publish(outcome, tmp_path, writers, force=True) == [tmp_path / "report.json"]
+    assert content(tmp_path) == {"report.json": "new"}

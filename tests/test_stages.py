@@ -8,15 +8,18 @@ import json
 import numpy as np
 import pytest
 from tiny_chest import Blobs, chest, pipeline, scan_of, truth
+from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
 from medvis import plugins
 from medvis.core.case import Case
 from medvis.core.scan import Geometry
 from medvis.errors import InputError, ModelError, StageError
 from medvis.ops.window import window as voi_window
+from medvis.pipeline import Pipeline
 from medvis.stages.base import Context
 
 ORDER = ("window", "enhance", "infer", "segment", "measure", "judge", "explain")
+WHOLE = ("classify",)  # the stages that are for tasks of kind `whole` only
 METHODS = {"enhance": ({"method": "clahe"}, {"method": "denoise"}, {"method": "none"})}
 
 
@@ -29,7 +32,7 @@ VARIANTS = [
 
 def stage_of(name: str, values=None):
     """A registered stage with the settings of the bundled task, where that has some."""
-    line = pipeline()
+    line = pipeline(predictor=Tones(CHEST, {})) if name in WHOLE else pipeline()
     kind = plugins.load("medvis.stages", name)
     return kind(kind.Settings(**{**line.config.stages.get(name, {}), **(values or {})}), line.context)
 
@@ -51,14 +54,16 @@ def freeze(case: Case) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def before():
+def before(tmp_path_factory):
     """The case as each built-in stage finds it; any other stage is given the finished one."""
     line, found = pipeline(), {}
     case = line.accept(chest(valid=truth() >= 0))
     for name in ORDER:
         found[name] = case
         case, _ = line.run(case, first=name, last=name)
-    return {**dict.fromkeys(plugins.names("medvis.stages"), case), **found}
+    whole = Pipeline(write_whole(tmp_path_factory.mktemp("whole")), predictor=Tones(CHEST, {"tuberculosis": (20, 0.9)}))
+    looked, _ = whole.run(whole.accept(picture(patch())), last="infer")
+    return {**dict.fromkeys(plugins.names("medvis.stages"), case), **dict.fromkeys(WHOLE, looked), **found}
 
 
 @pytest.mark.parametrize(("name", "values"), VARIANTS)
@@ -72,6 +77,7 @@ def test_a_stage_keeps_the_contract(before, name, values):
     for one, other in zip(arrays(first), arrays(second), strict=True):
         np.testing.assert_array_equal(one, other)
     assert first.findings == second.findings and first.verdict == second.verdict and first.notes == second.notes
+    assert first.classes == second.classes and first.evidence_of == second.evidence_of
     assert [step.name for step in first.scan.trail] == [*(step.name for step in case.scan.trail), name]
     json.dumps(first.scan.trail[-1].settings, allow_nan=False)
     assert all(first.has(given) for given in stage.gives)
@@ -89,14 +95,16 @@ def test_what_a_stage_gives_lies_on_the_grid_of_the_scan(before, name, values):
         assert case.view.shape == case.scan.pixels.shape and case.view.dtype == np.float32
         assert case.view.min() >= 0 and case.view.max() <= 1
     if case.prediction is not None:
-        assert case.prediction.mask_logits.shape == (grid[0], 1, *grid[1:])
+        masks = 0 if name in WHOLE else 1
+        assert case.prediction.mask_logits.shape == (grid[0], masks, *grid[1:])
         assert case.prediction.spread.shape == case.prediction.evidence.shape == grid
 
 
 @pytest.mark.parametrize("name", [name for name in plugins.names("medvis.stages") if name != "window"])
 def test_a_stage_without_what_it_needs_says_what_to_run(name):
     stage = stage_of(name)
-    with pytest.raises(StageError, match=rf"stage '{name}' has no {stage.needs[0]}; run '\w+' before it"):
+    need = stage.needs[0].split("|")[0]
+    with pytest.raises(StageError, match=rf"stage '{name}' has no {need}; run '\w+' before it"):
         stage(Case(chest(), "lung-nodule"))
 
 
@@ -123,6 +131,7 @@ def test_the_view_is_the_window_of_the_config():
     case = windowed(chest())
     np.testing.assert_allclose(case.view, voi_window(chest().pixels, -150, 2400, "LINEAR_EXACT"), atol=1e-6)
     wanted = {"preset": None, "center": -150.0, "width": 2400.0, "function": "LINEAR_EXACT"}
+    wanted |= {"range": "valid", "grey": False}
     assert case.scan.trail[-1].settings == wanted
 
 

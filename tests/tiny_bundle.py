@@ -40,13 +40,13 @@ def _settle(net) -> None:
 
 
 @cache
-def tiny_graph() -> bytes:
+def tiny_graph(masks: int = 1) -> bytes:
     """The exported graph. The export takes a while, so all tests of a run share it."""
     from medvis.learn.export import export_onnx
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_onnx(tiny_net(), path)
+        export_onnx(tiny_net(masks=masks), path)
         return path.read_bytes()
 
 
@@ -74,7 +74,8 @@ def tiny_card(graph: bytes = b"", **changes: Any) -> dict[str, Any]:
 def write_bundle(folder: Path, **changes: Any) -> Path:
     """Writes model.onnx and card.yaml into `folder`; `changes` go into the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(tiny_graph())
-    card = tiny_card(tiny_graph(), **changes)
+    graph = tiny_graph(len(changes.get("masks", ["nodule"])))
+    (folder / "model.onnx").write_bytes(graph)
+    card = tiny_card(graph, **changes)
     (folder / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
     return folder

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from medvis.cli.console import console
 from medvis.cli.failures import printable
-from medvis.core.report import Finding, Report
+from medvis.core.report import Finding, Report, percent
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-MOST = 12
+MOST, MOST_CLASSES = 12, 4
 UNKNOWN = "?"
 _STYLES = {"positive": "bold magenta", "negative": "bold green", "refer": "bold yellow"}
 
@@ -30,6 +30,8 @@ def show(report: Report, files: Sequence[Path], seconds: float) -> None:
     verdict = Text.assemble((report.verdict.decision.upper(), _STYLES[report.verdict.decision]), "  ")
     verdict.append("; ".join(report.verdict.reasons))
     screen.print(Padding(verdict, (0, 0, 0, 2), expand=False))
+    if report.classes:
+        screen.print(Padding(Text(_classes(report), "dim"), (0, 0, 0, 2), expand=False))
     if report.findings:
         screen.print(Padding(_table(report), (0, 0, 0, 2), expand=False))
     if len(report.findings) > MOST:
@@ -39,6 +41,15 @@ def show(report: Report, files: Sequence[Path], seconds: float) -> None:
     wrote = f"wrote {', '.join(printable(str(path)) for path in files)}" if files else "nothing written"
     screen.print(Text(f"  {wrote}  ({seconds:.1f} s)"), soft_wrap=True)
     screen.print(Padding(Text(report.notice, "dim"), (0, 0, 0, 2), expand=False))
+
+
+def _classes(report: Report) -> str:
+    """The classes of the whole image, likeliest first, and how far the views differ on the first."""
+    said = [f"{printable(reading.name)} {percent(reading.probability)}" for reading in report.classes[:MOST_CLASSES]]
+    if len(report.classes) > MOST_CLASSES:
+        said.append(f"{len(report.classes) - MOST_CLASSES} more")
+    spread = report.uncertainty.get("class_spread")
+    return f"classes: {', '.join(said)}" + ("" if spread is None else f"  (± {spread:.2f} over the views)")
 
 
 def _scan(report: Report) -> str:
@@ -64,8 +75,10 @@ def _table(report: Report) -> Table:
     columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in found]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
     if any(finding.malignancy is not None for finding in found):
-        columns["rated malignant*"] = [_malignancy(finding) for finding in found]
-        table.caption, table.caption_justify = "* as readers would rate it; not pathology", "left"
+        of_image = bool(report.classes)
+        columns["malignant*" if of_image else "rated malignant*"] = [_malignancy(finding) for finding in found]
+        said = "the class of the whole image" if of_image else "as readers would rate it"
+        table.caption, table.caption_justify = f"* {said}; not pathology", "left"
     for name in columns:
         table.add_column(name, justify="left" if name in ("finding", "frame", "row, col") else "right", no_wrap=True)
     for cells in list(zip(*columns.values(), strict=True))[:MOST]:

@@ -43,7 +43,10 @@ class Outcome:
 
 @runtime_checkable
 class Writer(Protocol):
-    """Writes one kind of result into an existing, private folder. Entry point group ``medvis.writers``."""
+    """Writes one kind of result into an existing, private folder. Entry point group ``medvis.writers``.
+
+    A writer may also offer ``applies(outcome) -> bool``: where it says no, it is left out.
+    """
 
     name: str
 

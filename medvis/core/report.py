@@ -14,6 +14,13 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 
+def percent(probability: float) -> str:
+    """A probability in words: in whole percent, and never 0 or 100 where it is not."""
+    if 0 < probability < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
+
+
 class Code(_Model):
     """A coded concept, e.g. SNOMED CT (scheme ``SCT``)."""
 

@@ -67,7 +67,7 @@ def _header(page: Canvas, report: Report, slices: Slices) -> None:
     width = page.size[0] - 2 * _MARGIN
     page.text(_MARGIN, 38, report.title, Style(27, TEXT), width)
     unit = "" if report.scan.unit in ("grey", "US") else f" {report.scan.unit}"
-    window = f"window {slices.named}: {_limits(slices)}{unit}"
+    window = "" if slices.as_stored else f"window {slices.named}: {_limits(slices)}{unit}"
     spacing = report.scan.spacing_mm
     mm = "spacing unknown" if spacing is None else f"{spacing[0]:.3g} x {spacing[1]:.3g} mm per px"
     if report.scan.slice_spacing_mm is not None:

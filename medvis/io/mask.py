@@ -29,6 +29,10 @@ class MaskWriter:
         """``mask.png`` for one frame, ``mask.nii.gz`` for more."""
         return ("mask.png",) if outcome_frames == 1 else ("mask.nii.gz",)
 
+    def applies(self, outcome: Outcome) -> bool:
+        """Not where a task classifies the whole image and outlines nothing."""
+        return outcome.case.mask is not None or outcome.case.classes is None
+
     def write(self, outcome: Outcome, folder: Path) -> list[Path]:
         """Writes it. Raises StageError if nothing was segmented, OutputError if there are too many findings."""
         mask = require(outcome.case.mask, "mask", "mask", "segment")

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,12 +113,19 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
         try:
             fresh = private / "new"
             fresh.mkdir()
-            for writer in writers:
+            able = [writer for writer in writers if _applies(writer, outcome)]
+            for writer in able:
                 _run(writer, outcome, fresh)
             _place(fresh, folder, names, force)
         except OSError as error:
             raise write_error(folder, error) from error
-    return [folder / name for name in names]
+    return [folder / name for name in _names(outcome, able)]
+
+
+def _applies(writer: Writer, outcome: Outcome) -> bool:
+    """Whether a writer has anything to write; one that does not say always has."""
+    asked: Callable[[Outcome], bool] | None = getattr(writer, "applies", None)
+    return asked is None or asked(outcome)
 
 
 def _names(outcome: Outcome, writers: Sequence[Writer]) -> list[str]:
@@ -140,7 +147,10 @@ def _run(writer: Writer, outcome: Outcome, fresh: Path) -> None:
 
 
 def _place(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None:
-    """Moves the new files in, the report last; what they replace is kept beside them until all are in place."""
+    """Moves the new files in, the report last; what they replace is kept beside them until all are in place.
+
+    An old file of a name that was not written this time goes too: it is of another report.
+    """
     order = sorted(names, key=lambda name: name == REPORT)
     kept = fresh.with_name("old")
     kept.mkdir()
@@ -151,7 +161,7 @@ def _place(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None
                 raise OutputError(f"{folder / name} has appeared meanwhile", hint="give --force to replace it")
             with suppress(FileNotFoundError):
                 (folder / name).replace(kept / name)
-        for name in order:
+        for name in [name for name in order if (fresh / name).exists()]:
             (fresh / name).replace(folder / name)
             placed.append(name)
     except BaseException:

@@ -60,4 +60,4 @@ def spread(maps: Floats, side: int) -> Floats:
 
 def side_of(crop: int, scale: float, multiple_of: int) -> int:
     """Side of the square view at a scale of `crop`: the nearest multiple of what the network needs, at least one."""
-    return max(1, round(crop * scale / multiple_of)) * multiple_of
+    return max(1, int(crop * scale / multiple_of + 0.5)) * multiple_of

@@ -7,6 +7,7 @@ from typing import Literal
 
 from medvis.core.card import Card
 from medvis.core.case import Case
+from medvis.core.report import percent
 from medvis.stages.labels import Share, abnormal, exclusive, leading, ranked
 
 
@@ -41,7 +42,7 @@ def opinion_of(case: Case, card: Card) -> Opinion | None:
         return None
     shares = ranked(case.prediction.logits, card)
     words = {
-        share.place: f"{reading.name} {share.probability:.0%}"
+        share.place: f"{reading.name} {percent(share.probability)}"
         for share, reading in zip(shares, case.classes, strict=True)
     }
     chance, threshold = abnormal(shares), card.thresholds.get("positive", 0.5)
@@ -50,9 +51,9 @@ def opinion_of(case: Case, card: Card) -> Opinion | None:
     told = leading(shares) if positive else next((one for one in shares if one.label.normal), shares[0])
     reason = words[told.place]
     if positive and sum(not share.label.normal for share in shares) > 1 and not defects_only and exclusive(card):
-        reason += f", not normal {chance:.0%}"
+        reason += f", not normal {percent(chance)}"
     if not defects_only and positive != (chance >= 0.5):
-        reason += f" (positive from {threshold:.0%})"
+        reason += f" (positive from {percent(threshold)})"
     spread = case.prediction.logits_spread
     return Opinion(
         decision="positive" if positive else "negative",

@@ -39,7 +39,8 @@ def single_page(slices: Slices, findings: Sequence[Finding]) -> Canvas:
     page = Canvas(wide, down * (height + CAPTION) + (down - 1) * GAP)
     kind = "Slice" if slices.scan.modality in TOMOGRAPHY else "Image"
     place = "" if slices.scan.frames == 1 else f" {frame + 1} of {slices.scan.frames}"
-    second = "Evidence and findings" if findings else "Evidence"
+    of = f" for {slices.case.evidence_of}" if slices.case.evidence_of else ""
+    second = f"Evidence{of} and findings" if findings else f"Evidence{of}"
     for index, title in enumerate((f"{kind}{place}", second)):
         x, y = (0, index * (height + CAPTION + GAP)) if stacked else (index * (width + GAP), 0)
         box = Rect(x, y + CAPTION, width, height)
@@ -82,7 +83,7 @@ def _panel(page: Canvas, slices: Slices, shot: Shot, box: Rect) -> None:
     view = slices.fit(shot.region, box)
     draw_slice(page, slices, shot.frame, view, shot.overlay)
     found = draw_findings(page, slices, shot.frame, view, shot.findings)
-    taken = [draw_scale(page, slices, view), *draw_sides(page, slices.scan.geometry, view.rect)]
+    taken = [*draw_scale(page, slices, view), *draw_sides(page, slices.scan.geometry, view.rect)]
     draw_numbers(page, view.rect, found, taken)
 
 

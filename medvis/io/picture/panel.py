@@ -62,20 +62,21 @@ def draw_tag(canvas: Canvas, tag: Rect, number: int) -> None:
     canvas.text(tag.x + tag.width // 2, tag.bottom - 5, str(number), Style(15, DARK, "centre"))
 
 
-def draw_scale(canvas: Canvas, slices: Slices, view: View) -> Rect:
-    """A bar of a round length in mm, or in px where the spacing is unknown. Returns the place it takes."""
+def draw_scale(canvas: Canvas, slices: Slices, view: View) -> list[Rect]:
+    """A bar of a round length in mm; none where the spacing is unknown. Returns the place it takes, if any."""
     spacing = slices.scan.geometry.spacing
-    unit, length = ("px", 1.0) if spacing is None else ("mm", spacing[1])
-    per_unit = view.px_per_col / length
+    if spacing is None:
+        return []
+    per_unit = view.px_per_col / spacing[1]
     amount = _round_length(0.28 * view.rect.width / per_unit)
     wide = max(1, round(amount * per_unit))
     x, y = view.rect.x + 14, view.rect.bottom - 16
-    label = f"{amount:g} {unit}{'' if spacing else ' (spacing unknown)'}"
+    label = f"{amount:g} mm"
     plate = Rect(x - 8, y - 25, max(wide, width_of(label, 14)) + 16, 35)
     canvas.dim(plate)
     canvas.text(x, y - 8, label, Style(14))
     canvas.fill(Rect(x, y, wide, 3), TEXT)
-    return plate
+    return [plate]
 
 
 def draw_sides(canvas: Canvas, geometry: Geometry, edge: Rect) -> list[Rect]:

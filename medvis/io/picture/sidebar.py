@@ -9,9 +9,10 @@ import numpy as np
 from medvis.core.report import Finding, Report
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT, VERDICTS
 from medvis.io.picture.canvas import Canvas, Rect, Style
+from medvis.io.picture.classes import draw_classes
 from medvis.io.picture.panel import draw_findings, draw_slice, draw_tag
 from medvis.io.picture.slices import Slices, laid_over
-from medvis.io.picture.text import wrapped
+from medvis.io.picture.text import fitted, wrapped
 
 WIDTH = 420
 _INSET, _HIGHEST = 132, 2000
@@ -22,15 +23,19 @@ def draw_sidebar(report: Report, slices: Slices, insets: int) -> Canvas:
     """The whole column, [height, WIDTH]; the first `insets` findings with a close-up."""
     column = Canvas(WIDTH, _HIGHEST)
     y = _verdict(column, report)
-    y = _findings(column, y, report.findings, slices, insets)
-    y = _legend(column, y, slices, report.findings)
+    if report.classes:
+        y = _heading(column, y, "Classes of the whole image")
+        y = draw_classes(column, y, report.classes, report.uncertainty.get("class_spread"))
+    if slices.case.findings is not None or report.findings:  # else the task outlines nothing
+        y = _findings(column, y, report, slices, insets)
+    y = _legend(column, y, slices, report)
     y = _notes(column, y, report.notes)
     column.pixels = column.pixels[:y].copy()
     return column
 
 
-def facts(finding: Finding) -> list[str]:
-    """What is known of a finding, a line each; what is not is said."""
+def facts(finding: Finding, of_image: bool = False) -> list[str]:
+    """What is known of a finding, a line each; what is not is said. `of_image`: its rating is the image's."""
     spread = "" if finding.spread is None else f" ± {finding.spread:.2f}"
     lines = [f"probability {finding.probability:.2f}{spread}", f"diameter {_diameter(finding)}"]
     if finding.volume_mm3 is not None:
@@ -38,7 +43,8 @@ def facts(finding: Finding) -> list[str]:
     if finding.longest_diameter_mm is None and "longest_diameter_mm" in finding.unknown:
         lines.append(finding.unknown["longest_diameter_mm"])
     if finding.malignancy is not None:
-        lines.append(f"would be rated malignant: {finding.malignancy:.2f}")
+        said = "malignant (whole image)" if of_image else "would be rated malignant"
+        lines.append(f"{said}: {finding.malignancy:.2f}")
     # What is absent needs no room here: the report lists it.
     there = [f"{item.name} {item.value}" for item in finding.attributes if item.value not in ("none", "absent")]
     if there:
@@ -49,7 +55,7 @@ def facts(finding: Finding) -> list[str]:
 def _diameter(finding: Finding) -> str:
     longest, across = finding.longest_diameter_mm, finding.perpendicular_diameter_mm
     if longest is None:
-        return "unknown"
+        return f"unknown, area {finding.area_px} px"
     return f"{longest:.1f} mm" if across is None else f"{longest:.1f} x {across:.1f} mm"
 
 
@@ -74,14 +80,15 @@ def _verdict(column: Canvas, report: Report) -> int:
     return y + 6
 
 
-def _findings(column: Canvas, y: int, findings: Sequence[Finding], slices: Slices, insets: int) -> int:
+def _findings(column: Canvas, y: int, report: Report, slices: Slices, insets: int) -> int:
+    findings = report.findings
     y = _heading(column, y, f"Findings ({len(findings)})")
     if not findings:
         column.text(0, y + 18, "no finding", _PLAIN)
         return y + 40
     cards = insets or 6
     for finding in findings[:cards]:
-        y = _card(column, y, finding, slices if insets else None)
+        y = _card(column, y, finding, facts(finding, bool(report.classes)), slices if insets else None)
     rest = findings[cards:]
     listed = len(rest) if len(rest) <= 4 else 3
     for finding in rest[:listed]:
@@ -94,8 +101,7 @@ def _findings(column: Canvas, y: int, findings: Sequence[Finding], slices: Slice
     return y + 8
 
 
-def _card(column: Canvas, y: int, finding: Finding, slices: Slices | None) -> int:
-    lines = facts(finding)
+def _card(column: Canvas, y: int, finding: Finding, lines: list[str], slices: Slices | None) -> int:
     x = 14 if slices is None else _INSET + 14
     height = max(46 + 21 * len(lines), 0 if slices is None else _INSET)
     column.fill(Rect(0, y, WIDTH, height), SURFACE)
@@ -111,7 +117,8 @@ def _card(column: Canvas, y: int, finding: Finding, slices: Slices | None) -> in
     return y + height + 10
 
 
-def _legend(column: Canvas, y: int, slices: Slices, findings: Sequence[Finding]) -> int:
+def _legend(column: Canvas, y: int, slices: Slices, report: Report) -> int:
+    findings = report.findings
     y = _heading(column, y, "How to read it")
     if slices.case.evidence is None:
         column.text(0, y + 14, "no evidence map was made", _SMALL)
@@ -120,7 +127,8 @@ def _legend(column: Canvas, y: int, slices: Slices, findings: Sequence[Finding])
         ramp = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (16, 1))
         column.paste(0, y, laid_over(np.full((16, WIDTH, 3), 96, np.uint8), ramp))
         column.text(0, y + 34, "0", _SMALL)
-        column.text(WIDTH // 2, y + 34, "evidence for a finding (model activation)", Style(14, MUTED, "centre"))
+        said = f"evidence for {slices.case.evidence_of or 'a finding'} (model activation)"
+        column.text(WIDTH // 2, y + 34, fitted(said, 14, WIDTH - 40), Style(14, MUTED, "centre"))
         column.text(WIDTH, y + 34, "1", Style(14, MUTED, "right"))
         y += 46
     if findings:
@@ -129,7 +137,8 @@ def _legend(column: Canvas, y: int, slices: Slices, findings: Sequence[Finding])
         column.text(44, y + 16, "outline of a finding (a ring if it is tiny) and its number", _SMALL)
         y += 30
     if any(finding.malignancy is not None for finding in findings):
-        column.text(0, y + 12, "malignant: as readers would rate it, not as proven by pathology", _SMALL, WIDTH)
+        said = "by the class of the whole image, not proven" if report.classes else "as readers would rate it, not as proven"
+        column.text(0, y + 12, f"malignant: {said} by pathology", _SMALL, WIDTH)
         y += 24
     return y + 8
 

@@ -75,12 +75,20 @@ class Slices:
         return None in self._display
 
     @cached_property
+    def as_stored(self) -> bool:
+        """Whether this is a picture of at most 8 bits that is shown as it is: black is 0, white the greatest value."""
+        if not self.full_range or self.scan.unit == "HU" or self.scan.bits > 8:
+            return False
+        low, high = _range(self.scan)
+        return low >= 0 and high < 2**self.scan.bits
+
+    @cached_property
     def window(self) -> tuple[float, float]:
         """(center, width) that is shown, width above 0."""
         center, width = self._display
         if center is not None and width is not None:
             return float(center), max(float(width), 1e-6)
-        low, high = _range(self.scan)
+        low, high = (0.0, 2.0**self.scan.bits - 1) if self.as_stored else _range(self.scan)
         return (low + high) / 2, max(high - low, 1e-6)
 
     @property
