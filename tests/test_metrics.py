@@ -10,12 +10,16 @@ from hypothesis.extra.numpy import arrays
 
 from medvis.learn.metrics import (
     auc,
+    balanced_accuracy,
     bootstrap,
+    brier,
     calibration_error,
+    confusion_matrix,
     dice,
     fit_logistic,
     fit_scaled_logistic,
     iou,
+    macro_f1,
     named_weights,
 )
 
@@ -154,3 +158,19 @@ def test_a_scaled_fit_does_not_depend_on_the_units_of_its_features():
 
 def test_weights_are_named_for_the_card():
     assert named_weights(("a", "b"), np.array([1.234567, -2.0, 0.5])) == {"a": 1.23457, "b": -2.0, "bias": 0.5}
+
+
+def test_figures_of_a_confusion_matrix():
+    truth, said = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 1])
+    matrix = confusion_matrix(said, truth, 4)
+    assert matrix.tolist() == [[2, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert balanced_accuracy(matrix) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3), "a class that does not occur has no say"
+    assert macro_f1(matrix) == pytest.approx((4 / 6 + 2 / 5 + 0) / 3)
+    assert np.isnan(balanced_accuracy(np.zeros((2, 2), int))) and np.isnan(macro_f1(np.zeros((2, 2), int)))
+
+
+def test_brier_is_nought_for_the_truth_and_two_for_its_opposite():
+    truth = np.array([0, 1, 1])
+    right = np.eye(2)[truth]
+    assert brier(right, truth) == 0 and brier(1 - right, truth) == 2
+    assert brier(np.full((3, 2), 0.5), truth) == 0.5
