@@ -329,7 +329,7 @@ def test_the_picture_of_an_outline_says_whose_rating_it_is(tmp_path, said):  # n
     draw(outlined(tmp_path))
     text = words(said)
     assert "FINDINGS (1)" in text and "malignant (whole image)" in text and "readers" not in text
-    assert "by the class of the whole image, not proven by pathology" in text
+    assert "malignant: by the image's class, not proven by pathology" in text
 
 
 def test_a_dicom_picture_finds_its_task_and_a_plain_one_does_not(tmp_path, monkeypatch):

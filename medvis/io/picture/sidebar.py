@@ -92,7 +92,8 @@ def _findings(column: Canvas, y: int, report: Report, slices: Slices, insets: in
     rest = findings[cards:]
     listed = len(rest) if len(rest) <= 4 else 3
     for finding in rest[:listed]:
-        line = f"{finding.id}: {finding.name}, probability {finding.probability:.2f}, {_diameter(finding)}"
+        size = _diameter(finding).removeprefix("unknown, ")
+        line = f"{finding.id}: {finding.name}, probability {finding.probability:.2f}, {size}"
         column.text(0, y + 14, line, Style(15), WIDTH)
         y += 22
     if listed < len(rest):
@@ -103,6 +104,7 @@ def _findings(column: Canvas, y: int, report: Report, slices: Slices, insets: in
 
 def _card(column: Canvas, y: int, finding: Finding, lines: list[str], slices: Slices | None) -> int:
     x = 14 if slices is None else _INSET + 14
+    lines = [part for line in lines for part in wrapped(line, 15, WIDTH - x - 8, 2)]
     height = max(46 + 21 * len(lines), 0 if slices is None else _INSET)
     column.fill(Rect(0, y, WIDTH, height), SURFACE)
     if slices is not None:
@@ -137,8 +139,8 @@ def _legend(column: Canvas, y: int, slices: Slices, report: Report) -> int:
         column.text(44, y + 16, "outline of a finding (a ring if it is tiny) and its number", _SMALL)
         y += 30
     if any(finding.malignancy is not None for finding in findings):
-        said = "by the class of the whole image, not proven" if report.classes else "as readers would rate it, not as proven"
-        column.text(0, y + 12, f"malignant: {said} by pathology", _SMALL, WIDTH)
+        said = "by the image's class, not" if report.classes else "as readers would rate it, not as"
+        column.text(0, y + 12, f"malignant: {said} proven by pathology", _SMALL, WIDTH)
         y += 24
     return y + 8
 
