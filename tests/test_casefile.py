@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from medvis.core.case import Candidates, Case, Prediction
 from medvis.core.protocols import Reader
+from medvis.core.report import Reading
 from medvis.core.scan import Geometry, Scan, Source, Step
 from medvis.errors import InputError, OutputError
 from medvis.io.casefile import CaseReader, load_case, read_case, save_case
 from medvis.io.tensors import HEADER_LIMIT, pack, unpack
 
 OPTIONAL = {
-    Case: ("view", "region", "prediction", "mask", "findings", "verdict", "evidence"),
+    Case: ("view", "region", "prediction", "mask", "classes", "findings", "verdict", "evidence", "evidence_of"),
     Scan: ("modality", "body_part", "valid"),
     Geometry: ("spacing", "slice_spacing", "positions", "orientation", "frame_of_reference"),
     Source: ("series_uid", "study_uid"),
@@ -30,6 +31,8 @@ OPTIONAL = {
 FULL = make_case(rows=16, cols=20, frames=3, padding=True)
 FULL = replace(
     FULL,
+    classes=(Reading(name="slag inclusion", probability=0.75), Reading(name="red iron", probability=0.25)),
+    evidence_of="slag inclusion",
     prediction=replace(
         FULL.prediction,
         logits=np.array([-0.0, np.nan], np.float32),
