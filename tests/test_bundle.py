@@ -20,16 +20,13 @@ from medvis.backends.onnx import OnnxPredictor
 from medvis.backends.torch import TorchPredictor
 from medvis.core.card import OUTPUTS
 from medvis.errors import InputError, ModelError
-from medvis.learn.certificate import certify, views_of
+from medvis.learn.bundle import Packing, make_bundle
 from medvis.learn.data import load_grey_scans, read_index
 from medvis.learn.evaluate import evaluate
 from medvis.learn.run import export, train
-from medvis.learn.train import Range
 from medvis.nets.weights import load_net
 from medvis.pipeline import Pipeline
 from medvis.settings import load_task
-
-REACH = Range(-1350, 1050)
 
 
 def quiet(*_):
@@ -88,14 +85,26 @@ def test_both_runtimes_compute_the_same(home, card):
 
 def test_the_certificate_says_which_precision_ships_and_why(card):
     certificate = card.parity["quantisation"]
-    assert certificate["ships"] == card.model.precision in ("fp32", "int8")
-    assert certificate["val_crops"] == 11, "one of twelve has set the ranges"
-    assert certificate["bytes"]["int8"] < certificate["bytes"]["fp32"]
-    assert 0 <= certificate["decisions_changed"] <= 1 and certificate["dice"]["fp32"] > 0.2
-    lost = certificate["dice"]["fp32"] - certificate["dice"]["int8"]
-    assert abs(lost) < 0.2, "INT8 computes about the same"
-    if certificate["ships"] == "int8":
-        assert lost <= 0.0101 and certificate["decisions_changed"] <= 0.01
+    assert certificate["ships"] == card.model.precision in ("fp32", "fp16", "int8")
+    val = certificate["val"]
+    assert val["measured"] + val["set_ranges"] == 12 and val["set_ranges"] >= 1
+    tried = certificate["tried"]
+    assert tried[0]["made"] == "ranges by MinMax" and tried[0]["precision"] == "int8"
+    assert all(one["objections"] for one in tried[:-1]), "none is tried after one that is good enough"
+    assert certificate["fp32"]["dice"] > 0.2
+    assert abs(certificate["fp32"]["dice"] - tried[0]["dice"]) < 0.2, "INT8 computes about the same"
+    if card.model.precision != "fp32":
+        assert not tried[-1]["objections"] and tried[-1]["precision"] == card.model.precision
+        assert certificate["fp32"]["dice"] - tried[-1]["dice"] <= 0.0101 and tried[-1]["decisions_changed"] <= 0.01
+    assert card.model.precision in certificate["why"]
+
+
+def test_size_and_speed_stand_on_the_certificate_beside_their_bars(card):
+    certificate = card.parity["quantisation"]
+    assert certificate["size"]["shipped"] == card.model.bytes
+    assert certificate["size"]["share"] == pytest.approx(card.model.bytes / certificate["size"]["fp32"], abs=1e-4)
+    assert certificate["size"]["met"] == (certificate["size"]["share"] <= 0.27)
+    assert certificate["speed"]["ratio"] > 0 and "interleaved pairs" in certificate["speed"]["measured"]
 
 
 def test_the_calibration_was_fitted(card):
@@ -131,19 +140,6 @@ def test_the_torch_backend_gives_the_same_findings_as_fp32(home, data):
     assert (found["onnx"] != found["torch"]).mean() < 0.005
 
 
-def test_graphs_are_compared_on_the_same_crops(home, data, tmp_path):
-    scans = load_grey_scans(read_index(data, "val"), 2)
-    views, truth = views_of(scans, 64, 3, REACH)
-    assert views.shape == (12, 1, 64, 64) and views.min() >= 0 and views.max() <= 1
-    assert truth.shape == (12, 64, 64) and truth.dtype == bool
-    again, _ = views_of(scans, 64, 3, REACH)
-    np.testing.assert_array_equal(views, again)
-    graph = home / "tiny" / "model.onnx"
-    same = certify((graph, graph), views, truth, scans.rows)
-    assert same["ships"] == "int8", "two equal graphs lose nothing"
-    assert same["decisions_changed"] == 0 and same["dice"]["fp32"] == same["dice"]["int8"]
-
-
 def test_the_weights_of_the_bundle_are_those_of_the_training(home):
     one, other = load_net(home / "run" / "model.safetensors"), load_net(home / "tiny" / "model.safetensors")
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
@@ -156,3 +152,17 @@ def test_what_cannot_be_exported_is_one_line(home, data, tmp_path):
     with pytest.raises(InputError, match=r"no index\.csv"):
         export(task, home / "run" / "model.safetensors", tmp_path, tmp_path / "out", quiet)
     assert not (tmp_path / "out" / "card.yaml").exists()
+
+
+def test_weights_of_another_task_are_one_line(home, data, tmp_path):
+    task = write_task(tmp_path, "three", labels=[{"name": "nodule"}, {"name": "malignancy"}, {"name": "texture"}])
+    with pytest.raises(ModelError, match=r"has 2 labels; wanted: 3 as in the train: section"):
+        export(str(task), home / "run" / "model.safetensors", data, tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_search_fp32_ships(home, data, tmp_path):
+    weights = home / "run" / "model.safetensors"
+    card = make_bundle(str(home / "tiny.yaml"), weights, data, tmp_path, quiet, Packing(smallest=False))
+    assert card.model.precision == "fp32" and card.weights is None
+    assert not (tmp_path / "model.safetensors").exists()

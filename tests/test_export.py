@@ -17,7 +17,12 @@ from medvis.backends.onnx import OnnxPredictor
 from medvis.backends.torch import TorchPredictor
 from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
+from medvis.learn import precision
+from medvis.learn.certificate import Seen, changed, objections, quality, see
 from medvis.learn.export import Parity, parity
+from medvis.learn.held import Held
+from medvis.learn.quantise import Quantiser
+from medvis.learn.slim import halve, slim
 from medvis.nets.weights import load_net, save_net
 
 
@@ -121,3 +126,107 @@ def test_weights_of_another_shape_are_one_line(tmp_path, spec):
     save_file({"x": torch.zeros(1)}, str(path), metadata={"spec": json.dumps(spec)})
     with pytest.raises(ModelError, match="holds no medvis weights"):
         load_net(path)
+
+
+def outputs(graph, x):
+    """What a graph gives for a batch."""
+    return precision.session_of(graph, 1).run(list(OUTPUTS), {"image": x})
+
+
+def test_a_slim_graph_computes_the_same_in_fewer_bytes():
+    graph = tiny_graph()
+    small = slim(onnx.load_from_string(graph))
+    assert len(small) < 0.95 * len(graph)
+    for one, other in zip(outputs(graph, images()), outputs(small, images()), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_halved_weights_take_half_the_bytes_and_change_little():
+    full, small = slim(onnx.load_from_string(tiny_graph())), halve(onnx.load_from_string(tiny_graph()))
+    assert 0.45 < len(small) / len(full) < 0.7
+    for one, other in zip(outputs(full, images()), outputs(small, images()), strict=True):
+        assert 0 < np.abs(one - other).max() < 0.1
+
+
+@pytest.fixture(scope="module")
+def quantiser():
+    return Quantiser(tiny_graph(), [images(4, 64, 64)])
+
+
+@pytest.mark.parametrize("method", ["MinMax", "Percentile"])
+def test_int8_computes_about_the_same(quantiser, method, capsys):
+    full, small = tiny_graph(), quantiser.int8(method)
+    assert len(small) < len(slim(onnx.load_from_string(full))) / 2
+    exact, coarse = (outputs(graph, images(1, 64, 64))[1] for graph in (full, small))
+    assert np.corrcoef(exact.ravel(), coarse.ravel())[0, 1] > 0.95
+    assert capsys.readouterr().out == "", "stdout is for data"
+    assert quantiser.int8(method) == small
+
+
+def test_what_eight_bits_would_hurt_stays_in_floats(quantiser):
+    graph = onnx.load_from_string(quantiser.int8()).graph
+    shapes = {item.name: list(item.dims) for item in graph.initializer}
+    floats = [shapes[node.input[1]] for node in graph.node if node.op_type == "Conv" and node.input[1] in shapes]
+    assert all(shape[1] <= 3 for shape in floats) and [1, 2, 7, 7] in floats, "attention and first grey steps"
+    assert "encoder.detail.stem" not in quantiser.blocks
+
+
+def test_a_block_can_be_kept_in_floats(quantiser):
+    assert {"decoder.nodes.x01", "decoder.finish", "classify", "encoder.fuse.0"} <= set(quantiser.blocks)
+    kept = quantiser.int8("MinMax", ["classify", "gather"])
+    assert len(kept) > len(quantiser.int8())
+    exact, coarse, better = (outputs(graph, images(1, 64, 64)) for graph in (tiny_graph(), quantiser.int8(), kept))
+    assert np.abs(exact[0] - better[0]).max() != np.abs(exact[0] - coarse[0]).max()
+
+
+def held(count=8, **changes):
+    """Views with a class each, in groups of two, and masks that the tiny network itself outlines."""
+    views = images(count, 64, 64)
+    masks = outputs(tiny_graph(), views)[1][:, 0] > 0
+    groups = [f"g{place // 2}" for place in range(count)]
+    facts = {"views": views, "groups": groups, "masks": masks, "columns": [0, 1], "truth": np.arange(count) % 2}
+    return Held(**{**facts, **changes})
+
+
+def test_a_graph_is_compared_with_its_reference():
+    seen = see(tiny_graph(), held())
+    figures = quality(seen, held())
+    assert figures["dice"] == 1 and set(figures) == {"dice", "auc", "accuracy"}
+    assert changed(seen, seen) == 0 and objections(figures, figures, 0.0) == []
+    unknown = quality(seen, held(truth=np.full(8, -1)))
+    assert set(unknown) == {"dice"}
+
+
+def test_a_fall_or_another_decision_is_an_objection():
+    logits = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    one, other = Seen(None, None, logits), Seen(None, None, logits[::-1])
+    assert changed(one, other) == 1
+    found = objections({"dice": 0.8, "auc": 0.9}, {"dice": 0.785, "auc": 0.895}, 0.02)
+    assert found == ["dice falls by 0.0150 (at most 0.01)", "2.00% of decisions change (at most 1%)"]
+
+
+def test_no_group_is_in_both_parts():
+    first, rest = held().halves(0.1, 64, seed=1)
+    assert len(first) + len(rest) == 8 and not set(first.groups) & set(rest.groups) and len(first) == 2
+
+
+def test_the_first_candidate_without_objections_ships(monkeypatch):
+    tried = iter([["worse"], ["worse"], ["worse"], ["worse"], ["worse"], ["worse"], []])
+    monkeypatch.setattr(precision, "objections", lambda *_: next(tried))
+    monkeypatch.setattr(precision, "speed", lambda *_: {})
+    chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
+    assert chosen.precision == certificate["ships"] == "fp16"
+    made = [one["made"] for one in certificate["tried"]]
+    assert made[:3] == [f"ranges by {method}" for method in ("MinMax", "Percentile", "Entropy")]
+    kept = [text.split("in fp32: ")[1].split(", ") for text in made[3:6]]
+    assert [len(blocks) for blocks in kept] == [1, 2, 4] and kept[1][0] == kept[2][0] == kept[0][0]
+    assert certificate["why"].count("worse") == 6 and certificate["size"]["shipped"] == len(chosen.graph)
+
+
+def test_where_nothing_smaller_will_do_fp32_ships(monkeypatch):
+    monkeypatch.setattr(precision, "objections", lambda *_: ["worse"])
+    monkeypatch.setattr(precision, "speed", lambda *_: {})
+    monkeypatch.setattr(precision, "_candidates", lambda *_: iter([precision.Candidate("fp16", "a", tiny_graph())]))
+    chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
+    assert chosen.precision == "fp32" and "nothing smaller keeps" in certificate["why"]
+    assert certificate["size"]["share"] == 1

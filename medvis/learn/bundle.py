@@ -17,8 +17,8 @@ from medvis.learn.calibrate_whole import calibrate_pictures
 from medvis.learn.card_file import write_card
 from medvis.learn.crops import Say
 from medvis.learn.export import export_onnx, parity
-from medvis.learn.held import held_of
-from medvis.learn.precision import as_trained, choose
+from medvis.learn.held import Held, held_of
+from medvis.learn.precision import Precision, as_trained, choose
 from medvis.learn.recipe import Recipe
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 from medvis.nets.weights import load_net, save_net
@@ -57,7 +57,8 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, pa
     recipe = validated(Recipe, config.train, "train")
     net = load_net(weights)
     _check_fit(net, recipe, weights)
-    body, precision, certificate = _graph(net, task, recipe, data, packing)
+    held = held_of(task, recipe, data) if packing.smallest else None
+    body, precision, certificate = _graph(net, held, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(body)
     model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
@@ -71,7 +72,7 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, pa
         **fixed,
         labels=[label.card_label() for label in recipe.labels],
         masks=[config.taxonomy.finding] if recipe.masks else [],
-        thresholds={}, figures=[], measured_by="", parity=certificate, training=_told(recipe),
+        thresholds={}, figures=[], measured_by="", parity=certificate, training=_told(recipe, net),
         weights=_kept(net, folder) if packing.keep_weights else None,
     )  # fmt: skip
     write_card(folder, draft)
@@ -89,17 +90,13 @@ def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
             raise ModelError(f"{weights} has {found[name]} {name}", f"{wanted} as in the train: section of the task")
 
 
-def _graph(
-    net: DualStreamUNetPP, task: str, recipe: Recipe, data: Path, packing: Packing
-) -> tuple[bytes, Any, dict[str, Any]]:
-    """The graph to ship, its precision, and the certificate of its parity."""
+def _graph(net: DualStreamUNetPP, held: Held | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
+    """The graph to ship, its precision, and the certificate of its parity; without `held`, as it was trained."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "fp32.onnx"
         export_onnx(net, path)
         torch_parity, body = parity(net, path).certificate(), path.read_bytes()
-    chosen, certificate = (
-        choose(body, held_of(task, recipe, data), recipe.seed) if packing.smallest else as_trained(body)
-    )
+    chosen, certificate = as_trained(body) if held is None else choose(body, held, seed)
     return chosen.graph, chosen.precision, {"torch_to_onnx": torch_parity, "quantisation": certificate}
 
 
@@ -124,12 +121,21 @@ def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
     return ModelFile(file=path.name, sha256=digest, precision="fp32", bytes=path.stat().st_size)
 
 
-def _told(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as the card tells it: where the volume lay on the training machine is nobody's business."""
+def _told(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
+    """The recipe as the card tells it, with the network that it is (a student's is not the recipe's).
+
+    Where the volume lay on the training machine is nobody's business.
+    """
     told = recipe.model_dump(mode="json")
+    shape = net.spec.as_dict()
+    told["network"] = {name: _plain(shape[name]) for name in told["network"] if name in shape}
     if recipe.negative_volume:
         told["negative_volume"] = Path(recipe.negative_volume).name
     return told
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def input_range(config: TaskConfig) -> tuple[float, float]:
