@@ -136,7 +136,7 @@ def outputs(graph, x):
 def test_a_slim_graph_computes_the_same_in_fewer_bytes():
     graph = tiny_graph()
     small = slim(onnx.load_from_string(graph))
-    assert len(small) < 0.95 * len(graph)
+    assert len(small) < len(graph) - 50_000 and b"pkg.torch" not in small
     for one, other in zip(outputs(graph, images()), outputs(small, images()), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 

@@ -130,6 +130,8 @@ def _drop_unused(graph: Any) -> None:  # noqa: ANN401 - protobuf
 def _rename(graph: Any) -> None:  # noqa: ANN401 - protobuf
     short: dict[str, str] = {item.name: item.name for item in (*graph.input, *graph.output)}
     short[""] = ""
+    for item in (*graph.input, *graph.output):
+        del item.metadata_props[:]
 
     def renamed(name: str) -> str:
         if name not in short:
