@@ -48,10 +48,10 @@ def test_the_finding_score_tells_nodules_from_the_rest(fitted):
 def test_malignancy_grows_with_size(fitted):
     _, calibration = fitted
     weights = calibration["malignancy"]
-    assert set(weights) == {"malignancy", "log_diameter_mm", "bias"}, "of the descriptors those that the card has"
-    assert weights["log_diameter_mm"] > 0
+    assert set(weights) == {"malignancy", "log_area_mm2", "bias"}, "of the descriptors those that the card has"
+    assert weights["log_area_mm2"] > 0
     assert calibration["malignancy_val"]["auc"] == 1 and calibration["malignancy_val"]["nodules"] == 6
-    small, large = (logistic(weights, {"malignancy": 0.0, "log_diameter_mm": np.log(size)}) for size in (8, 18))
+    small, large = (logistic(weights, {"malignancy": 0.0, "log_area_mm2": np.log(size)}) for size in (50, 250))
     assert small < large - 0.1
 
 

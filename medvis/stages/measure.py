@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import log
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import exclusive, ranked
 from medvis.stages.lesions import joint_probability, score_lesions, share_of_class
-from medvis.stages.scoring import Score, logistic
+from medvis.stages.scoring import Score, logistic, rating_values
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
 NO_PLACE = "the image does not tell where it lies in the patient"
@@ -111,8 +110,8 @@ class Measure(BaseStage):
                 unknown["malignancy"] = SURELY_NORMAL
             return None if share is None else round(share, 4)
         weights = card.calibration.get("malignancy")
-        if weights and size.longest_diameter_mm is not None:
-            return round(logistic(weights, {**logits, "log_diameter_mm": log(size.longest_diameter_mm)}), 4)
+        if weights and size.longest_diameter_mm is not None and size.area_mm2 is not None:
+            return round(logistic(weights, rating_values(logits, size.longest_diameter_mm, size.area_mm2)), 4)
         slope, shift = card.labels[index].platt
         return round(logistic({"bias": shift, "logit": slope}, {"logit": logits[name]}), 4)
 

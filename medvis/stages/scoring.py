@@ -68,6 +68,11 @@ def finding_probability(values: dict[str, float], card: Card) -> float:
     return logistic(card.calibration.get("finding") or {"bias": 0.0, "mask": 1.0}, values)
 
 
+def rating_values(logits: dict[str, float], longest_mm: float, area_mm2: float) -> dict[str, float]:
+    """What the calibration ``malignancy`` may weigh: the class logits of a finding, and its size."""
+    return {**logits, "log_diameter_mm": log(longest_mm), "log_area_mm2": log(area_mm2)}
+
+
 def logistic(weights: dict[str, float], values: dict[str, float]) -> float:
     """σ(bias + Σ weight · value); a value that is not known counts as 0."""
     z = weights["bias"] + sum(weights[name] * values.get(name, 0.0) for name in weights if name != "bias")
