@@ -29,7 +29,8 @@ class Look:
 
     Attributes:
         center: (row, col) on the frame.
-        corner, size: of its crop on the frame.
+        corner, size: of its crop on the frame; moved inside the frame where that is large enough: what is really
+            there is better than a mirrored edge.
         masks: mask logits [m, s, s]; `classes`: class logits [k]; `embedding` [d]: summed over the views.
     """
 
@@ -37,37 +38,37 @@ class Look:
         self.center = spot.center
         # Twice the candidate where that is larger than the settings' crop, in steps of 32 up to 320.
         self.size = min(max(least, -(-2 * spot.extent // 32) * 32), 320)
-        self.corner = (round(spot.center[0] - self.size / 2), round(spot.center[1] - self.size / 2))
+        rows, cols = image.shape[1:]
+        self.corner = (_start(spot.center[0], self.size, rows), _start(spot.center[1], self.size, cols))
         self.crop = cut(image, self.corner, self.size)
         self.own = stamp(spot, self.corner, self.size, MARGIN)
         self.masks, self.classes = Merge(), Merge()
         self.embedding: Floats | None = None
 
-    def field(self, view: View) -> slice:
-        """Rows, and columns, of the crop that a view shows; the first one always shows all."""
+    def field(self, view: View) -> tuple[slice, slice]:
+        """Rows and columns of the crop that a view shows; the first one always shows all."""
         side = self.size
         if view.scale > NEAR and self.masks.count:
             side = 2 * round(self.size * NEAR / view.scale / 2)
-        start = (self.size - side) // 2
-        return slice(start, start + side)
+        starts = [_start(self.center[axis] - self.corner[axis], side, self.size) for axis in (0, 1)]
+        return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
     def seen(self, view: View, multiple_of: int) -> Floats:
         """What a view shows of the crop, as the network wants it: float32 [c, h, w]."""
-        field = self.field(view)
-        return forward(self.crop[:, field, field], view, multiple_of)
+        return forward(self.crop[:, *self.field(view)], view, multiple_of)
 
     def add(self, view: View, mask: Floats, evidence: Floats, embedding: Floats, multiple_of: int) -> None:
         """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
-        field = self.field(view)
-        side = field.stop - field.start
-        here = forward(self.own[None, field, field], view, multiple_of)[0]
+        rows, cols = self.field(view)
+        side = rows.stop - rows.start
+        here = forward(self.own[None, rows, cols], view, multiple_of)[0]
         self.classes.add(attend(evidence, sigmoid(mask.max(0)), here), view.weight)
         flat = backward(mask, view, (side, side))
         if side == self.size:
             self.masks.add(flat, view.weight)
         else:
             logits, weight = np.zeros((len(flat), self.size, self.size), np.float32), np.zeros_like(self.own)
-            logits[:, field, field], weight[field, field] = flat, view.weight * blend(side, side // 8)
+            logits[:, rows, cols], weight[rows, cols] = flat, view.weight * blend(side, side // 8)
             self.masks.add(logits, weight)
         self.embedding = embedding if self.embedding is None else self.embedding + embedding
 
@@ -86,6 +87,13 @@ class Look:
         values = outline_features(logits, self.masks.spread.max(0), inside)
         seen = {"class": float(self.classes.logits[0]), "class_spread": float(self.classes.spread[0])}
         return finding_probability({**values, **seen}, card)
+
+
+def _start(center: float, size: int, limit: int) -> int:
+    """First of `size` places around a centre, inside 0…limit; around its middle where `limit` is less."""
+    if limit < size:
+        return (limit - size) // 2
+    return min(max(round(center - size / 2), 0), limit - size)
 
 
 class Closer:

@@ -16,8 +16,7 @@ class FirstPass:
     """Calls the model on every tile that holds a part of the region, and blends the tiles."""
 
     def __init__(self, predictor: Predictor, settings: InferSettings) -> None:
-        self.predictor, self.size, self.overlap = predictor, settings.tile, settings.overlap
-        self.weight = blend(self.size, self.overlap)
+        self.predictor, self.settings = predictor, settings
 
     def __call__(self, image: Floats, region: Mask) -> tuple[Floats, Floats]:
         """Args: image float32 [c, rows, cols]; region bool [rows, cols].
@@ -27,13 +26,18 @@ class FirstPass:
             the first label in 0…1, 0 outside the region.
         """
         shape = region.shape
+        # A tile is no larger than the image: mirrored surroundings only mislead.
+        unit = self.predictor.card.input.multiple_of
+        size = min(self.settings.tile, -(-max(shape) // unit) * unit)
+        overlap = min(self.settings.overlap, size // 2)
+        weight = blend(size, overlap)
         masks = Canvas(len(self.predictor.card.masks), shape, Prediction.OUTSIDE)
         evidence = Canvas(1, shape, Prediction.OUTSIDE)
-        for corner in cover(region, self.size, self.overlap):
-            given = self.predictor(cut(image, corner, self.size)[None], ("mask_logits", "evidence"))
-            masks.add(given["mask_logits"][0], corner, self.weight)
-            first = cv2.resize(given["evidence"][0, 0], (self.size, self.size), interpolation=cv2.INTER_LINEAR)
-            evidence.add(first[None], corner, self.weight)
+        for corner in cover(region, size, overlap):
+            given = self.predictor(cut(image, corner, size)[None], ("mask_logits", "evidence"))
+            masks.add(given["mask_logits"][0], corner, weight)
+            first = cv2.resize(given["evidence"][0, 0], (size, size), interpolation=cv2.INTER_LINEAR)
+            evidence.add(first[None], corner, weight)
         logits, seen = masks.mean(), sigmoid(evidence.mean()[0])
         logits[:, ~region], seen[~region] = Prediction.OUTSIDE, 0.0
         return logits, seen
