@@ -94,7 +94,7 @@ def test_variants_differ_in_what_their_names_say(home, tmp_path):
     bundles = {folder: weights for step, folder, weights in done if step == "bundle"}
     assert bundles["no-tta"] == "full", "the full model, looked through once"
     views = [(scales, flips) for step, scales, flips in done if step == "evaluate"]
-    assert views[-1] == ({1.0: 1.0}, ["none"]) and len(views[0][0]) == 4
+    assert views[-1] == ({1.0: 1.0}, ["none"]) and len(views[0][0]) > 1
     assert told[0] == {"variant": "full", "epoch": 1} and told[-1]["variant"] == "no TTA"
     summary = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert [one["variant"] for one in summary["variants"]] == [one.variant for one in found]

@@ -46,7 +46,7 @@ class Component:
     inside: NDArray[np.bool_]
     values: dict[str, float]
     overlap: float
-    logits: NDArray[np.float32] | None
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ def _components(crops: list[Looked], high: float, low: float) -> list[Component]
         mask = label_frames(hysteresis(sigmoid(crop.prediction.mask_logits.max(1)), high, low), 4)
         for label in np.unique(mask)[1:]:
             inside = mask[0] == label
-            row = match(crop.prediction, inside, 0)
-            values = features(crop.prediction, inside, 0, row)
-            candidates = crop.prediction.candidates
-            logits = None if row is None or candidates is None else candidates.logits[row]
+            row, candidates = match(crop.prediction, inside, 0), crop.prediction.candidates
+            if row is None or candidates is None:
+                continue  # never a finding: nobody looked at it closely
+            values, logits = features(crop.prediction, inside, 0, row), candidates.logits[row]
             out.append(Component(index, inside, values, iou(inside, crop.truth), logits))
     return out
 
@@ -135,7 +135,7 @@ def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card
     nodules: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for component in components:
         crop = crops[component.crop]
-        if component.overlap < HIT or component.logits is None or crop.spacing is None:
+        if component.overlap < HIT or crop.spacing is None:
             continue
         if crop.row.label in ("benign", "malignant"):
             logits = dict(zip(labels, map(float, component.logits), strict=True))

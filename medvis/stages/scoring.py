@@ -97,6 +97,8 @@ def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int 
 def _score(prediction: Prediction, inside: NDArray[np.bool_], frame: int, label: int, card: Card) -> Score:
     candidate = match(prediction, inside, frame)
     values = features(prediction, inside, frame, candidate)
-    probability = finding_probability(values, card)
+    # What a closer look at another place has left over was never looked at itself.
+    unseen = prediction.candidates is not None and candidate is None
+    probability = 0.0 if unseen else finding_probability(values, card)
     spread = values.get("class_spread", values["spread"])
     return Score(label, frame, int(inside.sum()), candidate, probability, spread)
