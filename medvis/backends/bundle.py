@@ -13,6 +13,7 @@ from medvis.core.card import Card, ModelFile
 from medvis.errors import ModelError
 
 CARD = "card.yaml"
+TRAIN = "a task without a model can be trained: medvis train, medvis export"
 
 
 def bundle_folder(bundle: str, base: Path | None = None) -> Path:
@@ -27,7 +28,7 @@ def bundle_folder(bundle: str, base: Path | None = None) -> Path:
         folder = (base or Path()) / bundle
     if not (folder / CARD).is_file():
         known = ", ".join(plugins.names("medvis.bundles"))
-        raise ModelError(f"no model card {folder / CARD}", f"a bundle folder, or one of {known}")
+        raise ModelError(f"no model card {folder / CARD}", f"a bundle folder, or one of {known}", TRAIN)
     return folder
 
 
