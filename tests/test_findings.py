@@ -177,9 +177,11 @@ def test_without_that_calibration_or_a_size_the_labels_own_scaling_is_used(chang
     assert rated(**changes).malignancy == pytest.approx(1 / (1 + math.exp(-(2 * 0.4 - 0.5))), abs=1e-3)
 
 
-def test_a_place_that_was_not_looked_at_closely_is_not_rated():
-    finding = rated(place=(0, 60, 75))
-    assert finding.malignancy is None and finding.attributes == []
+def test_a_place_that_was_not_looked_at_closely_is_no_finding_and_not_rated():
+    with pytest.raises(IndexError):
+        rated(place=(0, 60, 75))
+    finding = rated(place=(0, 60, 75), thresholds={"high": 0.5, "low": 0.5, "finding": 0.0})
+    assert finding.malignancy is None and finding.attributes == [] and finding.probability == 0
     assert finding.unknown["malignancy"] == NO_CANDIDATE
 
 

@@ -205,7 +205,8 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 def test_an_interrupt_leaves_nothing(series, tmp_path):
-    command = [sys.executable, "-m", "medvis", "diagnose", str(series), "-o", str(tmp_path / "out")]
+    slowly = ["--set", "stages.infer.tile=32", "--set", "stages.infer.overlap=24"]
+    command = [sys.executable, "-m", "medvis", "diagnose", str(series), "-o", str(tmp_path / "out"), *slowly]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)

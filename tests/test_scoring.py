@@ -115,7 +115,10 @@ def test_every_component_of_every_frame_gets_a_score():
     for score in scores:
         inside = mask[score.frame] == score.label
         values = features(seen, inside, score.frame, score.candidate)
-        assert score.probability == pytest.approx(logistic(WEIGHTS, values))
+        looked_at = score.candidate is not None
+        assert score.probability == pytest.approx(logistic(WEIGHTS, values) if looked_at else 0)
         expected = values["class_spread"] if score.candidate == 0 else values["spread"]
         assert score.spread == pytest.approx(expected)
     assert score_components(seen, np.zeros_like(mask), card()) == []
+    whole = score_components(prediction(None), mask, card(calibration={"finding": WEIGHTS}))
+    assert all(score.probability > 0 for score in whole), "a whole task takes no closer look at anything"
