@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from medvis.learn.evaluation import Judge
 from medvis.learn.metrics import (
     auc,
     balanced_accuracy,
@@ -22,6 +23,7 @@ from medvis.learn.metrics import (
     macro_f1,
     named_weights,
 )
+from medvis.settings import Measured
 
 MASKS = arrays(bool, (5, 7))
 EMPTY, FULL = np.zeros((5, 7), bool), np.ones((5, 7), bool)
@@ -174,3 +176,18 @@ def test_brier_is_nought_for_the_truth_and_two_for_its_opposite():
     right = np.eye(2)[truth]
     assert brier(right, truth) == 0 and brier(1 - right, truth) == 2
     assert brier(np.full((3, 2), 0.5), truth) == 0.5
+
+
+def test_no_error_is_not_certainty():
+    judge = Judge(Measured())
+    groups = [str(index) for index in range(240)]
+    (right,) = judge.mean("accuracy", "Accuracy", [1.0] * 240, groups)
+    assert right.value == 1 and right.ci95 == pytest.approx((0.9847, 1.0), abs=1e-4)
+    (wrong,) = judge.mean("accuracy", "Accuracy", [0.0] * 240, groups)
+    assert wrong.ci95 == pytest.approx((0.0, 0.0153), abs=1e-4)
+    (one,) = judge.mean("accuracy", "Accuracy", [1.0] * 3, ["a"] * 3)
+    assert one.ci95 is None
+    (flat,) = judge.figure("macro_f1", "Macro-F1", lambda _: 1.0, groups)
+    assert flat.ci95 is None
+    (mixed,) = judge.mean("accuracy", "Accuracy", [1.0, 0.0] * 120, groups)
+    assert mixed.ci95[0] < 0.5 < mixed.ci95[1]

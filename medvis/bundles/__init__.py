@@ -5,3 +5,4 @@ from __future__ import annotations
 from pathlib import Path
 
 LUNG_NODULE = Path(__file__).parent / "lung-nodule"
+STEEL = Path(__file__).parent / "steel"

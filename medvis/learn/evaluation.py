@@ -111,13 +111,15 @@ class Judge:
             key: one of `KEYS`.
             name: as people read it.
             statistic: takes row indices, gives the figure.
-            groups: group of each row; whole groups are drawn for the interval, which one group alone has not.
+            groups: group of each row; whole groups are drawn for the interval. It is left out where nothing varies:
+                one group alone, or no error at all, which a bootstrap would take for certainty.
             baseline: what a trivial method reaches on the same rows, in words.
         """
         value = statistic(np.arange(len(groups))) if len(groups) else float("nan")
         if isnan(value):
             return []
-        interval = bootstrap(statistic, groups) if len(set(groups)) > 1 else None
+        drawn = bootstrap(statistic, groups) if len(set(groups)) > 1 else (value, value)
+        interval = drawn if drawn[0] < drawn[1] else None
         beside = [text for text in (baseline, self.settings.baselines.get(key)) if text]
         told = "; ".join(beside) or None
         return [Figure(name=name, value=value, ci95=interval, n=len(groups), baseline=told, bar=self.bar(key))]
@@ -125,9 +127,15 @@ class Judge:
     def mean(
         self, key: str, name: str, values: Sequence[float], groups: Sequence[str], baseline: str | None = None
     ) -> list[Figure]:
-        """The mean of one value a row."""
+        """The mean of one value a row; of a share without exception the interval is exact (Clopper & Pearson 1934)."""
         table = np.asarray(values, np.float64)
-        return self.figure(key, name, lambda rows: float(table[rows].mean()), groups, baseline)
+        figures = self.figure(key, name, lambda rows: float(table[rows].mean()), groups, baseline)
+        independent = len(set(groups))
+        if independent < 2 or table.min() < table.max() or table[0] not in (0, 1):
+            return figures
+        miss = 1 - 0.025 ** (1 / independent)
+        exact = (1 - miss, 1.0) if table[0] else (0.0, miss)
+        return [figure.model_copy(update={"ci95": exact}) for figure in figures]
 
     def bar(self, key: str) -> str | None:
         """The bar as the card tells it."""
