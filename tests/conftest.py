@@ -16,6 +16,17 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def torch_switches():
+    """A training sets torch's global switches; other tests shall not feel it."""
+    torch = sys.modules.get("torch")
+    before = torch is not None and torch.are_deterministic_algorithms_enabled()
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.use_deterministic_algorithms(before)
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a command left behind."""

@@ -20,14 +20,6 @@ from medvis.settings import load_task
 ALONE, EXCLUSIVE = Heads(), Heads((0, 1, 2), 2)
 
 
-@pytest.fixture(autouse=True)
-def restore():
-    """A training sets torch's global switches; other tests shall not feel it."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 def output(seed, masks=1):
     generator = torch.Generator().manual_seed(seed)
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 import numpy as np
 from safetensors.torch import load_file
 from tiny_data import write_data
-from tiny_task import RECIPE, write_task
+from tiny_task import RECIPE, Killed, write_task
 
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn.bundle import input_range
@@ -27,18 +27,6 @@ from medvis.settings import load_task
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(autouse=True)
-def restore():
-    """A training sets torch's global switches; other tests shall not feel it."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
-class Killed(BaseException):
-    """Like the signal: nobody catches it."""
 
 
 def run(data, out, tmp, say=lambda _: None, **recipe):

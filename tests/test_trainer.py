@@ -9,23 +9,12 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 import numpy as np
 from safetensors.torch import load_file
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
+from tiny_task import Killed
 
 from medvis.errors import ModelError, SettingsError
 from medvis.learn.recipe import Recipe
 from medvis.learn.train import Range, Trainer, device_of, heads_of
 from medvis.nets.weights import load_net
-
-
-@pytest.fixture(autouse=True)
-def restore():
-    """A training sets torch's global switches; other tests shall not feel it."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
-class Killed(BaseException):
-    """Like the signal: nobody catches it."""
 
 
 def same(one, other):

@@ -30,3 +30,7 @@ def write_task(folder: Path, name: str = "tiny", **recipe: Any) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
     return path
+
+
+class Killed(BaseException):
+    """Like the signal: nobody catches it."""

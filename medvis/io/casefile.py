@@ -1,7 +1,8 @@
 """The self-describing case file that lets commands be chained: a scan, and what the stages have added to it so far.
 
-A safetensors container (never pickle). The arrays are its tensors, named by their place (``case.scan.pixels``); all
-the rest is JSON in its one metadata entry, ``medvis-case``. What is read is checked against the types of `core`.
+A safetensors container: reading it runs no code. The arrays are its tensors, named by their place
+(``case.scan.pixels``); all the rest is JSON in its one metadata entry, ``medvis-case``. What is read is checked against
+the types of `core`.
 """
 
 from __future__ import annotations

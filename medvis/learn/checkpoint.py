@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,8 +12,8 @@ from medvis.errors import ModelError
 
 Record = dict[str, Any]
 CHECKPOINT, LOG, CURVE = "last.ckpt", "metrics.jsonl", "learning-curve.png"
-# What loading a file that is something else, or another recipe's, raises.
-BROKEN = (EOFError, KeyError, RuntimeError, TypeError, ValueError, UnpicklingError)
+# What taking over the state of another recipe raises.
+BROKEN = (KeyError, RuntimeError, TypeError, ValueError)
 
 
 def save(folder: Path, state: dict[str, Any], records: list[Record]) -> None:
@@ -35,7 +34,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state.setdefault("records", _logged(folder))
-    except BROKEN as error:
+    except Exception as error:  # what torch raises for a file of another kind shares no base class
         raise unfit(folder) from error
     return state
 

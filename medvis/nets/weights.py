@@ -1,4 +1,4 @@
-"""Weights and the shape of their network in one safetensors file; never pickle."""
+"""Weights and the shape of their network in one safetensors file: loading it runs no code."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels import decoders
+from pydicom.pixels.decoders.base import Decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import (
-    AllTransferSyntaxes,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -32,6 +32,7 @@ from medvis.io.quiet import captured_stderr
 
 Stored = NDArray[Any]
 _AGAIN = "copy or export it again"
+DECODERS = {one.UID: one for one in vars(decoders).values() if isinstance(one, Decoder)}
 _PLUGINS = {
     JPEGBaseline8Bit: ("pillow",),
     JPEGExtended12Bit: ("pillow",),
@@ -88,11 +89,8 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
 
 
 def _require_decoder(layout: Layout, path: Path) -> None:
-    try:
-        if layout.syntax in AllTransferSyntaxes and get_decoder(layout.syntax).is_available:
-            return
-    except NotImplementedError:
-        pass
+    if layout.syntax in DECODERS and DECODERS[layout.syntax].is_available:
+        return
     raise InputError(
         f"{path} is encoded as {syntax_name(layout.syntax)}, which is not supported",
         hint="convert it to Explicit VR Little Endian",
@@ -100,7 +98,7 @@ def _require_decoder(layout: Layout, path: Path) -> None:
 
 
 def _decoded(ds: Dataset, layout: Layout) -> Iterator[Stored]:
-    decoder = get_decoder(layout.syntax)
+    decoder = DECODERS[layout.syntax]
     if not layout.syntax.is_encapsulated:
         for frame, _ in decoder.iter_array(ds, view_only=True, allow_excess_frames=False):
             yield frame
