@@ -17,9 +17,9 @@ from medvis.core.card import Ablation, Card, Figure
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn import ablate as module
 from medvis.learn.ablate import FULL, Plan, ablate, add_ablation, table, variants
-from medvis.learn.card_file import write_card
-from medvis.learn.evaluation import Evaluation
-from medvis.learn.recipe import Recipe
+from medvis.learn.bundling.card_file import write_card
+from medvis.learn.measuring.evaluation import Evaluation
+from medvis.learn.training.recipe import Recipe
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.nets.weights import save_net
 from medvis.settings import load_task, validated

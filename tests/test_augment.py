@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medvis.learn.augment import Augment, crop_maps, finish, sample, scanner
-from medvis.learn.paste import paste, transplant
+from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
+from medvis.learn.training.paste import paste, transplant
 
 OFF = {
     "rotate": 0.0, "mirror": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,

@@ -10,10 +10,10 @@ import numpy as np
 from tiny_bundle import tiny_net
 from tiny_pictures import tile_recipe
 
-from medvis.learn.average import Average
-from medvis.learn.batches import Batches, mixed
-from medvis.learn.recipe import Recipe
-from medvis.learn.sampling import Crop
+from medvis.learn.training.average import Average
+from medvis.learn.training.batches import Batches, mixed
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.sampling import Crop
 
 CPU = torch.device("cpu")
 

@@ -20,9 +20,9 @@ from medvis.backends.onnx import OnnxPredictor
 from medvis.backends.torch import TorchPredictor
 from medvis.core.card import OUTPUTS
 from medvis.errors import InputError, ModelError
-from medvis.learn.bundle import Packing, make_bundle
-from medvis.learn.data import load_grey_scans, read_index
-from medvis.learn.evaluate import evaluate
+from medvis.learn.bundling.bundle import Packing, make_bundle
+from medvis.learn.data.index import load_grey_scans, read_index
+from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import export, train
 from medvis.nets.weights import load_net
 from medvis.pipeline import Pipeline

@@ -8,10 +8,10 @@ from tiny_chest import EVERYWHERE, Blobs, pipeline
 from tiny_data import write_data
 
 from medvis.errors import InputError, ModelError
-from medvis.learn.calibrate import CUTS, FEATURES, MOST_EXTRA, OUTLINES, calibrate
-from medvis.learn.crops import run_crops
-from medvis.learn.data import load_grey_scans, read_index
-from medvis.learn.metrics import dice
+from medvis.learn.bundling.calibrate import CUTS, FEATURES, MOST_EXTRA, OUTLINES, calibrate
+from medvis.learn.data.index import load_grey_scans, read_index
+from medvis.learn.figures.metrics import dice
+from medvis.learn.measuring.crops import run_crops
 from medvis.stages.scoring import logistic
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary"}]

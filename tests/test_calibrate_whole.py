@@ -15,7 +15,7 @@ from tiny_whole import BREAST, CHEST, CLASSES_ONLY, OUTLINED, Tones, write_whole
 from medvis.core.card import Card
 from medvis.core.case import Prediction
 from medvis.errors import InputError, ModelError
-from medvis.learn.calibrate_whole import (
+from medvis.learn.bundling.calibrate_whole import (
     SAME,
     calibrate_pictures,
     fit_positive,
@@ -25,7 +25,7 @@ from medvis.learn.calibrate_whole import (
     softmax,
     within,
 )
-from medvis.learn.outlines import Component, Marked, Trial, Trials, chances_of, components_of, fit_finding
+from medvis.learn.bundling.outlines import Component, Marked, Trial, Trials, chances_of, components_of, fit_finding
 from medvis.pipeline import Pipeline
 
 HALF = 0.5

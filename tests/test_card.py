@@ -11,7 +11,7 @@ from tiny_whole import BREAST, OUTLINED, Tones, write_whole
 from medvis.backends.bundle import read_card
 from medvis.cli.cards import card_rows, matrix_rows
 from medvis.core.card import Ablation, Card, Figure, Worst
-from medvis.learn.card_file import add_figures, write_card
+from medvis.learn.bundling.card_file import add_figures, write_card
 
 FULL = {
     "figures": [{"name": "Dice", "value": 0.8, "ci95": [0.7, 0.9], "n": 9, "bar": "≥ 0.7", "baseline": "disc 0.5"}],

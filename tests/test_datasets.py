@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tiny_sets import SIDE, add_row, picture, runs, write_coco, write_index, write_mvtec
 
 from medvis.errors import InputError
-from medvis.learn.coco import Outlines, unpacked
-from medvis.learn.datasets import read_examples
+from medvis.learn.data.coco import Outlines, unpacked
+from medvis.learn.data.datasets import read_examples
 
 SHAPE = (SIDE, SIDE)
 

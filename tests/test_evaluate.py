@@ -15,11 +15,11 @@ from medvis.core.card import Card, Figure
 from medvis.errors import InputError
 from medvis.io.dicom.write import SeriesFacts, write_ct_series
 from medvis.io.phantom import geometry_of
-from medvis.learn.card_file import add_figures, write_card
-from medvis.learn.evaluate import evaluate
-from medvis.learn.evaluate_crops import evaluate_crops
-from medvis.learn.evaluate_slices import evaluate_slices, series_folders
-from medvis.learn.evaluation import Evaluation
+from medvis.learn.bundling.card_file import add_figures, write_card
+from medvis.learn.measuring.evaluate import evaluate
+from medvis.learn.measuring.evaluate_crops import evaluate_crops
+from medvis.learn.measuring.evaluate_slices import evaluate_slices, series_folders
+from medvis.learn.measuring.evaluation import Evaluation
 from medvis.ops.phantom import PhantomSpec, chest_phantom
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]

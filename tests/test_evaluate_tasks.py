@@ -14,13 +14,13 @@ from medvis.core.card import Card
 from medvis.errors import InputError
 from medvis.io.dicom.write import SeriesFacts, write_ct_series
 from medvis.io.phantom import geometry_of
-from medvis.learn.contrasts import Told, contrasts, tell
-from medvis.learn.evaluate import evaluate
-from medvis.learn.evaluate_pictures import evaluate_pictures
-from medvis.learn.evaluate_series import evaluate_series, read_boxes
-from medvis.learn.evaluation import KEYS, Judge
-from medvis.learn.examples import Example
-from medvis.learn.looked import Looked, matched, swept
+from medvis.learn.data.examples import Example
+from medvis.learn.measuring.contrasts import Told, contrasts, tell
+from medvis.learn.measuring.evaluate import evaluate
+from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
+from medvis.learn.measuring.evaluate_series import evaluate_series, read_boxes
+from medvis.learn.measuring.evaluation import KEYS, Judge
+from medvis.learn.measuring.looked import Looked, matched, swept
 from medvis.ops.phantom import PhantomSpec, chest_phantom
 from medvis.pipeline import Pipeline
 from medvis.settings import Measured, load_task, task_names
@@ -253,7 +253,7 @@ def test_wrong_boxes_are_one_line(boxed, tmp_path):
 
 def test_trivial_methods_are_fitted_on_train_and_stand_beside(found, data, tmp_path, monkeypatch):
     baselines = pytest.importorskip(
-        "medvis.learn.baselines", reason="the extra 'train' brings scikit-learn", exc_type=ImportError
+        "medvis.learn.measuring.baselines", reason="the extra 'train' brings scikit-learn", exc_type=ImportError
     )
     task = breast(tmp_path)
     monkeypatch.setattr(baselines, "_card", lambda *_: task.context.card)

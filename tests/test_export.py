@@ -17,12 +17,12 @@ from medvis.backends.onnx import OnnxPredictor
 from medvis.backends.torch import TorchPredictor
 from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
-from medvis.learn import precision
-from medvis.learn.certificate import Seen, changed, objections, quality, see
-from medvis.learn.export import Parity, parity
-from medvis.learn.held import Held
-from medvis.learn.quantise import Quantiser
-from medvis.learn.slim import halve, slim
+from medvis.learn.bundling import precision
+from medvis.learn.bundling.certificate import Seen, changed, objections, quality, see
+from medvis.learn.bundling.export import Parity, parity
+from medvis.learn.bundling.held import Held
+from medvis.learn.bundling.quantise import Quantiser
+from medvis.learn.bundling.slim import halve, slim
 from medvis.nets.weights import load_net, save_net
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvis.learn.pictures import fitted, fitted_shape
+from medvis.learn.data.pictures import fitted, fitted_shape
 from medvis.ops.fit import fit, held, side_of, spread, unfit
 
 SIDES = st.integers(9, 90)

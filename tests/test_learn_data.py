@@ -14,8 +14,17 @@ from medvis.core.scan import Geometry
 from medvis.errors import InputError
 from medvis.io.mask import write_nifti
 from medvis.io.phantom import geometry_of
-from medvis.learn.crops import run_crops
-from medvis.learn.data import GreyScans, Row, joined, load_grey_scans, load_volume, read_grey, read_index, read_indices
+from medvis.learn.data.index import (
+    GreyScans,
+    Row,
+    joined,
+    load_grey_scans,
+    load_volume,
+    read_grey,
+    read_index,
+    read_indices,
+)
+from medvis.learn.measuring.crops import run_crops
 from medvis.ops.lungs import lung_field
 from medvis.ops.phantom import NoduleSpec, PhantomSpec, chest_phantom
 

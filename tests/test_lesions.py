@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tiny_data import write_data
 
 from medvis.errors import SettingsError
-from medvis.learn.data import GreyScans, Row, joined, load_grey_scans, read_index
-from medvis.learn.lesions import LesionSampler
-from medvis.learn.recipe import Recipe, TrainLabel
-from medvis.learn.sampling import Range, class_targets
+from medvis.learn.data.index import GreyScans, Row, joined, load_grey_scans, read_index
+from medvis.learn.training.lesions import LesionSampler
+from medvis.learn.training.recipe import Recipe, TrainLabel
+from medvis.learn.training.sampling import Range, class_targets
 from medvis.settings import load_task, validated
 
 REACH = Range(-1350, 1050)

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medvis.learn.evaluation import Judge
-from medvis.learn.metrics import (
+from medvis.learn.figures.metrics import (
     auc,
     balanced_accuracy,
     bootstrap,
@@ -23,6 +22,7 @@ from medvis.learn.metrics import (
     macro_f1,
     named_weights,
 )
+from medvis.learn.measuring.evaluation import Judge
 from medvis.settings import Measured
 
 MASKS = arrays(bool, (5, 7))

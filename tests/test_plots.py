@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from medvis.errors import InputError, OutputError
-from medvis.learn.curves import froc_curve, reliability_bins, roc_curve
-from medvis.learn.metrics import auc
+from medvis.learn.figures.curves import froc_curve, reliability_bins, roc_curve
+from medvis.learn.figures.metrics import auc
 
-plots = pytest.importorskip("medvis.learn.plots", reason="the extra 'train' brings matplotlib", exc_type=ImportError)
+plots = pytest.importorskip(
+    "medvis.learn.figures.plots", reason="the extra 'train' brings matplotlib", exc_type=ImportError
+)
 RNG = np.random.default_rng(0)
 SCORES, TRUTH = np.round(RNG.random(60), 1), RNG.random(60) < 0.4
 
@@ -85,7 +87,8 @@ def test_what_cannot_be_drawn_is_one_line(tmp_path):
 
 def test_drawing_needs_no_pyplot_and_evaluating_no_matplotlib():
     code = (
-        "import sys, medvis.learn.evaluate; assert 'matplotlib' not in sys.modules; "
-        "import medvis.learn.plots, medvis.learn.gallery; assert 'matplotlib.pyplot' not in sys.modules"
+        "import sys, medvis.learn.measuring.evaluate; assert 'matplotlib' not in sys.modules; "
+        "import medvis.learn.figures.plots, medvis.learn.measuring.gallery; "
+        "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

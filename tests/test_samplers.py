@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
 
 from medvis.errors import InputError
-from medvis.learn.data import read_index
-from medvis.learn.pictures import Pictures, fitted, fitted_shape, load_pictures
-from medvis.learn.recipe import Recipe, TrainLabel
-from medvis.learn.sampling import Range, balanced, class_targets, planes, smoothed, targets_in
-from medvis.learn.tiles import TileSampler
-from medvis.learn.whole import PictureSampler, fitted_mask
+from medvis.learn.data.index import read_index
+from medvis.learn.data.pictures import Pictures, fitted, fitted_shape, load_pictures
+from medvis.learn.training.recipe import Recipe, TrainLabel
+from medvis.learn.training.sampling import Range, balanced, class_targets, planes, smoothed, targets_in
+from medvis.learn.training.tiles import TileSampler
+from medvis.learn.training.whole import PictureSampler, fitted_mask
 
 REACH = Range(0, 255)
 FULL = {

@@ -15,11 +15,11 @@ from tiny_data import write_data
 from tiny_task import RECIPE, Killed, write_task
 
 from medvis.errors import InputError, ModelError, SettingsError
-from medvis.learn.bundle import input_range
-from medvis.learn.recipe import Recipe
+from medvis.learn.bundling.bundle import input_range
 from medvis.learn.run import train
-from medvis.learn.schedule import epochs_of
-from medvis.learn.train import Range, Trainer, net_spec
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.schedule import epochs_of
+from medvis.learn.training.train import Range, Trainer, net_spec
 from medvis.nets.weights import load_net
 from medvis.settings import load_task
 

@@ -12,8 +12,8 @@ from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
 from tiny_task import Killed
 
 from medvis.errors import ModelError, SettingsError
-from medvis.learn.recipe import Recipe
-from medvis.learn.train import Range, Trainer, device_of, heads_of
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.train import Range, Trainer, device_of, heads_of
 from medvis.nets.weights import load_net
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
 
 from medvis.errors import InputError
-from medvis.learn.data import read_index
-from medvis.learn.pictures import load_pictures
-from medvis.learn.recipe import Recipe
-from medvis.learn.sampling import Range
-from medvis.learn.sources import labelled, sources
-from medvis.learn.validation import PictureValidator, TileValidator
+from medvis.learn.data.index import read_index
+from medvis.learn.data.pictures import load_pictures
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.sampling import Range
+from medvis.learn.training.sources import labelled, sources
+from medvis.learn.training.validation import PictureValidator, TileValidator
 from medvis.nets.model import Output
 
 REACH = Range(0, 255)

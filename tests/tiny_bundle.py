@@ -42,7 +42,7 @@ def _settle(net) -> None:
 @cache
 def tiny_graph(masks: int = 1) -> bytes:
     """The exported graph. The export takes a while, so all tests of a run share it."""
-    from medvis.learn.export import export_onnx
+    from medvis.learn.bundling.export import export_onnx
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

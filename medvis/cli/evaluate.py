@@ -14,7 +14,7 @@ from medvis.cli.options import Json, NamedTask, Quiet, with_extra
 from medvis.cli.tables import show_pairs, show_rows
 
 if TYPE_CHECKING:
-    from medvis.learn.evaluation import Evaluation
+    from medvis.learn.measuring.evaluation import Evaluation
 
 
 def evaluate(
@@ -46,10 +46,10 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Every figure has its bootstrap interval, its baseline and its bar beside it."""
-    run = with_extra("medvis.learn.evaluate").evaluate
-    fit = with_extra("medvis.learn.baselines").beside if baseline else None
+    run = with_extra("medvis.learn.measuring.evaluate").evaluate
+    fit = with_extra("medvis.learn.measuring.baselines").beside if baseline else None
     if plots is not None:
-        with_extra("medvis.learn.plots")
+        with_extra("medvis.learn.figures.plots")
     with waiting(f"evaluating {task}", quiet=quiet) as tick:
         found = run(task, data, split, lambda done, total: tick("", done, total), bundle)
         found = found if fit is None else fit(found, task, data, split, bundle)
@@ -59,7 +59,7 @@ def evaluate(
     if update_card:
         place = bundle or _own_bundle(task)
         command = f"medvis evaluate --task {task} --data {data.name} --split {split}"
-        import_module("medvis.learn.card_file").add_figures(place, found.figures, command, found.worst)
+        import_module("medvis.learn.bundling.card_file").add_figures(place, found.figures, command, found.worst)
     if json:
         emit_json(found.as_dict(), indent=2)
     else:

@@ -14,11 +14,11 @@ import yaml
 from medvis.backends.bundle import read_card
 from medvis.core.card import Ablation, Figure
 from medvis.errors import InputError, SettingsError
-from medvis.learn.bundle import Packing, make_bundle
-from medvis.learn.card_file import write_card
-from medvis.learn.evaluate import evaluate
-from medvis.learn.recipe import Recipe
+from medvis.learn.bundling.bundle import Packing, make_bundle
+from medvis.learn.bundling.card_file import write_card
+from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import train
+from medvis.learn.training.recipe import Recipe
 from medvis.nets.weights import load_net
 from medvis.settings import TaskConfig, load_task, validated
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvis.errors import ModelError, SettingsError
-from medvis.learn.bundle import input_range
-from medvis.learn.recipe import Recipe
-from medvis.learn.train import Range, Trainer, net_spec
+from medvis.learn.bundling.bundle import input_range
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.train import Range, Trainer, net_spec
 from medvis.nets.losses import Heads, LossWeights, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import load_net

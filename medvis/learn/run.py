@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import SettingsError
-from medvis.learn.bundle import Packing, input_range, make_bundle
-from medvis.learn.crops import Say
-from medvis.learn.recipe import Recipe
-from medvis.learn.train import Range, Trainer
+from medvis.learn.bundling.bundle import Packing, input_range, make_bundle
+from medvis.learn.measuring.crops import Say
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.train import Range, Trainer
 from medvis.settings import TaskConfig, validated
 
 

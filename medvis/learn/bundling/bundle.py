@@ -1,0 +1,150 @@
+"""Weights → bundle: the graph, its parity, what was fitted on val, and the card that says all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from medvis.backends.onnx import OnnxPredictor
+from medvis.core.card import Card, InputContract, ModelFile
+from medvis.core.protocols import Predictor
+from medvis.errors import ModelError, SettingsError
+from medvis.learn.bundling.calibrate import calibrate
+from medvis.learn.bundling.calibrate_whole import calibrate_pictures
+from medvis.learn.bundling.card_file import write_card
+from medvis.learn.bundling.export import export_onnx, parity
+from medvis.learn.bundling.held import Held, held_of
+from medvis.learn.bundling.precision import Precision, as_trained, choose
+from medvis.learn.measuring.crops import Say
+from medvis.learn.training.recipe import Recipe
+from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
+from medvis.nets.weights import load_net, save_net
+from medvis.settings import TaskConfig, load_task, validated
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What goes into a bundle.
+
+    Attributes:
+        keep_weights: the torch weights as well, for the torch backend.
+        smallest: the smallest precision that keeps parity; else fp32, which takes no search.
+    """
+
+    keep_weights: bool = False
+    smallest: bool = True
+
+
+def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, packing: Packing | None = None) -> Card:
+    """Exports the weights and writes a bundle without figures; `card_file.add_figures` puts them on its card.
+
+    Args:
+        task: name or YAML of the task.
+        weights: the model.safetensors of a training.
+        data: data set folder, for what is fitted on its val split.
+        folder: the bundle to write.
+        say: progress.
+        packing: what goes into it; without, the smallest graph alone.
+
+    Raises:
+        ModelError, SettingsError, InputError.
+    """
+    packing = packing or Packing()
+    config = load_task(task)
+    recipe = validated(Recipe, config.train, "train")
+    net = load_net(weights)
+    _check_fit(net, recipe, weights)
+    held = held_of(task, recipe, data) if packing.smallest else None
+    body, precision, certificate = _graph(net, held, recipe.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(body)
+    model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
+    fixed: dict[str, Any] = {
+        **config.card,
+        "task": config.task,
+        "model": model,
+        "input": _contract(net, recipe, config),
+    }
+    draft = Card(
+        **fixed,
+        labels=[label.card_label() for label in recipe.labels],
+        masks=[config.taxonomy.finding] if recipe.masks else [],
+        thresholds={}, figures=[], measured_by="", parity=certificate, training=_told(recipe, net),
+        weights=_kept(net, folder) if packing.keep_weights else None,
+    )  # fmt: skip
+    write_card(folder, draft)
+    thresholds, calibration = _fit(task, recipe, OnnxPredictor(folder), data, say)
+    card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
+    write_card(folder, card)
+    return card
+
+
+def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
+    told = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
+    found = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}
+    for name, wanted in told.items():
+        if found[name] != wanted:
+            raise ModelError(f"{weights} has {found[name]} {name}", f"{wanted} as in the train: section of the task")
+
+
+def _graph(net: DualStreamUNetPP, held: Held | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
+    """The graph to ship, its precision, and the certificate of its parity; without `held`, as it was trained."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "fp32.onnx"
+        export_onnx(net, path)
+        torch_parity, body = parity(net, path).certificate(), path.read_bytes()
+    chosen, certificate = as_trained(body) if held is None else choose(body, held, seed)
+    return chosen.graph, chosen.precision, {"torch_to_onnx": torch_parity, "quantisation": certificate}
+
+
+def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:
+    unit = config.accepts.units[0] if config.accepts.units else "grey"
+    side = recipe.phases[-1].size
+    return InputContract(channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=side, unit=unit)
+
+
+def _fit(
+    task: str, recipe: Recipe, predictor: Predictor, data: Path, say: Say
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Thresholds and calibration, by what the task's pictures are."""
+    fit = calibrate if recipe.sampler == "lesions" else calibrate_pictures
+    return fit(task, predictor, data, say)
+
+
+def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
+    path = folder / "model.safetensors"
+    save_net(net, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ModelFile(file=path.name, sha256=digest, precision="fp32", bytes=path.stat().st_size)
+
+
+def _told(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
+    """The recipe as the card tells it, with the network that it is (a student's is not the recipe's).
+
+    Where the volume lay on the training machine is nobody's business.
+    """
+    told = recipe.model_dump(mode="json")
+    shape = net.spec.as_dict()
+    told["network"] = {name: _plain(shape[name]) for name in told["network"] if name in shape}
+    if recipe.negative_volume:
+        told["negative_volume"] = Path(recipe.negative_volume).name
+    return told
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def input_range(config: TaskConfig) -> tuple[float, float]:
+    """The modality units that the model's 0…1 stands for, from the window stage. Raises SettingsError without one."""
+    window = config.stages.get("window") or {}
+    if window.get("range") == "stored" and window.get("center") is None:
+        return 0.0, 255.0  # pictures of 8 bits, as all data sets of pictures are
+    center, width = window.get("center"), window.get("width")
+    if center is None or width is None:
+        wanted = "stages.window with center and width, or range: stored for pictures"
+        raise SettingsError(f"task '{config.task}' has no window to train in", wanted)
+    return center - width / 2, center + width / 2

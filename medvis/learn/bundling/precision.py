@@ -1,0 +1,157 @@
+"""Which precision ships: INT8 where it keeps parity, then fp16 weights, then fp32; and a record of what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
+from medvis.learn.bundling.held import Held, Views, batches
+from medvis.learn.bundling.quantise import METHODS, Quantiser
+from medvis.learn.bundling.slim import halve, slim
+
+Precision = Literal["int8", "fp16", "fp32"]
+# A tenth of the views sets the ranges; more than this many add nothing to them.
+SHARE, MOST = 0.1, 64
+# Views on which the blocks are compared, and how many of the blocks may stay in fp32.
+PROBE = 8
+KEPT = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One graph that might ship, and how it was made."""
+
+    precision: Precision
+    made: str
+    graph: bytes
+
+
+@dataclass
+class Choice:
+    """Tries candidates against the fp32 graph on views that none of them has seen.
+
+    Attributes:
+        fp32: the graph, slim.
+        held: the views that measure.
+        tried: a record a candidate, in order.
+    """
+
+    fp32: bytes
+    held: Held
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.full = see(self.fp32, self.held)
+        self.quality = quality(self.full, self.held)
+
+    def passes(self, candidate: Candidate) -> bool:
+        """Whether the candidate is good enough; writes down what it was like."""
+        seen = see(candidate.graph, self.held)
+        figures, share = quality(seen, self.held), changed(self.full, seen)
+        found = objections(self.quality, figures, share)
+        self.tried.append(
+            {
+                "precision": candidate.precision,
+                "made": candidate.made,
+                **_rounded(figures),
+                "decisions_changed": round(share, 4),
+                "bytes": len(candidate.graph),
+                "objections": found,
+            }
+        )
+        return not found
+
+
+def choose(graph: bytes, held: Held, seed: int) -> tuple[Candidate, dict[str, Any]]:
+    """The smallest graph that says the same as fp32, and the certificate of that.
+
+    Args:
+        graph: the fp32 ONNX file, as `export_onnx` writes it.
+        held: of val; one part sets the ranges, the other, of other groups, measures.
+        seed: of the parts.
+    """
+    import onnx  # noqa: PLC0415 - an extra
+
+    ranges, rest = held.halves(SHARE, MOST, seed)
+    choice = Choice(slim(onnx.load_from_string(graph)), rest)
+    fp32 = Candidate("fp32", "as trained", choice.fp32)
+    chosen = next((one for one in _candidates(graph, choice.fp32, ranges) if choice.passes(one)), fp32)
+    certificate = {
+        "val": {"measured": len(rest), "set_ranges": len(ranges), "groups": "none in both parts"},
+        "fp32": _rounded(choice.quality),
+        "tried": choice.tried,
+        "ships": chosen.precision,
+        "why": _why(chosen, choice.tried),
+        "size": size(choice.fp32, chosen.graph),
+        "speed": speed(choice.fp32, chosen.graph, rest.views),
+    }
+    return chosen, certificate
+
+
+def as_trained(graph: bytes) -> tuple[Candidate, dict[str, Any]]:
+    """The fp32 graph without a search for a smaller one."""
+    import onnx  # noqa: PLC0415 - an extra
+
+    chosen = Candidate("fp32", "as trained", slim(onnx.load_from_string(graph)))
+    return chosen, {"ships": "fp32", "why": "nothing smaller was asked for", "tried": []}
+
+
+def _candidates(graph: bytes, fp32: bytes, ranges: Held) -> Iterator[Candidate]:
+    """From small to large; each is made only if none before it was good enough."""
+    import onnx  # noqa: PLC0415 - an extra
+
+    quantiser = Quantiser(graph, list(batches(ranges.views, 4)))
+    for method in METHODS:
+        yield Candidate("int8", f"ranges by {method}", quantiser.int8(method))
+    worst = sensitive(quantiser, fp32, ranges.views[:PROBE])
+    for count in KEPT:
+        kept = worst[:count]
+        yield Candidate("int8", f"ranges by MinMax; in fp32: {', '.join(kept)}", quantiser.int8("MinMax", kept))
+    yield Candidate("fp16", "weights stored as fp16, computed with in fp32", halve(onnx.load_from_string(graph)))
+
+
+def sensitive(quantiser: Quantiser, fp32: bytes, views: Views) -> list[str]:
+    """Blocks of the network, the one first whose stay in fp32 brings the INT8 graph nearest to the fp32 graph."""
+    wanted = _outputs(fp32, views)
+    gaps = {name: _gap(wanted, _outputs(quantiser.int8("MinMax", [name]), views)) for name in quantiser.blocks}
+    return sorted(gaps, key=lambda name: gaps[name])
+
+
+def _outputs(graph: bytes, views: Views) -> list[Views]:
+    session = session_of(graph)
+    parts = [session.run(["class_logits", "mask_logits"], {"image": batch}) for batch in batches(views, 4)]
+    return [np.concatenate([part[place] for part in parts]) for place in (0, 1)]
+
+
+def _gap(wanted: list[Views], given: list[Views]) -> float:
+    """Root mean square of the differences of probabilities: what is far from a decision may differ."""
+    gaps = [
+        np.sqrt(np.mean((_sigmoid(one) - _sigmoid(other)) ** 2))
+        for one, other in zip(wanted, given, strict=True)
+        if one.size
+    ]
+    return float(sum(gaps))
+
+
+def _sigmoid(logits: Views) -> Views:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+
+
+def _why(chosen: Candidate, tried: list[dict[str, Any]]) -> str:
+    failed = [
+        f"{one['precision']} ({one['made']}): {'; '.join(one['objections'])}" for one in tried if one["objections"]
+    ]
+    kept = (
+        "keeps Dice, AUC and decisions"
+        if chosen.precision != "fp32"
+        else "nothing smaller keeps Dice, AUC and decisions"
+    )
+    return f"{chosen.precision} ({chosen.made}) {kept}" + "".join(f". Not {one}" for one in failed)
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}

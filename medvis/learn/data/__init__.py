@@ -1,0 +1,1 @@
+"""Labelled pictures: the layouts they come in, and how they are read."""

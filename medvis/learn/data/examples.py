@@ -1,0 +1,67 @@
+"""One labelled picture, whatever layout it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.errors import InputError
+from medvis.learn.data.index import read_indices
+
+Bools = NDArray[np.bool_]
+# How data sets say that there is nothing to be found.
+NOTHING = frozenset({"normal", "good", "ok", "healthy", "negative", "no finding", "no defect"})
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled picture.
+
+    Attributes:
+        id, group: pictures of one group (patient, place) are drawn together for the intervals.
+        label: its class; empty where it is not known.
+        image: the file, which the pipeline reads.
+        outline: gives the reference mask for a picture of (rows, cols); None where the data hold none.
+    """
+
+    id: str
+    group: str
+    label: str
+    image: Path
+    outline: Callable[[tuple[int, int]], Bools] | None = None
+
+    @property
+    def normal(self) -> bool:
+        """Whether its label says that there is nothing to be found."""
+        return self.label.casefold() in NOTHING
+
+    def mask(self, shape: tuple[int, int]) -> Bools | None:
+        """Reference as bool [rows, cols]; empty where the label says that there is nothing, None where none is known.
+
+        Raises:
+            InputError: the mask is unreadable, or not of that shape.
+        """
+        if self.outline is not None:
+            return self.outline(shape)
+        return np.zeros(shape, bool) if self.normal else None
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask that is read when it is asked for."""
+
+    path: Path
+    readers: int
+
+    def __call__(self, shape: tuple[int, int]) -> Bools:
+        """Reference mask, bool [rows, cols]. Raises InputError."""
+        values = read_indices(self.path)
+        marked = np.asarray((values if values.ndim == 2 else values[..., :3].max(-1)) >= self.readers)
+        if marked.shape != shape:
+            size = f"{marked.shape[0]}×{marked.shape[1]} px"
+            raise InputError(f"{self.path} is {size}", f"{shape[0]}×{shape[1]} px as its picture")
+        return marked

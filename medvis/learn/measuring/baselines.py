@@ -1,0 +1,139 @@
+"""What trivial methods reach on the same pictures: texture features with a ridge classifier, and a constant place.
+
+Fitted on the train split, measured on the split of the evaluation. They are the floor that a network has to rise above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.feature import hog, local_binary_pattern
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from medvis.backends.bundle import bundle_folder, read_card
+from medvis.core.card import Card, Figure
+from medvis.errors import SettingsError
+from medvis.learn.data.datasets import read_examples
+from medvis.learn.data.examples import Example
+from medvis.learn.figures.metrics import dice
+from medvis.learn.measuring.contrasts import tell
+from medvis.learn.measuring.evaluate_classes import class_figures
+from medvis.learn.measuring.evaluation import Evaluation, Judge
+from medvis.learn.measuring.looked import Looked
+from medvis.pipeline import load
+from medvis.settings import Measured, TaskConfig, load_task
+
+Floats = NDArray[np.float32]
+SIDE, CELLS = 128, 4
+PLACE = 64
+RIDGE = "HOG+LBP ridge"
+COMPARED = ("Accuracy", "Balanced accuracy", "Macro-F1", "AUC")
+
+
+def beside(found: Evaluation, task: str, data: Path, split: str, bundle: Path | None = None) -> Evaluation:
+    """The evaluation with the trivial methods' figures among its baselines.
+
+    Args:
+        found: what the model reached.
+        task: name or YAML of the task.
+        data: folder of the data set.
+        split: that was measured.
+        bundle: another bundle than the task's own.
+
+    Raises:
+        InputError: a picture is unreadable, or there is no train split.
+    """
+    config = load_task(task)
+    if "HU" in config.accepts.units:
+        return found  # crops and slices have theirs already: the area, and the disc at the known centre
+    train, test = (read_examples(data, name)[0] for name in ("train", split))
+    reached = {**_ridge(train, test, config.evaluate, _card(config, bundle)), **_constant(train, test)}
+    return replace(found, figures=[_with(figure, reached.get(figure.name)) for figure in found.figures])
+
+
+def _card(config: TaskConfig, bundle: Path | None) -> Card:
+    if bundle is None and config.bundle is None:
+        raise SettingsError(f"task '{config.task}' names no bundle", "bundle: NAME or a folder")
+    return read_card(bundle or bundle_folder(str(config.bundle), config.base))
+
+
+def _with(figure: Figure, told: str | None) -> Figure:
+    if told is None:
+        return figure
+    return figure.model_copy(update={"baseline": "; ".join(text for text in (figure.baseline, told) if text)})
+
+
+def _ridge(train: list[Example], test: list[Example], settings: Measured, card: Card) -> dict[str, str]:
+    """Name of a figure → what the ridge classifier reaches."""
+    taught = [one for one in train if one.label]
+    names = sorted({one.label for one in taught})
+    if len(names) < 2 or not any(one.label for one in test):
+        return {}
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(0, 5, 11)))
+    model.fit(np.stack([texture(one.image) for one in taught]), [one.label for one in taught])
+    margin = model.decision_function(np.stack([texture(one.image) for one in test]))
+    table = np.stack([-margin, margin], 1) if margin.ndim == 1 else margin
+    grown = np.exp(table - table.max(1, keepdims=True))
+    chances = grown / grown.sum(1, keepdims=True)
+    looked = [
+        Looked(one, dict(zip(names, row, strict=True)), None, None) for one, row in zip(test, chances, strict=True)
+    ]
+    told = tell(looked, card)
+    figures = class_figures(Judge(settings), told) if told else []
+    return {one.name: f"{RIDGE} {one.value:.3f}" for one in figures if one.name.startswith(COMPARED)}
+
+
+def texture(path: Path) -> Floats:
+    """Histograms of gradients (Dalal and Triggs 2005) and of local binary patterns (Ojala et al. 2002), float32 [d]."""
+    image = _small_grey(path)
+    gradients = hog(image, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2))
+    return np.concatenate([gradients, _patterns(image, 8, 1), _patterns(image, 16, 2)]).astype(np.float32)
+
+
+def _patterns(image: NDArray[np.uint8], points: int, radius: int) -> Floats:
+    raw = local_binary_pattern(image, points, radius, "uniform")  # type: ignore[no-untyped-call]
+    codes = raw.astype(int)
+    step = SIDE // CELLS
+    blocks = codes.reshape(CELLS, step, CELLS, step).transpose(0, 2, 1, 3).reshape(CELLS * CELLS, -1)
+    counts = [np.bincount(block, minlength=points + 2) for block in blocks]
+    return np.asarray(np.concatenate(counts) / step**2, np.float32)
+
+
+def _small_grey(path: Path) -> NDArray[np.uint8]:
+    """The picture as the pipeline reads it, grey and square."""
+    scan = load(path)
+    grey = scan.pixels[0].mean(-1)
+    low, high = (0.0, 2.0**scan.bits - 1) if scan.unit == "grey" else np.percentile(grey, (1, 99))
+    scaled = np.clip((grey - low) / max(float(high - low), 1e-6), 0, 1) * 255
+    return np.asarray(cv2.resize(scaled, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _constant(train: list[Example], test: list[Example]) -> dict[str, str]:
+    """The same outline for every picture: where the train masks mostly lie, cut where that serves train best."""
+    taught, judged = _places(train), _places(test)
+    if not len(taught) or not len(judged):
+        return {}
+    mean = taught.mean(0)
+    cuts = np.linspace(0, float(mean.max()), 12)[:-1]
+    best = max(cuts, key=lambda cut: np.mean([dice(mean > cut, one) for one in taught]))
+    reached = float(np.mean([dice(mean > best, one) for one in judged]))
+    name = "Dice, mean (pictures with a lesion, a miss counts 0)"
+    return {name: f"the same place in every picture {reached:.3f}"}
+
+
+def _places(examples: list[Example]) -> NDArray[np.bool_]:
+    """The masks with a lesion, all brought to one size: bool [n, PLACE, PLACE]."""
+    masks: list[Any] = []
+    for one in examples:
+        if one.outline is not None:
+            mask = one.outline(load(one.image).shape)
+            masks += [cv2.resize(mask.astype(np.float32), (PLACE, PLACE), interpolation=cv2.INTER_AREA) > 0.25]
+    found = np.array(masks, bool).reshape(-1, PLACE, PLACE)
+    return np.asarray(found[found.any((1, 2))])

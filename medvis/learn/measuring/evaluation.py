@@ -1,0 +1,156 @@
+"""What an evaluation says: figures with their intervals, baselines and bars, as lines or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.card import Figure, Worst
+from medvis.learn.figures.metrics import bootstrap
+from medvis.settings import Measured
+
+# Key of every figure that a bar or a baseline in a task's YAML may name → whether more is better.
+KEYS = {
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "macro_f1": True,
+    "auc": True,
+    "abnormal_auc": True,
+    "sensitivity": True,
+    "specificity": True,
+    "abnormal_sensitivity": True,
+    "abnormal_specificity": True,
+    "calibration_error": False,
+    "brier": False,
+    "dice": True,
+    "dice_median": True,
+    "iou": True,
+    "normal_clean": True,
+    "normal_pixels": False,
+    "recall": True,
+    "small_recall": True,
+    "false_findings": False,
+    "recall_at_bar": True,
+    "slice_recall": True,
+    "slice_false_findings": False,
+    "series_recall": True,
+    "series_false_findings": False,
+    "tumour_found": True,
+    "tumour_slices": True,
+    "other_findings": False,
+}
+WORST = 5
+
+Statistic = Callable[[NDArray[np.intp]], float]
+Draw = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one task on one split.
+
+    Attributes:
+        task, model: what was measured.
+        data: name of the data set and split, without its place on this machine.
+        figures: the numbers.
+        facts: counts and settings behind them.
+        worst: the cases that it did worst on.
+        plots: file name → a function that draws it there; matplotlib is imported when one is called.
+    """
+
+    task: str
+    model: str
+    data: str
+    figures: list[Figure]
+    facts: dict[str, Any] = field(default_factory=dict)
+    worst: list[Worst] = field(default_factory=list)
+    plots: Mapping[str, Draw] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        figures = [figure.model_dump(mode="json") for figure in self.figures]
+        worst = [one.model_dump(mode="json") for one in self.worst]
+        head = {"task": self.task, "model": self.model, "data": self.data}
+        return {**head, "figures": figures, "facts": self.facts, "worst": worst}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(name, value with interval, baseline and bar) of every figure."""
+        return [(figure.name, _text(figure)) for figure in self.figures]
+
+
+def joined(parts: Sequence[Evaluation]) -> Evaluation:
+    """Several evaluations of one task on one data set as one; of plots of one name the first is kept."""
+    first = parts[0]
+    return Evaluation(
+        first.task, first.model, first.data,
+        [figure for part in parts for figure in part.figures],
+        {name: fact for part in parts for name, fact in part.facts.items()},
+        [one for part in parts for one in part.worst],
+        {name: draw for part in reversed(parts) for name, draw in part.plots.items()},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Makes figures: value, interval by group, and what the task's YAML puts beside them."""
+
+    settings: Measured
+
+    def figure(
+        self, key: str, name: str, statistic: Statistic, groups: Sequence[str], baseline: str | None = None
+    ) -> list[Figure]:
+        """One figure, or none where it is not defined (no rows, one class only).
+
+        Args:
+            key: one of `KEYS`.
+            name: as people read it.
+            statistic: takes row indices, gives the figure.
+            groups: group of each row; whole groups are drawn for the interval. It is left out where nothing varies:
+                one group alone, or no error at all, which a bootstrap would take for certainty.
+            baseline: what a trivial method reaches on the same rows, in words.
+        """
+        value = statistic(np.arange(len(groups))) if len(groups) else float("nan")
+        if isnan(value):
+            return []
+        drawn = bootstrap(statistic, groups) if len(set(groups)) > 1 else (value, value)
+        interval = drawn if drawn[0] < drawn[1] else None
+        beside = [text for text in (baseline, self.settings.baselines.get(key)) if text]
+        told = "; ".join(beside) or None
+        return [Figure(name=name, value=value, ci95=interval, n=len(groups), baseline=told, bar=self.bar(key))]
+
+    def mean(
+        self, key: str, name: str, values: Sequence[float], groups: Sequence[str], baseline: str | None = None
+    ) -> list[Figure]:
+        """The mean of one value a row; of a share without exception the interval is exact (Clopper & Pearson 1934)."""
+        table = np.asarray(values, np.float64)
+        figures = self.figure(key, name, lambda rows: float(table[rows].mean()), groups, baseline)
+        independent = len(set(groups))
+        if independent < 2 or table.min() < table.max() or table[0] not in (0, 1):
+            return figures
+        miss = 1 - 0.025 ** (1 / independent)
+        exact = (1 - miss, 1.0) if table[0] else (0.0, miss)
+        return [figure.model_copy(update={"ci95": exact}) for figure in figures]
+
+    def bar(self, key: str) -> str | None:
+        """The bar as the card tells it."""
+        wanted = self.settings.bars.get(key)
+        return None if wanted is None else f"{'≥' if KEYS[key] else '≤'} {wanted:g}"
+
+
+def _text(figure: Figure) -> str:
+    parts = [f"{figure.value:.3f}"]
+    if figure.ci95 is not None:
+        parts.append(f"[{figure.ci95[0]:.3f}, {figure.ci95[1]:.3f}]")
+    if figure.n is not None:
+        parts.append(f"n={figure.n}")
+    if figure.bar is not None:
+        parts.append(f"bar {figure.bar} {'reached' if figure.reached else 'missed'}")
+    if figure.baseline is not None:
+        parts.append(f"baseline: {figure.baseline}")
+    return "  ".join(parts)

@@ -1,0 +1,103 @@
+"""Training crops of small lesions in grey CT: off-centre, absent or pasted."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from medvis.learn.data.index import GreyScans
+from medvis.learn.training.augment import Augment, Floats, crop_maps, finish, sample, scanner
+from medvis.learn.training.paste import paste
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.sampling import Crop, Range, class_targets, planes, smoothed, targets_in
+
+# HU [s, s], mask [s, s] and whose lesion it is, if any one's.
+Taken = tuple[Floats, Floats, int | None]
+
+
+class LesionSampler:
+    """See `sampling.Sampler`.
+
+    Args:
+        scans: pictures with one target each, near the centre.
+        recipe: labels and augmentation.
+        reach: HU that the network's input stands for.
+        extra: whole slices for hard negatives, or None.
+    """
+
+    def __init__(self, scans: GreyScans, recipe: Recipe, reach: Range, extra: GreyScans | None = None) -> None:
+        self.scans, self.recipe, self.reach, self.extra = scans, recipe, reach, extra
+        self.targets = [class_targets(row, recipe.labels) for row in scans.rows]
+        self.centres = [_centre(mask) for mask in scans.mask]
+        self.diameters = [2 * float(np.sqrt(mask.sum() / np.pi)) for mask in scans.mask]
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def crop(self, epoch: int, index: int, size: int) -> Crop:
+        """One augmented crop."""
+        rng = np.random.default_rng([self.recipe.seed, epoch, index])
+        settings = self.recipe.augment
+        if rng.random() < settings.near:
+            # Pasting is for targets of few pixels; from near there are none.
+            settings = settings.model_copy(update={"zoom": settings.near_zoom, "paste": 0.0})
+        if self.extra is not None and rng.random() < self.recipe.hard_negative_share:
+            hu, mask, about = self._hard(rng, settings, size)
+        elif rng.random() < settings.absent:
+            hu, mask, about = self._absent(rng, settings, index, size)
+        else:
+            hu, mask, about = self._present(rng, settings, index, size)
+        own = None if about is None else self.targets[about]
+        classes, known = targets_in(mask, own, self.recipe.labels)
+        view, masks = finish(planes(self.reach.share(scanner(hu, rng, settings))), mask[None], rng, settings)
+        return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
+
+    def _present(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
+        reach = 0.4 * size / max(1.0, settings.zoom[0])
+        focus = np.array(self.centres[index]) + rng.uniform(-reach, reach, 2)
+        return (*self._take(rng, settings, index, size, (focus[0], focus[1])), index)
+
+    def _absent(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
+        low, high = settings.zoom
+        settings = settings.model_copy(update={"zoom": (max(low, 1.0), max(high, 1.6))})
+        side = self.scans.grey.shape[1]
+        spots = rng.uniform(0, side, (16, 2))
+        far = np.linalg.norm(spots - np.array(self.centres[index]), axis=1)
+        focus = spots[int(far.argmax())]
+        hu, mask = self._take(rng, settings, index, size, (focus[0], focus[1]))
+        if rng.random() >= settings.paste or mask.max() > 0.5:
+            return hu, mask, index
+        donor = int(rng.integers(len(self.scans)))
+        zoom = float(np.clip(rng.uniform(5, 15) / max(self.diameters[donor], 1.0), 0.5, 2.0))
+        one = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
+        pasted = paste(hu, *self._take(rng, one, donor, size, self.centres[donor]), rng)
+        return (hu, mask, index) if pasted is None else (*pasted, donor)
+
+    def _hard(self, rng: Generator, settings: Augment, size: int) -> Taken:
+        assert self.extra is not None  # narrows the type; `crop` has checked
+        index = int(rng.integers(len(self.extra)))
+        hu = self.extra.hounsfield(index)
+        assert self.extra.region is not None  # `joined` has filled it in
+        inside = np.flatnonzero(self.extra.region[index])
+        row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
+        maps = crop_maps(rng, settings, size, (row, col))
+        mask = sample(self.extra.mask[index], maps)
+        return sample(hu, maps), mask, None
+
+    def _take(
+        self, rng: Generator, settings: Augment, index: int, size: int, focus: tuple[float, float]
+    ) -> tuple[Floats, Floats]:
+        maps = crop_maps(rng, settings, size, focus)
+        low, high = self.scans.scale[index]
+        grey = sample(self.scans.grey[index], maps)
+        hu = np.asarray(low + grey * ((high - low) / 255.0), np.float32)
+        return hu, sample(self.scans.mask[index], maps)
+
+
+def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+    moments = cv2.moments(mask, binaryImage=True)
+    if moments["m00"] == 0:
+        return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2
+    return moments["m01"] / moments["m00"], moments["m10"] / moments["m00"]

@@ -1,0 +1,154 @@
+"""The `train:` section of a task's YAML."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medvis.core.card import Label
+from medvis.learn.training.augment import Augment
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainLabel(_Settings):
+    """One class logit and the column of index.csv that teaches it.
+
+    The target is (value − low) / (high − low), cut to 0…1: a soft target. Without a column the target is whether the
+    crop holds a lesion at all. `weight` is the label's say in the class loss.
+
+    Labels of kind ``class`` exclude each other; each is right where the index's column `label` holds its name.
+    """
+
+    name: str
+    kind: Literal["binary", "rating", "class"] = "binary"
+    normal: bool = False
+    column: str | None = None
+    low: float = 0.0
+    high: float = 1.0
+    weight: float = Field(default=1.0, gt=0)
+
+    def card_label(self) -> Label:
+        """As the card will say it."""
+        bounds = (self.low, self.high) if self.kind == "rating" else (0.0, 1.0)
+        return Label(name=self.name, kind=self.kind, normal=self.normal, low=bounds[0], high=bounds[1])
+
+
+class Phase(_Settings):
+    """Some epochs at one crop size.
+
+    Attributes:
+        rate: starts a new cosine of the learning rate at this height; without it the phase goes on with the last one.
+        classes: weight of the class loss in this phase instead of the recipe's.
+    """
+
+    size: int = Field(multiple_of=32)
+    epochs: int = Field(ge=1)
+    rate: float | None = Field(default=None, gt=0)
+    classes: float | None = Field(default=None, ge=0)
+
+
+class Losses(_Settings):
+    """Weights of the parts of the loss; 0 switches one off."""
+
+    dice: float = 1.0
+    bce: float = 10.0
+    tversky: float = 0.0
+    deep: float = 0.3
+    classes: float = 1.0
+    evidence: float = 0.5
+
+
+# oneDNN 3.12 (torch 2.13) writes past its buffer in the backward pass of a strided 1×1 convolution of fewer channels.
+Width = Annotated[int, Field(ge=16)]
+
+
+class Network(_Settings):
+    """Shape of the network; `streams`, `attention` and `nested` are what the ablation switches.
+
+    `overview`: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
+    `drop`: DropBlock rate.
+    """
+
+    widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
+    embedding: int = 96
+    streams: Literal["dual", "detail"] = "dual"
+    attention: bool = True
+    nested: bool = True
+    drop: float = 0.05
+    overview: Literal[1, 2] = 2
+
+
+class Recipe(_Settings):
+    """How a bundle is trained.
+
+    Attributes:
+        sampler: where the crops come from: ``lesions`` (grey CT crops around a lesion), ``pictures`` (whole pictures
+            of a `whole` task), ``tiles`` (native-resolution crops of large pictures).
+        channels: 1 (grey) or 3 (colour) for pictures and tiles.
+        masks: whether the data outline their targets; without, the network has no decoder.
+        balance: 0 takes the classes of whole pictures as often as they are, 1 all equally often.
+        repeat: crops an epoch takes from each picture (pictures and tiles).
+        readers: how many of the readers must have marked a pixel of the mask.
+        cuts: windows of the bank in modality units, (low, high).
+        phases: crop sizes over time: small crops first, they are cheap.
+        hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
+        negative_volume: a folder with image.nii.gz (HU) and label.nii.gz, one marked lesion: the rest is negative.
+            Relative to the data folder; without it, training goes on without.
+        hard_negative_share: how many of the crops are taken from both.
+        trunk_rate: learning rate of the pretrained trunk relative to the rest.
+        ema: how much of the averaged weights stays at each step; 0: no average.
+        device: ``auto`` takes a GPU where there is one (in bfloat16; CPUs without its units only lose time by it).
+        workers: threads that make crops ahead; 0: the training makes them itself. The crops are the same.
+        keep: ``best`` keeps the averaged weights of the epoch with the best figures on val instead of the last ones.
+    """
+
+    seed: int = 7
+    sampler: Literal["lesions", "pictures", "tiles"] = "lesions"
+    channels: Literal[1, 3] = 1
+    masks: bool = True
+    balance: float = Field(default=0.0, ge=0, le=1)
+    repeat: int = Field(default=1, ge=1)
+    labels: list[TrainLabel] = Field(min_length=1)
+    readers: int = 2
+    cuts: list[tuple[float, float]] = []
+    network: Network = Network()
+    augment: Augment = Augment()
+    losses: Losses = Losses()
+    phases: list[Phase] = Field(min_length=1)
+    batch: int = Field(default=32, ge=2)
+    rate: float = 2e-3
+    trunk_rate: float = 0.3
+    decay: float = 0.02
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = Field(default=0, ge=0)
+    keep: Literal["last", "best"] = "last"
+    pretrained: bool = True
+    hard_negatives: str | None = None
+    negative_volume: str | None = None
+    hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
+    threads: int = 2
+    validate_every: int = 2
+    validate_on: int = 400
+
+    @field_validator("cuts")
+    @classmethod
+    def _one_a_channel(cls, cuts: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        if len(cuts) not in (0, 3):
+            raise ValueError("the streams see three windows, or none")
+        return cuts
+
+    @model_validator(mode="after")
+    def _fits_its_sampler(self) -> Recipe:
+        exclusive = [label for label in self.labels if label.kind == "class"]
+        if len(exclusive) == 1 or sum(label.normal for label in exclusive) > 1:
+            raise ValueError("classes that exclude each other are two or more, at most one of them normal")
+        if self.sampler != "pictures" and (exclusive or not self.masks):
+            raise ValueError("a class of its own for each image, and no masks, are for sampler: pictures")
+        if self.sampler == "lesions" and self.channels != 1:
+            raise ValueError("lesions are in grey CT")
+        return self

@@ -1,0 +1,137 @@
+"""What the averaged network reaches on the val split, after an epoch: fixed crops, one view each, no calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medvis.learn.data.index import GreyScans
+from medvis.learn.data.pictures import Pictures, fitted, fitted_shape
+from medvis.learn.figures.metrics import auc, confusion_matrix, dice, macro_f1
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.sampling import Floats, Range, class_targets
+from medvis.nets.model import MULTIPLE_OF, Output
+
+See = Callable[[Tensor], Output]
+# Figures by name from the network's way to see [b, c, h, w] in 0…1; `val_score` says which epoch is the best.
+Validator = Callable[[See], dict[str, float]]
+Bools = NDArray[np.bool_]
+LESION_SIDE = 96
+
+
+class LesionValidator:
+    """Mean Dice at 0.5 on fixed off-centre crops; a miss counts as 0."""
+
+    def __init__(self, scans: GreyScans, recipe: Recipe, reach: Range) -> None:
+        windows = scans.off_centre(LESION_SIDE, recipe.seed)
+        crops = [scans.cut(index, window) for index, window in enumerate(windows)]
+        self.views = reach.view(np.stack([hu for hu, _ in crops]))
+        self.truth = np.stack([mask for _, mask in crops])
+
+    def __call__(self, see: See) -> dict[str, float]:
+        """{val_dice, val_score}."""
+        outputs = [see(self.views[start : start + 32]).mask_logits[:, 0] for start in range(0, len(self.views), 32)]
+        found = _numpy(torch.cat(outputs)) > 0
+        overlap = (found & self.truth).sum((1, 2))
+        scores = 2 * overlap / np.maximum(found.sum((1, 2)) + self.truth.sum((1, 2)), 1)
+        return _told({"dice": float(np.mean(scores))})
+
+
+class PictureValidator:
+    """Classes of whole pictures, and Dice of those that hold a target."""
+
+    def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
+        self.pictures, self.recipe, self.side = pictures, recipe, recipe.phases[-1].size
+        shares = [reach.share(fitted(image, self.side) * np.float32(255)) for image in pictures.images]
+        self.views = torch.from_numpy(np.stack(shares))
+        targets = [class_targets(row, recipe.labels) for row in pictures.rows]
+        self.targets, self.known = (np.stack(part) for part in zip(*targets, strict=True))
+        self.exclusive = [index for index, label in enumerate(recipe.labels) if label.kind == "class"]
+
+    def __call__(self, see: See) -> dict[str, float]:
+        """{val_accuracy, val_macro_f1, val_auc (for classes), val_dice (for masks), val_score}."""
+        logits, scores = [], []
+        for start in range(0, len(self.views), 16):
+            given = see(self.views[start : start + 16])
+            logits.append(_numpy(given.class_logits))
+            if self.recipe.masks:
+                scores += self._scores(_numpy(given.mask_logits[:, 0]) > 0, start)
+        figures = self._classes(np.concatenate(logits))
+        if scores:
+            figures["dice"] = float(np.mean(scores))
+        return _told(figures)
+
+    def _scores(self, found: Bools, start: int) -> list[float]:
+        """Dice on each picture's own grid; pictures without a target are left to the classes."""
+        scores = []
+        for one, truth in zip(found, self.pictures.masks[start : start + len(found)], strict=True):
+            if truth is not None and truth.any():
+                rows, cols = fitted_shape(truth.shape, self.side)
+                grown = cv2.resize(one[:rows, :cols].astype(np.float32), truth.shape[::-1])
+                scores.append(dice(np.asarray(grown) > 0.5, truth))
+        return scores
+
+    def _classes(self, logits: Floats) -> dict[str, float]:
+        if not self.exclusive:
+            return {}
+        sure = self.known[:, self.exclusive].any(1)
+        said = logits[sure][:, self.exclusive]
+        truth = self.targets[sure][:, self.exclusive].argmax(1)
+        matrix = confusion_matrix(said.argmax(1), truth, len(self.exclusive))
+        odds = said - np.logaddexp.reduce(said, 1, keepdims=True)
+        each = [auc(odds[:, index].astype(float), truth == index) for index in range(len(self.exclusive))]
+        figures = {"accuracy": float(np.diag(matrix).sum() / max(matrix.sum(), 1)), "macro_f1": macro_f1(matrix)}
+        return {**figures, "auc": float(np.mean([one for one in each if np.isfinite(one)] or [np.nan]))}
+
+
+class TileValidator:
+    """Whole large pictures at native resolution: Dice, targets found, and false ones, at 0.5."""
+
+    def __init__(self, pictures: Pictures, reach: Range) -> None:
+        self.pictures, self.reach = pictures, reach
+
+    def __call__(self, see: See) -> dict[str, float]:
+        """{val_dice, val_recall, val_extra (false components a picture), val_score}."""
+        scores: list[float] = []
+        hits: list[bool] = []
+        extra = 0
+        for image, mask in zip(self.pictures.images, self.pictures.masks, strict=True):
+            truth = np.zeros(image.shape[:2], bool) if mask is None else mask
+            found = self._found(image, see)
+            if truth.any():
+                scores.append(dice(found, truth))
+            hits += _touched(truth, found)
+            extra += _touched(found, truth).count(False)
+        # The score is the Dice alone: recall is perfect as well where everything is outlined.
+        told = _told({"dice": float(np.mean(scores or [0.0]))})
+        recall, extras = float(np.mean(hits or [False])), extra / max(len(self.pictures), 1)
+        return {**told, "val_recall": round(recall, 4), "val_extra": round(extras, 3)}
+
+    def _found(self, image: NDArray[np.uint8], see: See) -> Bools:
+        rows, cols = image.shape[:2]
+        pad = ((0, -rows % MULTIPLE_OF), (0, -cols % MULTIPLE_OF), (0, 0))
+        view = self.reach.share(np.pad(image, pad, mode="symmetric").transpose(2, 0, 1).astype(np.float32))
+        return np.asarray(_numpy(see(torch.from_numpy(view)[None]).mask_logits[0, 0])[:rows, :cols] > 0)
+
+
+def _touched(these: Bools, others: Bools) -> list[bool]:
+    """For each component of `these` whether `others` touch it."""
+    count, labels = cv2.connectedComponents(these.astype(np.uint8), connectivity=8)
+    touched = set(np.unique(labels[others]).tolist())
+    return [number in touched for number in range(1, count)]
+
+
+def _numpy(values: Tensor) -> Floats:
+    return np.asarray(values.float().cpu().numpy(), np.float32)
+
+
+def _told(figures: dict[str, float]) -> dict[str, float]:
+    """As the log has them; the score is the mean of what there is, for figures that are all better when larger."""
+    finite = {f"val_{name}": round(value, 4) for name, value in figures.items() if np.isfinite(value)}
+    score = float(np.mean(list(finite.values()))) if finite else 0.0
+    return {**finite, "val_score": round(score, 4)}

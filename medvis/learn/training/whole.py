@@ -1,0 +1,85 @@
+"""Training views of whole pictures: one square view each, its classes balanced, turned and lit in many ways."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.learn.data.pictures import Pictures, fitted
+from medvis.learn.training.augment import crop_maps, finish, sample, scanner
+from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.sampling import LEAST, Crop, Floats, Range, balanced, class_targets, planes, smoothed
+
+Bytes = NDArray[np.uint8]
+
+
+class PictureSampler:
+    """See `sampling.Sampler`.
+
+    Args:
+        pictures: whole ones, of any size.
+        recipe: labels, augmentation, balance.
+        reach: grey values that the network's input stands for.
+    """
+
+    def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
+        self.pictures, self.recipe, self.reach = pictures, recipe, reach
+        self.targets = [class_targets(row, recipe.labels) for row in pictures.rows]
+        self.names = [row.label for row in pictures.rows]
+        self._views: tuple[int, list[Bytes], list[Bytes]] = (0, [], [])
+        self._orders: dict[int, NDArray[np.intp]] = {}
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self.pictures) * self.recipe.repeat
+
+    def crop(self, epoch: int, index: int, size: int) -> Crop:
+        """One augmented view."""
+        images, masks = self._fitted(size)
+        row = int(self._order(epoch)[index])
+        rng, settings = np.random.default_rng([self.recipe.seed, epoch, index]), self.recipe.augment
+        middle = (size - 1) / 2
+        move = rng.uniform(-settings.shift, settings.shift, 2) * size
+        maps = crop_maps(rng, settings, size, (middle + move[0], middle + move[1]))
+        mask = sample(masks[row], maps)[None] / np.float32(255) if masks else np.zeros((0, size, size), np.float32)
+        values = scanner(sample(images[row], maps), rng, settings, (self.reach.low + self.reach.high) / 2)
+        view, mask = finish(planes(self.reach.share(values)), mask, rng, settings)
+        classes, known = self.targets[row][0].copy(), self.targets[row][1]
+        for position, label in enumerate(self.recipe.labels):
+            if label.kind != "class" and label.column is None and masks:
+                classes[position] = float(mask.sum() >= LEAST)
+        return Crop(view, mask, smoothed(classes, self.recipe.labels, settings.smoothing), known)
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        with self._lock:
+            if epoch not in self._orders:
+                rng = np.random.default_rng([self.recipe.seed, epoch])
+                self._orders = {epoch: balanced(self.names, self.recipe.balance, len(self), rng)}
+            return self._orders[epoch]
+
+    def _fitted(self, size: int) -> tuple[list[Bytes], list[Bytes]]:
+        """All pictures and masks (0…255) as square views of that size; made once a size."""
+        with self._lock:
+            if self._views[0] != size:
+                images = [_bytes(fitted(image, size)) for image in self.pictures.images]
+                self._views = size, images, self._fitted_masks(size) if self.recipe.masks else []
+            return self._views[1], self._views[2]
+
+    def _fitted_masks(self, size: int) -> list[Bytes]:
+        pairs = zip(self.pictures.images, self.pictures.masks, strict=True)
+        return [fitted_mask(mask, image.shape[:2], size) for image, mask in pairs]
+
+
+def fitted_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, ...], size: int) -> Bytes:
+    """The mask of a picture of `shape` on its fitted view, uint8 [size, size] in 0…255; no mask: nothing is there."""
+    if mask is None:
+        mask = np.zeros(shape[:2], bool)
+    return _bytes(fitted(mask[..., None].astype(np.uint8) * np.uint8(255), size))
+
+
+def _bytes(view: Floats) -> Bytes:
+    """[c, s, s] in 0…1 → uint8 [s, s] or [s, s, 3]."""
+    image = np.rint(view * 255).astype(np.uint8)
+    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
