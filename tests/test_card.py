@@ -12,10 +12,13 @@ from medvis.backends.bundle import read_card
 from medvis.cli.cards import card_rows, matrix_rows
 from medvis.core.card import Ablation, Card, Figure, Worst
 from medvis.learn.bundling.card_file import add_figures, write_card
+from medvis.learn.measuring.evaluation import Evaluation
 
 FULL = {
     "figures": [{"name": "Dice", "value": 0.8, "ci95": [0.7, 0.9], "n": 9, "bar": "≥ 0.7", "baseline": "disc 0.5"}],
-    "worst": [{"id": "a-1", "score": 0.1, "description": "a shadow under the rib"}],
+    "worst": [
+        {"id": "a-1", "score": 0.1, "description": "missed", "data": "set test", "seen": "a shadow under the rib"}
+    ],
     "ablation": [{"variant": "no attention", "figures": [{"name": "Dice", "value": 0.75}]}],
     "calibration": {"temperature": 1.3},
     "measured_by": "medvis evaluate --task tiny --data set",
@@ -29,7 +32,7 @@ def test_a_card_is_read_from_top_to_bottom():
     assert names[: len(wanted)] == wanted and names.index("known failures") < names.index("measure again")
     told = dict(rows)
     assert told["figures"] == "Dice 0.8 [0.7, 0.9] (n=9; bar ≥ 0.7 reached; disc 0.5)"
-    assert told["worst cases"] == "a-1 (0.10): a shadow under the rib"
+    assert told["worst cases"] == "set test, a-1 (0.10): missed - a shadow under the rib"
     assert told["ablation"] == "no attention: Dice 0.75" and told["temperature"] == "1.3, fitted on val"
     plain = [name for name, _ in card_rows(Card.model_validate(tiny_card()))]
     assert not {"worst cases", "ablation", "temperature"} & set(plain), "what was not measured takes no line"
@@ -60,15 +63,23 @@ def test_a_task_without_a_bundle_is_told_so(medvis, tmp_path):
     assert "names no bundle" in medvis("card", path).error(5)
 
 
-def test_what_a_person_wrote_on_the_card_stays(tmp_path):
-    write_card(tmp_path, Card.model_validate(tiny_card(**FULL)))
-    worst = [Worst(id="a-1", score=0.2, description="said b"), Worst(id="b-2", score=0.3, description="said a")]
-    new = add_figures(tmp_path, [Figure(name="Dice", value=0.9)], "measure", worst)
-    assert [(one.id, one.score, one.description) for one in new.worst] == [
-        ("a-1", 0.2, "a shadow under the rib"), ("b-2", 0.3, "said a"),
+def _measured(data: str, value: float, *worst: str) -> Evaluation:
+    cases = [Worst(id=name, score=0.2, description=f"measured {value}") for name in worst]
+    return Evaluation("tiny", "tiny 1", data, [Figure(name="Dice", value=value)], worst=cases)
+
+
+def test_what_a_person_saw_stays_and_each_data_set_keeps_its_own(tmp_path):
+    seen = {"worst": [{"id": "a-1", "score": 0.1, "description": "old", "data": "set test", "seen": "a shadow"}]}
+    write_card(tmp_path, Card.model_validate(tiny_card(**{**FULL, **seen})))
+    new = add_figures(tmp_path, _measured("set test", 0.9, "a-1", "b-2"), "measure")
+    assert [(one.id, one.description, one.seen) for one in new.worst] == [
+        ("a-1", "measured 0.9", "a shadow"), ("b-2", "measured 0.9", None),
     ]  # fmt: skip
-    assert add_figures(tmp_path, [], "measure").worst == new.worst
-    assert new.ablation == [Ablation(variant="no attention", figures=[Figure(name="Dice", value=0.75)])]
+    assert [(figure.value, figure.data) for figure in new.figures] == [(0.9, "set test")], "the old one had no data"
+    other = add_figures(tmp_path, _measured("elsewhere test", 0.6, "a-1"), "measure elsewhere")
+    assert other.worst[:2] == new.worst and (other.worst[2].data, other.worst[2].seen) == ("elsewhere test", None)
+    assert [(figure.value, figure.data) for figure in other.figures] == [(0.9, "set test"), (0.6, "elsewhere test")]
+    assert other.ablation == [Ablation(variant="no attention", figures=[Figure(name="Dice", value=0.75)])]
 
 
 class TestEvaluateCommand:

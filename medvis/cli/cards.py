@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.core.card import Ablation, Card, Figure, Label
+    from medvis.core.card import Ablation, Card, Figure, Label, Worst
     from medvis.settings import TaskConfig
 
 
@@ -34,7 +34,7 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         *_list("not for", card.not_for),
         *_list("data", data),
         *_list("figures", figures),
-        *_list("worst cases", [f"{one.id} ({one.score:.2f}): {one.description}" for one in card.worst], optional=True),
+        *_list("worst cases", [_worst(one) for one in card.worst], optional=True),
         *_list("ablation", [_variant(one) for one in card.ablation], optional=True),
         *_list("known failures", card.known_failures),
         *_list("measure again", card.measured_by.splitlines()),
@@ -49,6 +49,11 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
 
 def _label(label: Label) -> str:
     return f"{label.name} {label.low:g}-{label.high:g}" if label.kind == "rating" else label.name
+
+
+def _worst(one: Worst) -> str:
+    place = f"{one.data}, {one.id}" if one.data else one.id
+    return f"{place} ({one.score:.2f}): {one.description}" + (f" - {one.seen}" if one.seen else "")
 
 
 def _variant(one: Ablation) -> str:
@@ -74,6 +79,7 @@ def figure_text(figure: Figure) -> str:
     if figure.ci95 is not None:
         parts.append(f"[{figure.ci95[0]:.3g}, {figure.ci95[1]:.3g}]")
     beside = [
+        figure.data or "",
         f"n={figure.n}" if figure.n is not None else "",
         f"bar {figure.bar} {'reached' if figure.reached else 'missed'}" if figure.bar else "",
         figure.baseline or "",

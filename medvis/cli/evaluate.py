@@ -59,7 +59,7 @@ def evaluate(
     if update_card:
         place = bundle or _own_bundle(task)
         command = f"medvis evaluate --task {task} --data {data.name} --split {split}"
-        import_module("medvis.learn.bundling.card_file").add_figures(place, found.figures, command, found.worst)
+        import_module("medvis.learn.bundling.card_file").add_figures(place, found, command)
     if json:
         emit_json(found.as_dict(), indent=2)
     else:

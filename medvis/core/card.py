@@ -50,7 +50,7 @@ class ModelFile(_Model):
 
 
 class Figure(_Model):
-    """One measured number with its interval, its bar and its baseline."""
+    """One measured number with its interval, its bar and its baseline; `data` names the data set and split."""
 
     name: str
     value: float
@@ -58,6 +58,7 @@ class Figure(_Model):
     n: int | None = None
     baseline: str | None = None
     bar: str | None = Field(default=None, description="What must be reached: a sign, ≥ or ≤, and a number")
+    data: str | None = None
 
     @property
     def reached(self) -> bool | None:
@@ -78,11 +79,21 @@ class Provenance(_Model):
 
 
 class Worst(_Model):
-    """One of the test cases that the model did worst on, and what is to be seen there."""
+    """One of the test cases that the model did worst on.
+
+    Attributes:
+        id: of the case within `data`.
+        score: what it was ranked by; 0 is worst.
+        description: what was measured there.
+        data: name of the data set and split.
+        seen: what a person saw who looked at it, or None if nobody has.
+    """
 
     id: str
     score: float
     description: str
+    data: str | None = None
+    seen: str | None = None
 
 
 class Ablation(_Model):

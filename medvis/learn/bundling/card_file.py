@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from medvis.backends.bundle import CARD, read_card
-from medvis.core.card import Card, Figure, Worst
+from medvis.core.card import Card, Worst
+from medvis.learn.measuring.evaluation import Evaluation
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -19,23 +19,27 @@ def write_card(folder: Path, card: Card) -> None:
     temporary.replace(folder / CARD)
 
 
-def add_figures(folder: Path, figures: list[Figure], command: str, worst: Sequence[Worst] = ()) -> Card:
-    """The card with measured figures in place of those of the same name, and the worst cases in place of the old ones.
+def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
+    """The card with figures and worst cases in place of those that were measured on the same data.
 
     Args:
         folder: the bundle.
-        figures: as an `Evaluation` gives them.
-        command: how anybody can measure them again.
-        worst: the cases that the model did worst on; what a person wrote on the card of one of them stays.
-            Without any, the old ones stay.
+        found: of this bundle. What a person has seen in one of its worst cases stays on the card.
+        command: how anybody can measure it again.
     """
     card = read_card(folder)
-    names = {figure.name for figure in figures}
-    kept = [figure for figure in card.figures if figure.name not in names]
+    names = {figure.name for figure in found.figures}
+    kept = [one for one in card.figures if one.data not in (None, found.data) or one.name not in names]
+    fresh = [figure.model_copy(update={"data": found.data}) for figure in found.figures]
     commands = [line for line in card.measured_by.splitlines() if line and line != command]
-    written = {one.id: one.description for one in card.worst}
-    cases = [one.model_copy(update={"description": written.get(one.id, one.description)}) for one in worst]
-    measured = {"figures": [*kept, *figures], "measured_by": "\n".join([*commands, command])}
-    new = card.model_copy(update={**measured, "worst": cases or card.worst})
+    measured = {"figures": [*kept, *fresh], "measured_by": "\n".join([*commands, command])}
+    new = card.model_copy(update={**measured, "worst": _worst(card, found)})
     write_card(folder, new)
     return new
+
+
+def _worst(card: Card, found: Evaluation) -> list[Worst]:
+    seen = {(one.data, one.id): one.seen for one in card.worst}
+    others = [one for one in card.worst if one.data != found.data]
+    looked = [{"data": found.data, "seen": seen.get((found.data, one.id))} for one in found.worst]
+    return [*others, *(one.model_copy(update=more) for one, more in zip(found.worst, looked, strict=True))]
