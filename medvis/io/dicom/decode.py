@@ -1,4 +1,4 @@
-"""Stored pixel values, frame by frame, through pydicom's decoders (native or compressed, PS3.5 8 and A.4)."""
+"""Stored pixel values, frame by frame, mostly through pydicom's decoders (native or compressed, PS3.5 8 and A.4)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import decoders
 from pydicom.pixels.decoders.base import Decoder
-from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
@@ -28,6 +29,9 @@ from pydicom.uid import (
 from medvis.errors import InputError
 from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, decode_jpeg12
 from medvis.io.dicom.layout import Layout, syntax_name
+from medvis.io.dicom.mend import PREDICTOR, WORDS, mend_predictor_6, swap_words, uses_predictor_6, words_are_swapped
+from medvis.io.dicom.packed import decode_packed, is_packed
+from medvis.io.dicom.values import put
 from medvis.io.quiet import captured_stderr
 
 Stored = NDArray[Any]
@@ -45,21 +49,29 @@ _PLUGINS = {
 """The plug-ins for each syntax, if not pylibjpeg; those that survive broken streams (pylibjpeg's RLE panics)."""
 
 
-def stored_frames(ds: Dataset, layout: Layout, path: Path) -> Iterator[Stored]:
+def stored_frames(ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None) -> Iterator[Stored]:
     """Yields every frame as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
+
+    Args:
+        ds: the data set.
+        layout: of it.
+        path: for messages.
+        notes: gets a sentence for whatever had to be mended.
 
     Raises:
         InputError: an unsupported transfer syntax, or pixel data that is truncated or corrupt.
     """
     _require_decoder(layout, path)
-    frames = _decoded(ds, layout)
+    frames = _decoded(ds, layout, set() if notes is None else notes)
     for index in range(layout.frames):
         try:
-            if layout.syntax.is_encapsulated:
+            if not layout.native:
                 with captured_stderr():
                     frame = next(frames)
             else:
                 frame = next(frames)
+            if layout.shift:
+                frame = aligned(frame, layout)
             if layout.photometric == "PALETTE COLOR":
                 frame = apply_color_lut(frame, ds)
         except StopIteration:
@@ -79,7 +91,7 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
     if layout.syntax not in JPEG2000TransferSyntaxes or layout.signed:
         return False
     try:
-        first = get_frame(ds.PixelData, 0, number_of_frames=layout.frames)
+        first = _stream(ds, layout, 0)
     except Exception:  # a broken encapsulation is reported when the frames are decoded
         return False
     if not get_j2k_parameters(first).get("is_signed", False):
@@ -88,8 +100,14 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
     return True
 
 
+def aligned(values: Stored, layout: Layout) -> Stored:
+    """Values without the bits above High Bit and below the stored ones (PS3.5 8.1.1), the sign kept."""
+    above = layout.allocated - layout.bits - layout.shift
+    return np.right_shift(np.left_shift(values, above), above + layout.shift)
+
+
 def _require_decoder(layout: Layout, path: Path) -> None:
-    if layout.syntax in DECODERS and DECODERS[layout.syntax].is_available:
+    if is_packed(layout) or (layout.syntax in DECODERS and DECODERS[layout.syntax].is_available):
         return
     raise InputError(
         f"{path} is encoded as {syntax_name(layout.syntax)}, which is not supported",
@@ -97,20 +115,46 @@ def _require_decoder(layout: Layout, path: Path) -> None:
     )
 
 
-def _decoded(ds: Dataset, layout: Layout) -> Iterator[Stored]:
-    decoder = DECODERS[layout.syntax]
-    if not layout.syntax.is_encapsulated:
-        for frame, _ in decoder.iter_array(ds, view_only=True, allow_excess_frames=False):
-            yield frame
+def _decoded(ds: Dataset, layout: Layout, notes: set[str]) -> Iterator[Stored]:
+    if layout.shift:
+        put(ds, "BitsStored", layout.allocated)  # so that pydicom leaves the unused bits to `aligned`
+    if not layout.native:
+        for index in range(layout.frames):
+            yield _compressed(ds, layout, index, notes)
         return
-    for index in range(layout.frames):
-        stream = get_frame(ds.PixelData, index, number_of_frames=layout.frames)
-        if layout.syntax == JPEGExtended12Bit and layout.bits > 8:
-            yield decode_jpeg12(stream, layout)
-            continue
-        if layout.syntax in JPEG2000TransferSyntaxes:
-            check_jpeg2000(stream, layout)
-        yield _frame(decoder, ds, layout, index)
+    swapped = words_are_swapped(ds, layout)
+    if swapped is not None:
+        notes.add(WORDS)
+    for frame, _ in DECODERS[layout.syntax].iter_array(ds, view_only=True, allow_excess_frames=False):
+        yield swap_words(frame) if swapped else frame
+
+
+def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Stored:
+    stream = _stream(ds, layout, index)
+    if is_packed(layout):
+        frame = aligned(decode_packed(stream, layout, ds.get("PlanarConfiguration") == 1), layout)
+        return convert_color_space(frame, layout.photometric, "RGB") if _is_ybr(layout) else frame
+    if layout.syntax == JPEGExtended12Bit and layout.bits > 8:
+        return decode_jpeg12(stream, layout)
+    if layout.syntax in JPEG2000TransferSyntaxes:
+        check_jpeg2000(stream, layout)
+    frame = _frame(DECODERS[layout.syntax], ds, layout, index)
+    mended = mend_predictor_6(frame) if uses_predictor_6(stream, layout) else None
+    if mended is None:
+        return frame
+    notes.add(PREDICTOR)
+    return mended
+
+
+def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:
+    """The compressed stream of a frame (PS3.5 A.4), by the extended offset table if there is one."""
+    tables = (ds.get("ExtendedOffsetTable"), ds.get("ExtendedOffsetTableLengths"))
+    extended = None if None in tables else tables
+    return get_frame(ds.PixelData, index, number_of_frames=layout.frames, extended_offsets=extended)
+
+
+def _is_ybr(layout: Layout) -> bool:
+    return layout.samples == 3 and layout.photometric.startswith("YBR_FULL")
 
 
 def _frame(decoder: Decoder, ds: Dataset, layout: Layout, index: int) -> Stored:
@@ -122,7 +166,7 @@ def _frame(decoder: Decoder, ds: Dataset, layout: Layout, index: int) -> Stored:
         except Exception:  # the last plug-in is more lenient, and its error is the one to show
             continue
     if last == "gdcm":
-        check_jpeg(get_frame(ds.PixelData, index, number_of_frames=layout.frames), layout)
+        check_jpeg(_stream(ds, layout, index), layout)
     return decoder.as_array(ds, index=index, decoding_plugin=last)[0]
 
 

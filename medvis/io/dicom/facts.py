@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -52,9 +54,9 @@ def details_of(ds: Dataset, layout: Layout) -> dict[str, Any]:
     return facts
 
 
-def display_windows(ds: Dataset) -> tuple[tuple[DisplayWindow, ...], list[str]]:
-    """The VOI windows of the file (of its first frame), and a note for those that are invalid (PS3.3 C.11.2.1.2)."""
-    source = FrameGroups(ds).get(0, "FrameVOILUTSequence") or ds
+def display_windows(ds: Dataset, frame: int = 0) -> tuple[tuple[DisplayWindow, ...], list[str]]:
+    """The VOI windows of a frame (0-based, in file order), and a note for those that are invalid (PS3.3 C.11.2.1.2)."""
+    source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
     centers, widths = numbers(source, "WindowCenter") or [], numbers(source, "WindowWidth") or []
     names = texts(source, "WindowCenterWidthExplanation")
     function = (text(source, "VOILUTFunction") or "LINEAR").upper()
@@ -68,11 +70,43 @@ def display_windows(ds: Dataset) -> tuple[tuple[DisplayWindow, ...], list[str]]:
     return tuple(found), notes
 
 
+def frame_windows(ds: Dataset, order: Sequence[int]) -> dict[str, Any]:
+    """``windows_by_frame``, where the frames have different ones (PS3.3 C.7.6.16.2.10b); else nothing.
+
+    Args:
+        ds: the data set.
+        order: the frames of the file (0-based) in the order of the scan.
+
+    Returns:
+        For each frame of the scan a list of the fields of `DisplayWindow`.
+    """
+    if not any("FrameVOILUTSequence" in group for group in items(ds, "PerFrameFunctionalGroupsSequence")):
+        return {}
+    found = [display_windows(ds, frame)[0] for frame in order]
+    if all(windows == found[0] for windows in found):
+        return {}
+    return {"windows_by_frame": [[asdict(window) for window in windows] for windows in found]}
+
+
+def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
+    """Whether high values are shown dark, and a note where the file contradicts itself.
+
+    Presentation LUT Shape (PS3.3 C.11.6) decides where it is given, since it describes the last step of display and
+    includes what MONOCHROME1 says (C.8.11.3); else Photometric Interpretation does (C.7.6.3.1.2).
+    """
+    reverse = layout.photometric == "MONOCHROME1"
+    shape = (text(ds, "PresentationLUTShape") or "").upper()
+    if layout.channels == 3 or shape not in ("IDENTITY", "INVERSE") or (shape == "INVERSE") == reverse:
+        return reverse, None
+    return not reverse, f"{layout.photometric} contradicts Presentation LUT Shape {shape}, which was followed"
+
+
 def voi_luts(ds: Dataset, layout: Layout) -> list[dict[str, Any]]:
     """The VOI LUTs of the file as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
     signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
+    source = FrameGroups(ds).get(0, "FrameVOILUTSequence") or ds
     found = []
-    for item in items(ds, "VOILUTSequence"):
+    for item in items(source, "VOILUTSequence") or items(ds, "VOILUTSequence"):
         table = lut_table(item, signed)
         if table is not None:
             data, first, bits = table

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from medvis.core.scan import Geometry, Scan, Source, Step
 from medvis.io.dicom.canvas import Canvas
 from medvis.io.dicom.decode import believe_codestream, stored_frames
-from medvis.io.dicom.facts import bits_of, body_part_of, details_of, display_windows
+from medvis.io.dicom.facts import bits_of, body_part_of, details_of, display_windows, frame_windows, is_inverted
 from medvis.io.dicom.layout import Layout, layout_of
 from medvis.io.dicom.load import load
 from medvis.io.dicom.modality import Transform, transforms_of, unit_of
@@ -63,7 +63,7 @@ def read_file(path: Path) -> Scan:
         sop_instance_uids=() if instance is None else (instance,),
         series_uid=uid(ds, "SeriesInstanceUID"),
         study_uid=uid(ds, "StudyInstanceUID"),
-        details=details_of(ds, facts.layout) | _frame_numbers(stack),
+        details=details_of(ds, facts.layout) | _frame_numbers(stack) | frame_windows(ds, stack.order.tolist()),
     )
     geometry = _with_declared_step(stack.geometry, ds)
     return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
@@ -79,7 +79,7 @@ def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Sequence[int], path
     unit, note = unit_of(ds, transforms[0])
     notes += more if note is None else [*more, note]
     padding = padding_of(ds, layout)
-    for rank, transform, stored in zip(ranks, transforms, stored_frames(ds, layout, path), strict=True):
+    for rank, transform, stored in zip(ranks, transforms, stored_frames(ds, layout, path, canvas.notes), strict=True):
         canvas.put(rank, stored, transform, padding)
         if unit == "HU":
             canvas.put_corners(rank)
@@ -92,8 +92,9 @@ def scan_of(
 ) -> Scan:
     """The scan of a filled canvas; `ds` is the data set that speaks for all frames."""
     windows, window_notes = display_windows(ds)
+    inverted, doubt = is_inverted(ds, facts.layout)
     valid = canvas.valid
-    gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes]
+    gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes, *([doubt] if doubt else [])]
     if valid is not None and not valid.any():
         gathered.append("every pixel is padding")
     return Scan(
@@ -106,7 +107,7 @@ def scan_of(
         bits=bits_of(ds, facts.layout),
         valid=valid,
         windows=windows,
-        inverted=facts.layout.photometric == "MONOCHROME1",
+        inverted=inverted,
         trail=(Step("read", _settings(facts)),),
         notes=tuple(dict.fromkeys(gathered)),
     )
