@@ -76,8 +76,8 @@ def test_what_lies_beside_the_series_is_ignored(tmp_path):
     scan = read(tmp_path)
     assert scan.frames == 4
     assert scan.notes == (
-        "1 file(s) that are no DICOM were ignored: boxes.csv",
-        "DICOM objects without pixels were ignored: 1 Comprehensive SR Storage",
+        "2 file(s) that are no DICOM were ignored: boxes.csv, 0.png",
+        "DICOM objects that are no images to look at were ignored: 1 Comprehensive SR",
     )
 
 
@@ -118,13 +118,19 @@ def test_a_missing_slice_is_noted(tmp_path):
         maker.save(maker.ct(VOLUME[0], z=float(z)), tmp_path / f"{z}.dcm")
     scan = read(tmp_path)
     assert scan.geometry.slice_spacing == 1.0
-    assert any("slices may be missing" in note and "up to 2 mm" in note for note in scan.notes)
+    assert len(scan.notes) == 1
+    assert "1 slice(s) are missing, at 3 mm along the normal, where 1 mm is usual; findings are" in scan.notes[0]
 
 
-def test_uneven_spacing_is_noted(tmp_path):
-    for z in (0, 1, 2.2, 3.1):
+@pytest.mark.parametrize("heights", [(0, 1, 2.2, 3.1), (0, 1, 2, 4.5)])
+def test_uneven_spacing_is_unknown_and_noted(tmp_path, heights):
+    for z in heights:
         maker.save(maker.ct(VOLUME[0], z=float(z)), tmp_path / f"{z}.dcm")
-    assert any("unevenly spaced" in note for note in read(tmp_path).notes)
+    scan = read(tmp_path)
+    assert scan.geometry.slice_spacing is None
+    assert scan.geometry.reasons["slice_spacing"] in scan.notes
+    assert "unevenly spaced" in scan.notes[0]
+    assert scan.geometry.positions[:, 2].tolist() == list(heights)
 
 
 def test_gantry_tilt_is_noted(tmp_path):
@@ -133,7 +139,13 @@ def test_gantry_tilt_is_noted(tmp_path):
         maker.save(maker.ct(VOLUME[index], **place), tmp_path / f"{index}.dcm")
     scan = read(tmp_path)
     assert scan.geometry.slice_spacing == 5.0
-    assert any("gantry tilt" in note and "6 mm" in note for note in scan.notes)
+    assert any("6 mm (gantry tilt of 21.8°)" in note for note in scan.notes)
+
+
+def test_slices_that_move_about_are_no_tilt(tmp_path):
+    for index, sideways in enumerate((0, 4.0, 0, 4.0)):
+        maker.save(maker.ct(VOLUME[index], ImagePositionPatient=[sideways, 0, 5.0 * index]), tmp_path / f"{index}.dcm")
+    assert any("do not lie on a line" in note for note in read(tmp_path).notes)
 
 
 def test_localizers_are_left_out(tmp_path):
@@ -158,21 +170,27 @@ def test_several_series_are_listed_without_identity(tmp_path):
     other = maker.ct(VOLUME[0], SeriesInstanceUID="1.2.3.45678901", StudyInstanceUID="1.2.9", Modality="MR")
     maker.save(other, tmp_path / "other.dcm")
     line = refused(tmp_path)
-    assert "holds 2 series of 2 studies" in line
-    assert "'Thorax 5mm …' (CT, 4 file(s)" in line
-    assert "'no description' (MR, 1 file(s), …45678901)" in line
-    assert "give the folder of one series, or one file" in line
-    assert "Smith" not in line
+    assert "holds 2 volumes of 2 studies" in line
+    assert "series-thorax-5mm (CT, 4 x 6x5 px, 2.5 mm apart)" in line
+    assert "-series (MR, 6x5 px)" in line
+    assert "give one file or the folder of one series, or choose with --series" in line
+    assert "smith" not in line.replace(str(tmp_path), "").lower()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"PixelSpacing": [0.9, 0.9]}, "different pixel spacings"),
-        ({"PixelSpacing": None}, "only some frames have a pixel spacing"),
-        ({"ImageOrientationPatient": list(maker.CORONAL)}, "different orientations"),
-        ({"ImagePositionPatient": None}, "5 images, but the file gives no position"),
-        ({"ImagePositionPatient": [-10, -20, 2.5]}, "5 images at only 4 positions"),
+        ({"PixelSpacing": [0.9, 0.9]}, "holds 2 volumes: series (CT, 4 x 6x5 px, 2.5 mm apart), series-2 (CT, 6x5 px)"),
+        ({"PixelSpacing": None}, "holds 2 volumes"),
+        (
+            {"ImageOrientationPatient": list(maker.CORONAL)},
+            "series-axial (CT, 4 x 6x5 px, 2.5 mm apart), series-cor",
+        ),
+        ({"ImagePositionPatient": None}, "holds 2 volumes"),
+        (
+            {"ImagePositionPatient": [-10, -20, 2.5]},
+            "5 images at only 4 positions, and nothing tells them apart",
+        ),
         ({"RescaleType": "US"}, "mixes units: HU, US"),
     ],
 )
@@ -185,14 +203,14 @@ def test_a_slice_that_does_not_fit(tmp_path, change, words):
 def test_sizes_that_differ(tmp_path):
     maker.save_series(tmp_path, VOLUME)
     maker.save(maker.ct(np.zeros((9, 9)), z=99.0), tmp_path / "odd.dcm")
-    assert "images of different sizes in one series: 4 of 6x5x1, 1 of 9x9x1" in refused(tmp_path)
+    assert "holds 2 volumes: series (CT, 4 x 6x5 px, 2.5 mm apart), series-2 (CT, 9x9 px)" in refused(tmp_path)
 
 
 def test_multi_frame_files_are_not_stacked(tmp_path):
     for index in range(2):
         ds = maker.enhanced_ct(np.full((2, 3, 3), index, np.int16), heights=[index, index + 0.5])
         maker.save(ds, tmp_path / f"{index}.dcm")
-    assert "some multi-frame" in refused(tmp_path)
+    assert "holds 2 volumes: series (CT, 2 x 3x3 px), series-2 (CT, 2 x 3x3 px)" in refused(tmp_path)
 
 
 def test_a_broken_slice_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""The DICOM reader: a file, a multi-frame file, or a folder that is one series."""
+"""The DICOM reader: a file, a multi-frame file, or a folder that holds one volume."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from medvis.core.scan import Scan
 from medvis.io.dicom.file import read_file
 from medvis.io.dicom.load import pydicom_notes
-from medvis.io.dicom.series import read_folder
-from medvis.io.magic import files_in, head_of, kind_of
+from medvis.io.dicom.study import volumes_in
+from medvis.io.kinds import files_below
+from medvis.io.magic import head_of, kind_of
 
 
 class DicomReader:
@@ -18,10 +19,10 @@ class DicomReader:
     name = "dicom"
 
     def claims(self, path: Path) -> bool:
-        """Whether a file is DICOM by its first bytes, or a folder has such a file at its top level."""
+        """Whether a file is DICOM by its first bytes, or a folder has such a file in it or below it."""
         try:
             if path.is_dir():
-                return any(kind_of(head_of(file)) == "dicom" for file in files_in(path))
+                return any(kind_of(head_of(file)) == "dicom" for file in files_below(path))
             return kind_of(head_of(path)) == "dicom"
         except OSError:
             return False
@@ -34,9 +35,11 @@ class DicomReader:
         `ops.window.voi_lut`) and ``frame_numbers`` (1-based, where the frames of a file were put in another order).
 
         Raises:
-            InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder that is not
-                one stack of slices.
+            InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder that does not
+                hold exactly one volume.
         """
+        if path.is_dir():
+            return volumes_in(path, files_below(path)).one().read()
         with pydicom_notes() as warned:
-            scan = read_folder(path) if path.is_dir() else read_file(path)
+            scan = read_file(path)
         return replace(scan, notes=(*scan.notes, *warned)) if warned else scan

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import atan2, degrees
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.scan import Geometry
 from medvis.io.dicom.place import Place, Spacing, Vector
+from medvis.ops.ladder import drift_of, heights_of, missing_in, usual_step
 
 SAME_PLACE = 1e-3
 """mm; two frames that are closer than this along the normal show the same slice."""
-_SAME_DIRECTION = 5e-3
-_GAP = 1.5
-_UNEVEN = 0.05
+SAME_DIRECTION = 5e-3
+_DRIFT = 1.0
+_NAMED = 6
 _NO_POSITION = "the file gives no position and orientation in the patient"
 
 
@@ -48,17 +50,18 @@ def stack_of(places: Sequence[Place], frame_of_reference: str | None) -> Stack:
         return Stack(order, Geometry(spacing.mm, reasons=reasons), tuple(notes))
     orientation = _orientation(places[0])
     positions = np.stack([_position(place) for place in places])
-    distances = positions @ normal_of(orientation)
+    heights = heights_of(positions, orientation)
     slice_spacing = None
     if count == 1:
         reasons["slice_spacing"] = "a single frame"
-    elif np.diff(np.sort(distances)).min() < SAME_PLACE:
+    elif np.diff(np.sort(heights)).min() < SAME_PLACE:
         reasons["slice_spacing"] = "several frames share one position, so that they are no stack of slices"
     else:
-        order = np.argsort(distances, kind="stable")
-        slice_spacing = float(np.median(np.diff(distances[order])))
-        notes.extend(_evenness(distances[order]))
-        notes.extend(_shear(positions[order], orientation))
+        order = np.argsort(heights, kind="stable")
+        slice_spacing, said = _step(heights[order])
+        if slice_spacing is None:
+            reasons["slice_spacing"] = said[0]
+        notes += [*said, *_shear(positions[order], orientation)]
     geometry = Geometry(spacing.mm, slice_spacing, positions[order], orientation, frame_of_reference, reasons)
     return Stack(order, geometry, tuple(notes))
 
@@ -68,7 +71,7 @@ def misfit(places: Sequence[Place]) -> str | None:
     if any(place.position is None or place.orientation is None for place in places):
         return _NO_POSITION
     first = _orientation(places[0])
-    if any(np.abs(_orientation(place) - first).max() > _SAME_DIRECTION for place in places):
+    if any(np.abs(_orientation(place) - first).max() > SAME_DIRECTION for place in places):
         return "the frames have different orientations"
     return None
 
@@ -85,32 +88,40 @@ def common_spacing(places: Sequence[Place]) -> Spacing:
     return first
 
 
-def normal_of(orientation: Vector) -> Vector:
-    """The unit normal of a plane: row direction × column direction."""
-    normal = np.cross(orientation[:3], orientation[3:])
-    return np.asarray(normal / np.linalg.norm(normal), np.float64)
+def listed(heights: Sequence[float] | Vector) -> str:
+    """Some heights in words, e.g. ``3, 4.5 mm``; long lists are shortened."""
+    shown = ", ".join(f"{height:.6g}" for height in heights[:_NAMED])
+    return f"{shown}{', …' if len(heights) > _NAMED else ''} mm"
 
 
-def _evenness(distances: Vector) -> list[str]:
-    gaps = np.diff(distances)
-    median = float(np.median(gaps))
-    wide = gaps > _GAP * median
-    if wide.any():
-        return [
-            f"{int(wide.sum())} gap(s) between slices of up to {gaps.max():.4g} mm where {median:.4g} mm is usual:"
-            " slices may be missing"
-        ]
-    if np.abs(gaps - median).max() > _UNEVEN * median:
-        return [f"slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm"]
-    return []
+def _step(heights: Vector) -> tuple[float | None, list[str]]:
+    """The distance of slices, None where they are uneven; and a note if something is wrong with it."""
+    step, missing = usual_step(heights), missing_in(heights)
+    if missing is None:
+        gaps = np.diff(heights)
+        return None, [f"slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm"]
+    if missing.size:
+        where = f"at {listed(missing)} along the normal, where {step:.4g} mm is usual"
+        return step, [f"{missing.size} slice(s) are missing, {where}; findings are not followed across the gap"]
+    return step, []
 
 
 def _shear(positions: Vector, orientation: Vector) -> list[str]:
-    """A gantry tilt moves each slice sideways, so that the stack is no box."""
-    moved = positions - positions[0]
-    sideways = moved - np.outer(moved @ normal_of(orientation), normal_of(orientation))
-    drift = float(np.linalg.norm(sideways, axis=1).max())
-    return [f"slices are shifted sideways by up to {drift:.4g} mm (gantry tilt)"] if drift > 1.0 else []
+    """A gantry tilt moves each slice sideways, so that the stack is no box; volumes stay exact (Cavalieri)."""
+    drift = drift_of(positions, orientation)
+    farthest = float(np.linalg.norm(drift, axis=1).max())
+    if farthest <= _DRIFT:
+        return []
+    heights = heights_of(positions, orientation)
+    heights = heights - heights[0]
+    slope = heights @ drift / (heights @ heights)
+    if np.linalg.norm(drift - np.outer(heights, slope), axis=1).max() > _DRIFT:
+        return [f"the origins of the slices do not lie on a line: they move sideways by up to {farthest:.4g} mm"]
+    angle = degrees(atan2(float(np.linalg.norm(slope)), 1.0))
+    return [
+        f"slices are shifted sideways by up to {farthest:.4g} mm (gantry tilt of {angle:.1f}°); their positions are"
+        " used as they are, volumes are corrected for it"
+    ]
 
 
 def _position(place: Place) -> Vector:

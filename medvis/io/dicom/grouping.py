@@ -1,0 +1,195 @@
+"""Which images of a study belong together: study → series → frame of reference, plane, size, spacing → one of several
+images at each place (acquisition, time, echo …). Nothing is thrown away in silence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from medvis.io.describe import plane_of
+from medvis.io.dicom.header import Header
+from medvis.io.dicom.place import Vector
+from medvis.io.dicom.stack import SAME_DIRECTION, SAME_PLACE, common_spacing, listed
+from medvis.ops.ladder import heights_of, missing_in
+
+_LEAST = 3  # slices that can be seen to be evenly spaced
+Headers = tuple[Header, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that are one volume, or the reason why they are none.
+
+    Attributes:
+        headers: in spatial order where they have one.
+        name: what tells the group from others of its series, e.g. ``("echo 2",)``.
+        why_not: why it is no volume to look at, or None.
+        notes: what was left out of the series.
+    """
+
+    headers: Headers
+    name: tuple[str, ...] = ()
+    why_not: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def groups_of(headers: Sequence[Header]) -> list[Group]:
+    """All groups of a folder: by study (the earliest first), Series Number, and size of the group."""
+    series: dict[tuple[str | None, str | None], list[Header]] = defaultdict(list)
+    for header in sorted(headers, key=lambda header: str(header.path)):
+        series[header.study, header.series].append(header)
+    ordered = sorted(series.values(), key=_series_order)
+    return [group for members in ordered for group in _of_series(members)]
+
+
+def _series_order(members: Sequence[Header]) -> tuple[str, str, float, str]:
+    first = members[0]
+    number = float("inf") if first.number is None else first.number
+    return first.when, first.study or "", number, first.series or ""
+
+
+def _of_series(members: Sequence[Header]) -> list[Group]:
+    unique, notes = _without_copies(members)
+    images = [header for header in unique if not header.localizer]
+    if not images:
+        return [Group(tuple(unique), ("localizer",), f"{len(unique)} localizer image(s)", tuple(notes))]
+    if len(images) < len(unique):
+        notes.append(f"{len(unique) - len(images)} localizer image(s) of the series were left out")
+    found = [group for alike in _alike(images) for group in _phases(alike)]
+    found.sort(key=lambda group: -sum(header.frames for header in group.headers))
+    return list(_named(found, notes))
+
+
+def _without_copies(members: Sequence[Header]) -> tuple[list[Header], list[str]]:
+    """Leaves out files that are byte for byte the same as an earlier one, or the same instance at the same place."""
+    unique = list({header.sha256: header for header in reversed(members)}.values())[::-1]
+    copies = len(members) - len(unique)
+    notes = [f"{copies} file(s) that are copies of others were left out"] if copies else []
+    instances = {_instance(header): header for header in reversed(unique)}
+    again = len(unique) - len(instances)
+    if again:
+        notes.append(f"{again} file(s) with the SOP Instance UID and place of another one were left out")
+    return list(instances.values())[::-1], notes
+
+
+def _instance(header: Header) -> Hashable:
+    position = header.place.position
+    if header.uid is None or position is None:
+        return header.sha256
+    return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames
+
+
+def _alike(images: Sequence[Header]) -> Iterator[list[Header]]:
+    """Images that could be slices of one stack; what has no place in the patient is alone, and so is a multi-frame."""
+    stacks: list[list[Header]] = []
+    for header in images:
+        if header.frames > 1 or header.place.position is None or header.place.orientation is None:
+            yield [header]
+            continue
+        fitting = next((stack for stack in stacks if _fits(header, stack[0])), None)
+        if fitting is None:
+            stacks.append([header])
+        else:
+            fitting.append(header)
+    yield from stacks
+
+
+def _fits(header: Header, other: Header) -> bool:
+    if (header.shape, header.frame_of_reference) != (other.shape, other.frame_of_reference):
+        return False
+    mine, theirs = header.place.orientation, other.place.orientation
+    if mine is None or theirs is None or np.abs(mine - theirs).max() > SAME_DIRECTION:
+        return False
+    places = [header.place, other.place]
+    return common_spacing(places).mm is not None or not any(place.spacing.mm for place in places)
+
+
+def _phases(alike: Sequence[Header]) -> list[Group]:
+    """One group for each image that there is of every place."""
+    if len(alike) == 1:
+        part = "one part of a concatenation, which is not put together" if alike[0].part else None
+        return [Group(tuple(alike), why_not=part)]
+    ordered = _sorted(alike)
+    if _distinct(ordered) and _even(ordered):
+        return [Group(ordered)]
+    wanted = _distinct if not _distinct(ordered) else _regular
+    best = _best_split(ordered, wanted)
+    if best is not None:
+        return best
+    return [Group(ordered, why_not=None if _distinct(ordered) else _doubled(ordered))]
+
+
+def _best_split(ordered: Headers, wanted: Callable[[Headers], bool]) -> list[Group] | None:
+    """The split into the fewest groups that are all as wanted, by one attribute or else by two."""
+    names = list(dict.fromkeys(name for header in ordered for name in header.phases))
+    values = {name: {header.phases.get(name) for header in ordered} for name in names}
+    telling = [name for name in names if len(values[name]) > 1]
+    for count in (1, 2):
+        splits = [_split(ordered, keys) for keys in combinations(telling, count)]
+        good = [split for split in splits if all(wanted(headers) for headers in split.values())]
+        if good:
+            return [Group(headers, name) for name, headers in min(good, key=len).items()]
+    return None
+
+
+def _split(ordered: Headers, keys: tuple[str, ...]) -> dict[tuple[str, ...], Headers]:
+    parts: dict[tuple[str, ...], list[Header]] = defaultdict(list)
+    for header in ordered:
+        parts[tuple(f"{key} {header.phases.get(key, 'unknown')}" for key in keys)].append(header)
+    return {name: tuple(part) for name, part in sorted(parts.items(), key=lambda item: _natural(item[0]))}
+
+
+def _natural(name: tuple[str, ...]) -> list[tuple[float, str]]:
+    """Acquisition 10 comes after acquisition 9."""
+    found = []
+    for part in name:
+        last = part.rpartition(" ")[2]
+        found.append((float(last) if last.replace(".", "", 1).isdigit() else float("inf"), part))
+    return found
+
+
+def _sorted(headers: Sequence[Header]) -> Headers:
+    heights = _heights(headers)
+    return tuple(headers[index] for index in np.argsort(heights, kind="stable"))
+
+
+def _heights(headers: Sequence[Header]) -> Vector:
+    first = headers[0].place.orientation
+    positions = [header.place.position for header in headers if header.place.position is not None]
+    if first is None or len(positions) < len(headers):
+        raise ValueError("heights of images without a place")
+    return heights_of(np.stack(positions), first)
+
+
+def _distinct(headers: Headers) -> bool:
+    return len(headers) == 1 or bool(np.diff(np.sort(_heights(headers))).min() >= SAME_PLACE)
+
+
+def _even(headers: Headers) -> bool:
+    return missing_in(_heights(headers)) is not None
+
+
+def _regular(headers: Headers) -> bool:
+    return len(headers) >= _LEAST and _distinct(headers) and _even(headers)
+
+
+def _doubled(headers: Headers) -> str:
+    heights = _heights(headers)
+    again = np.flatnonzero(np.diff(heights) < SAME_PLACE)
+    return (
+        f"{len(headers)} images at only {len(headers) - again.size} positions, and nothing tells them apart"
+        f" (twice at {listed(np.unique(np.round(heights[again], 3)))} along the normal)"
+    )
+
+
+def _named(groups: Sequence[Group], notes: Sequence[str]) -> Iterator[Group]:
+    """The groups of one series, each with all that tells it from the others."""
+    planes = [plane_of(group.headers[0].place.orientation) for group in groups]
+    for group, plane in zip(groups, planes, strict=True):
+        own = (plane.partition(",")[0],) if plane is not None and len(set(planes)) > 1 else ()
+        yield replace(group, name=(*own, *group.name), notes=tuple(notes))
