@@ -115,7 +115,8 @@ class Pipeline:
     def conclude(self, case: Case, timings: Mapping[str, float] | None = None) -> Outcome:
         """The outcome of a case that has been through all stages."""
         report = build_report(case, self.context, dict(timings or {}))
-        return Outcome(case=case, report=report, display=self.config.display.model_dump())
+        config = self.config
+        return Outcome(case, report, config.display.model_dump(), config.taxonomy.site, config.dicom.model_dump())
 
     def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
         kind = plugins.load("medvis.stages", name)

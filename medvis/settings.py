@@ -46,6 +46,16 @@ class Display(_Settings):
     name: str = "full range"
 
 
+class DicomResults(_Settings):
+    """How results become DICOM objects (`--write seg`). No diagnosis depends on it.
+
+    `segmentation` is the type of the SEG: ``binary``; ``fractional``, the probability of each pixel; or ``labelmap``,
+    which few viewers can read as yet.
+    """
+
+    segmentation: Literal["binary", "fractional", "labelmap"] = "binary"
+
+
 class Taxonomy(_Settings):
     """What a finding of this task is called, and its SNOMED CT code."""
 
@@ -82,6 +92,7 @@ class TaskConfig(_Settings):
     backend: str = "onnx"
     accepts: Accepts
     display: Display = Display()
+    dicom: DicomResults = DicomResults()
     taxonomy: Taxonomy
     stages: dict[str, dict[str, Any]] = Field(description="Stage name → its settings, in the order they run")
     train: dict[str, Any] = Field(default={})
@@ -92,7 +103,7 @@ class TaskConfig(_Settings):
     @property
     def sha256(self) -> str:
         """Hash of what a diagnosis depends on, the order of the stages included, whatever the layout of the file."""
-        body = self.model_dump(mode="json", exclude={"card", "train", "evaluate"})
+        body = self.model_dump(mode="json", exclude={"card", "train", "evaluate", "dicom"})
         text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

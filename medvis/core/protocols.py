@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from medvis.core.card import Card
 from medvis.core.case import Case
-from medvis.core.report import Report
+from medvis.core.report import Code, Report
 from medvis.core.scan import Scan
 
 
@@ -34,18 +34,28 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a writer gets: the case with its arrays, the report, and the task's display settings."""
+    """What a writer gets: the case with its arrays, the report, and what the task's settings say about writing.
+
+    Attributes:
+        display: the task's display settings.
+        site: where in the body the task's findings lie, as a code; None if the task does not say.
+        dicom: the task's settings for DICOM results.
+    """
 
     case: Case
     report: Report
     display: dict[str, Any]
+    site: Code | None = None
+    dicom: dict[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
 class Writer(Protocol):
     """Writes one kind of result into an existing, private folder. Entry point group ``medvis.writers``.
 
-    A writer may also offer ``applies(outcome) -> bool``: where it says no, it is left out.
+    A writer may also offer ``applies(outcome) -> bool``: where it says no, it is left out; ``check(scan)``, which
+    raises OutputError for a scan of which it could write nothing, before any work is done; and ``after``, the names of
+    the writers whose files it looks at.
     """
 
     name: str

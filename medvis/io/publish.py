@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medvis.core.protocols import Outcome, Writer
+from medvis.core.scan import Scan
 from medvis.errors import OutputError
 
 REPORT = "report.json"
@@ -90,6 +91,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise _refusal(path, error) from error
 
 
+def check_scan(scan: Scan, writers: Iterable[Writer]) -> None:
+    """Refuses, before any work is done, a scan of which a writer could write nothing. Raises OutputError."""
+    for writer in writers:
+        ask: Callable[[Scan], None] | None = getattr(writer, "check", None)
+        if ask is not None:
+            ask(scan)
+
+
 def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bool) -> list[Path]:
     """Lets every writer write, then moves all files into `folder`, the report last.
 
@@ -114,7 +123,7 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
             fresh = private / "new"
             fresh.mkdir()
             able = [writer for writer in writers if _applies(writer, outcome)]
-            for writer in able:
+            for writer in _in_order(able):
                 _run(writer, outcome, fresh)
             _place(fresh, folder, names, force)
         except OSError as error:
@@ -126,6 +135,11 @@ def _applies(writer: Writer, outcome: Outcome) -> bool:
     """Whether a writer has anything to write; one that does not say always has."""
     asked: Callable[[Outcome], bool] | None = getattr(writer, "applies", None)
     return asked is None or asked(outcome)
+
+
+def _in_order(writers: Sequence[Writer]) -> list[Writer]:
+    """The writers that look at other writers' files after all that do not."""
+    return sorted(writers, key=lambda writer: bool(getattr(writer, "after", ())))
 
 
 def _names(outcome: Outcome, writers: Sequence[Writer]) -> list[str]:

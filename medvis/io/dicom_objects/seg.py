@@ -1,0 +1,138 @@
+"""seg.dcm: the outlines as a Segmentation (PS3.3 A.51) or, by setting, a Label Map Segmentation (A.91)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from medvis.core.case import require
+from medvis.core.protocols import Outcome
+from medvis.core.report import Finding
+from medvis.io.dicom_objects.concepts import CATEGORY, LESION, concept
+from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope
+from medvis.io.dicom_objects.gate import check_segments
+from medvis.io.dicom_objects.identity import Identity, identity_of
+from medvis.io.dicom_objects.planes import frame_index, relink, stand_ins
+from medvis.io.dicom_objects.source import Parent
+from medvis.io.dicom_objects.writer import ObjectWriter
+from medvis.ops.tta import sigmoid
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+
+FILE = "seg.dcm"
+_FULL = 255  # Maximum Fractional Value
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class SegWriter(ObjectWriter):
+    """One segment a finding; only frames that hold one."""
+
+    name: ClassVar[str] = "seg"
+    file: ClassVar[str] = FILE
+
+    def applies(self, outcome: Outcome) -> bool:
+        """Not where there is no finding: a Segmentation without a segment is none (PS3.3 C.8.20.2)."""
+        return bool(outcome.report.findings) and outcome.case.mask is not None
+
+    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+        """The Segmentation, of the type that the task's settings ask for (`dicom.segmentation`)."""
+        from highdicom.seg import Segmentation  # noqa: PLC0415 - 0.2 s; only where DICOM is written
+
+        del folder
+        mask = require(outcome.case.mask, "seg", "mask", "segment")
+        frames = np.flatnonzero(mask.any((1, 2))).tolist()
+        kind = seg_type(outcome)
+        envelope = Envelope(parent, identity_of(outcome, parent), f"seg {kind}", "segmentation")
+        sources = stand_ins(parent, frames, outcome.case.scan.shape)
+        ds = Segmentation(
+            source_images=sources,
+            pixel_array=_labels(mask, frames, outcome.report.findings),
+            segmentation_type=kind.upper(),
+            segment_descriptions=_segments(outcome, envelope.identity),
+            fractional_type="OCCUPANCY" if outcome.case.prediction is None else "PROBABILITY",
+            max_fractional_value=_FULL,
+            content_label="FINDINGS",
+            content_description=NOT_FOR_DIAGNOSIS,
+            **envelope.arguments(),
+        )
+        relink(ds, envelope, frames)
+        if kind == "fractional":
+            _weigh(ds, outcome, parent)
+        envelope.seal(ds)
+        return ds
+
+    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+        """Voxel by voxel, and the centroids in mm."""
+        del folder
+        check_segments(ds, outcome, parent)
+
+
+def seg_type(outcome: Outcome) -> str:
+    """``binary``, ``fractional`` or ``labelmap``."""
+    return str(outcome.dicom.get("segmentation", "binary"))
+
+
+def _labels(mask: NDArray[np.int32], frames: list[int], findings: list[Finding]) -> Labels:
+    """[frames, rows, cols] with the number of the segment: segments are counted from 1 without a gap."""
+    kind = np.uint8 if len(findings) < 256 else np.uint16
+    numbers = np.zeros(int(mask.max(initial=0)) + 1, kind)
+    for number, finding in enumerate(findings, 1):
+        numbers[finding.id] = number
+    return np.stack([numbers[mask[frame]] for frame in frames])
+
+
+def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
+    """Segment Sequence, PS3.3 C.8.20.4."""
+    from highdicom import AlgorithmIdentificationSequence  # noqa: PLC0415 - see above
+    from highdicom.seg import SegmentDescription  # noqa: PLC0415 - see above
+
+    algorithm = AlgorithmIdentificationSequence(
+        name=identity.model_name[:64],
+        family=codes.DCM.ArtificialIntelligence,
+        version=identity.model_version[:64],
+        source="medvis",
+        parameters={"sha256": identity.model_sha256, "task": outcome.report.task},
+    )
+    site = None if outcome.site is None else [concept(outcome.site, LESION)]
+    found: list[SegmentDescription] = []
+    for number, finding in enumerate(outcome.report.findings, 1):
+        tracking_uid, tracking_id = identity.tracking(finding.id)
+        found.append(
+            SegmentDescription(
+                segment_number=number,
+                segment_label=f"{finding.name} {finding.id}"[:64],
+                segmented_property_category=CATEGORY,
+                segmented_property_type=concept(finding.code, LESION),
+                algorithm_type="AUTOMATIC",
+                algorithm_identification=algorithm,
+                tracking_uid=tracking_uid,
+                tracking_id=tracking_id,
+                anatomic_regions=site,
+            )
+        )
+    return found
+
+
+def _weigh(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
+    """Puts the probability of each pixel, 1 to 255, where a segment is.
+
+    Frame by frame: a dense array of all segments in floating point would be too large. What rounds to 0 inside an
+    outline becomes 1, so that the outline remains the one of the report.
+    """
+    prediction = outcome.case.prediction
+    if prediction is None:
+        return
+    shape = (int(ds.NumberOfFrames), int(ds.Rows), int(ds.Columns))
+    size = int(np.prod(shape))
+    stored = np.frombuffer(ds.PixelData, np.uint8, size).reshape(shape).copy()
+    for plane, frame in zip(stored, frame_index(ds, parent), strict=True):
+        share = sigmoid(prediction.mask_logits[frame].max(0))
+        plane[:] = np.where(plane > 0, np.maximum(np.rint(share * _FULL), 1), 0)
+    ds.PixelData = stored.tobytes() + bytes(size % 2)
