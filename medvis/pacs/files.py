@@ -1,0 +1,150 @@
+"""DICOM files as they travel: written whole or not at all, and known by their UIDs."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PREAMBLE = bytes(128) + b"DICM"
+_HEAD_BYTES = 4 << 20
+_AFTER_SERIES = 0x0020000E
+# 2.25 and a number of our own (PS3.5 B.2); fixed, so that a file does not depend on who wrote it, and when.
+IMPLEMENTATION = "2.25.118443908808224087681963898370703405315"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text has the form of a UID (PS3.5 9.1); leading zeros, which occur, are let pass."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an instance is; `syntax` is the transfer syntax that it is encoded in."""
+
+    study: str
+    series: str
+    instance: str
+    sop_class: str
+    syntax: str
+
+
+@contextmanager
+def whole_file(target: Path, draft_folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A stream whose bytes are at `target`, on the disk, once the block has ended; after an error nothing is there.
+
+    The draft is flushed to the disk, then moved into place, then its folder is flushed.
+
+    Args:
+        target: an existing file is replaced; the folder is made.
+        draft_folder: a folder on the same file system; default: the target's own.
+
+    Raises:
+        OSError: as it comes.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = (draft_folder or target.parent) / f".medvis-{secrets.token_hex(8)}"
+    try:
+        with draft.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+        flush_folder(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes a rename in the folder last; where folders cannot be opened (Windows) the system does that itself."""
+    with suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def file_header(identity: Identity) -> bytes:
+    """Preamble and file meta information (PS3.10 7.1), the same for the same instance whoever sent it."""
+    from pydicom.dataset import FileMetaDataset  # noqa: PLC0415 - 0.2 s, not for --help
+    from pydicom.filebase import DicomBytesIO  # noqa: PLC0415 - as above
+    from pydicom.filewriter import write_file_meta_info  # noqa: PLC0415 - as above
+    from pydicom.uid import UID  # noqa: PLC0415 - as above
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(identity.sop_class)
+    meta.MediaStorageSOPInstanceUID = UID(identity.instance)
+    meta.TransferSyntaxUID = UID(identity.syntax)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION)
+    meta.ImplementationVersionName = "MEDVIS"
+    header = DicomBytesIO()
+    write_file_meta_info(header, meta, enforce_standard=True)
+    return PREAMBLE + header.getvalue()
+
+
+def identity_of_data(head: bytes | memoryview, syntax: str) -> Identity:
+    """The identity of an encoded data set, from its first elements.
+
+    Args:
+        head: at least its first 4 MiB, or all of it.
+        syntax: the transfer syntax.
+
+    Raises:
+        ValueError: it cannot be parsed that far, or a UID is missing.
+    """
+    from pydicom.filereader import read_dataset  # noqa: PLC0415 - 0.2 s, not for --help
+    from pydicom.uid import UID  # noqa: PLC0415 - as above
+
+    kind = UID(syntax)
+    try:
+        first = bytes(head[:_HEAD_BYTES])
+        if syntax == _DEFLATED:
+            first = zlib.decompressobj(-zlib.MAX_WBITS).decompress(first, _HEAD_BYTES)
+        found = read_dataset(
+            BytesIO(first), kind.is_implicit_VR, kind.is_little_endian, stop_when=lambda tag, *_: tag > _AFTER_SERIES
+        )
+        return _identity(found, syntax)
+    except Exception as error:  # a hostile data set leads pydicom to any error at all
+        raise ValueError(f"no DICOM data set: {type(error).__name__}") from error
+
+
+def identity_of_file(path: Path) -> Identity:
+    """The identity of a DICOM file with file meta information.
+
+    Raises:
+        ValueError: it is none, or lacks a UID.
+        OSError: it cannot be read.
+    """
+    from pydicom import dcmread  # noqa: PLC0415 - 0.2 s, not for --help
+
+    try:
+        found = dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
+        return _identity(found, str(found.file_meta.TransferSyntaxUID))
+    except OSError:
+        raise
+    except Exception as error:  # as above
+        raise ValueError("no DICOM file with its file meta information") from error
+
+
+_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+def _identity(found: Dataset, syntax: str) -> Identity:
+    uids = [str(found[keyword].value or "").strip() for keyword in _KEYWORDS]
+    if not all(is_uid(uid) for uid in uids):
+        raise ValueError("a UID is missing or is none")
+    study, series, instance, sop_class = uids
+    return Identity(study, series, instance, sop_class, syntax)
