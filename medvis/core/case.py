@@ -74,6 +74,9 @@ class Prediction:
 class Case:
     """A scan and what is known of it. Frozen; `derive` gives the next one.
 
+    The maps of a series (`view`, `region`, `mask`, `evidence`, those of the prediction) may be `Frames`: they read like
+    arrays, and cost the memory of one frame as long as they are read frame by frame.
+
     Attributes:
         scan: in modality units; its pixels are never changed, its trail grows with every stage.
         task: name of the task.

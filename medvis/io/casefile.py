@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from medvis.core.case import Candidates, Case, Prediction
+from medvis.core.frames import Frames
 from medvis.core.scan import Geometry, Scan
 from medvis.errors import InputError, OutputError
 from medvis.io.tensors import Array, pack, unpack
@@ -130,8 +131,8 @@ def _encode(holder: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field, (hint, _) in _hints(kind).items():
         value, place = getattr(holder, field), f"{name}.{field}"
-        if isinstance(value, np.ndarray):
-            arrays[place] = _typed(value, hint, place)
+        if isinstance(value, np.ndarray | Frames):
+            arrays[place] = _typed(np.asarray(value), hint, place)
             value = place
         body[field] = _encode(value, place, arrays) if isinstance(value, _HOLDERS) else value
     return body

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.frames import like
 from medvis.errors import StageError
 
 Bool = NDArray[np.bool_]
@@ -90,7 +91,8 @@ def link(
     """Components of neighbouring frames become one finding if they overlap, or if their centres lie close together.
 
     Args:
-        labels: int32 [frames, rows, cols] of `label_frames`: every component has a number of its own.
+        labels: int32 [frames, rows, cols] of `label_frames`: every component has a number of its own. `Frames` give
+            `Frames`, and are gone through frame by frame.
         min_overlap: pixels that two components must share to be linked.
         max_mm: in-plane distance between the centres up to which they are linked even without overlap; None, or no
             `spacing`: overlap alone counts.
@@ -104,7 +106,7 @@ def link(
         StageError: not three dimensions.
     """
     _need_frames(labels, "labels")
-    parent = np.arange(int(labels.max(initial=0)) + 1)
+    parent = np.arange(max((int(plane.max(initial=0)) for plane in labels), default=0) + 1)
     for upper, lower in _pairs(labels, min_overlap, None if spacing is None else max_mm, spacing or (1.0, 1.0)):
         one, other = _root(parent, upper), _root(parent, lower)
         parent[max(one, other)] = min(one, other)
@@ -176,8 +178,4 @@ def _by_size(labels: Labels, roots: NDArray[np.int64]) -> Labels:
     rank = np.zeros(len(roots), dtype=np.int32)
     rank[order] = np.arange(1, len(order) + 1)
     table = rank[roots]
-    out = np.zeros(labels.shape, dtype=np.int32)
-    for plane, target in zip(labels, out, strict=True):
-        inside = plane > 0
-        target[inside] = table[plane[inside]]
-    return out
+    return like(labels, (table[plane] for plane in labels))

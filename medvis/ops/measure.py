@@ -97,7 +97,7 @@ def measure(
     """Measures every finding, in the order of their numbers.
 
     Args:
-        labels: int32 [frames, rows, cols], 0 or the number of the finding.
+        labels: int32 [frames, rows, cols], 0 or the number of the finding; gone through frame by frame.
         pixels: float32 [frames, rows, cols], modality units.
         spacing: (row, column) in mm, or None if unknown.
         slice_spacing: distance between frames in mm, or None if unknown.
@@ -141,12 +141,17 @@ def diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Diameter
 
 def _coordinates(labels: Labels) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Number → intp [n, 3] of its pixels, in reading order."""
-    at = np.argwhere(labels)
-    numbers = labels[tuple(at.T)]
+    at = np.concatenate([_placed(frame, plane) for frame, plane in enumerate(labels)])
+    numbers = np.concatenate([plane[plane != 0] for plane in labels])
     order = np.argsort(numbers, kind="stable")
     values, starts = np.unique(numbers[order], return_index=True)
     for value, part in zip(values, np.split(order, starts[1:]), strict=False):
         yield int(value), at[part]
+
+
+def _placed(frame: int, plane: NDArray[np.int32]) -> NDArray[np.intp]:
+    at = np.argwhere(plane)
+    return np.insert(at, 0, frame, axis=1)
 
 
 def _one(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from medvis import __version__
 from medvis.core.case import Case, require
 from medvis.core.report import Provenance, Report, ScanFacts
@@ -89,4 +91,5 @@ def _mask_spread(case: Case) -> float | None:
     """Mean spread inside the findings; None if there is none."""
     if case.mask is None or case.prediction is None or not case.mask.any():
         return None
-    return round(float(case.prediction.spread[case.mask > 0].mean()), 4)
+    inside = [spread[mask > 0] for spread, mask in zip(case.prediction.spread, case.mask, strict=True)]
+    return round(float(np.concatenate(inside).mean()), 4)

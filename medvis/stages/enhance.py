@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from medvis.core.case import Case, require
-from medvis.core.scan import Pixels
+from medvis.core.frames import made
+from medvis.core.scan import Mask, Pixels
 from medvis.ops.clahe import clahe, denoise
 from medvis.stages.base import BaseStage, StageSettings
 
@@ -35,11 +37,10 @@ class Enhance(BaseStage):
         view = require(case.view, self.name, "view", "window")
         if self.settings.method == "none":
             return case.derive(self.step())
-        frames: Pixels = np.stack([self._frame(case, index, frame) for index, frame in enumerate(view)])
-        return case.derive(self.step(), view=frames)
+        return case.derive(self.step(), view=made(partial(self._frame, case.scan.valid, view), view.shape))
 
-    def _frame(self, case: Case, index: int, frame: Pixels) -> Pixels:
-        valid = None if case.scan.valid is None else case.scan.valid[index]
+    def _frame(self, padding: Mask | None, view: Pixels, index: int) -> Pixels:
+        frame, valid = view[index], None if padding is None else padding[index]
         settings: EnhanceSettings = self.settings
         if settings.method == "clahe":
             return np.asarray(clahe(frame, settings.clip, settings.tiles, valid), np.float32)

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from medvis.core.case import Case, require
+from medvis.core.case import Case, Floats, require
+from medvis.core.frames import held
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import leading, ranked
 
@@ -39,12 +40,14 @@ class Explain(BaseStage):
     def __call__(self, case: Case) -> Case:
         """The case with its evidence map."""
         prediction = require(case.prediction, self.name, "prediction", "infer")
-        share = prediction.evidence
-        share = share / (share + self.settings.odds * (1 - share))
-        seen = np.where(share >= self.settings.floor, share, 0)
+        seen = held(self._shown(share) for share in prediction.evidence)
         name = self._named(case)
         facts = {} if name is None else {"evidence_of": name}
-        return case.derive(self.step(**facts), evidence=seen.astype(np.float32), evidence_of=name)
+        return case.derive(self.step(**facts), evidence=seen, evidence_of=name)
+
+    def _shown(self, share: Floats) -> Floats:
+        share = share / (share + self.settings.odds * (1 - share))
+        return np.where(share >= self.settings.floor, share, 0).astype(np.float32)
 
     def _named(self, case: Case) -> str | None:
         """The class that the evidence speaks for, in the words of the report."""

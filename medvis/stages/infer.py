@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from medvis.core.case import Case, Prediction, require
+from medvis.core.frames import Packed, held
 from medvis.core.scan import Mask, Pixels, Step
 from medvis.ops.lungs import lung_field
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.views.closer import Closer, gather
+from medvis.stages.views.closer import Closer, Seen, gather
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
 from medvis.stages.views.whole import look_at_whole
@@ -39,25 +40,32 @@ class Infer(BaseStage):
         return case.derive(step, prediction=prediction, region=region, notes=notes)
 
     def _tiled(self, view: Pixels, region: Mask) -> Prediction:
-        predictor, settings = self.context.predictor, self.settings
-        first, closer = FirstPass(predictor, settings), Closer(predictor, settings)
-        labels = tuple(label.name for label in predictor.card.labels)
-        masks = len(predictor.card.masks)
-        shape = view.shape[:3]
-        logits = np.full((shape[0], masks, *shape[1:]), Prediction.OUTSIDE, np.float32)
-        spread, evidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        looks, views = [], 0
-        for frame in range(shape[0]):
-            if self.context.tick is not None:
-                self.context.tick(frame, shape[0])
-            if not region[frame].any():
-                continue
-            image = np.ascontiguousarray(view[frame].transpose(2, 0, 1))
-            logits[frame], evidence[frame] = first(image, region[frame])
-            found = closer(image, logits[frame], spread[frame])
-            looks += [(frame, look) for look in found]
-            views += 1 + sum(look.masks.count for look in found)
-        return Prediction(logits, spread, evidence, labels, candidates=gather(looks, predictor.card), views=views)
+        predictor, tick = self.context.predictor, self.context.tick
+        first, closer = FirstPass(predictor, self.settings), Closer(predictor, self.settings)
+        shape, masks = (view.shape[1], view.shape[2]), len(predictor.card.masks)
+        logits, spread, evidence = Packed(Prediction.OUTSIDE), Packed(), Packed()
+        seen: list[Seen] = []
+        searched = 0
+        for frame in range(len(view)):
+            if tick is not None:
+                tick(frame, len(view))
+            outlined = np.full((masks, *shape), Prediction.OUTSIDE, np.float32)
+            apart, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+            if region[frame].any():
+                image = np.ascontiguousarray(view[frame].transpose(2, 0, 1))
+                outlined, shown = first(image, region[frame])
+                seen += [look.summary(frame) for look in closer(image, outlined, apart)]
+                searched += 1
+            for stack, plane in ((logits, outlined), (spread, apart), (evidence, shown)):
+                stack.add(plane)
+        return Prediction(
+            mask_logits=logits.stack(),
+            spread=spread.stack(),
+            evidence=evidence.stack(),
+            labels=tuple(label.name for label in predictor.card.labels),
+            candidates=gather(seen, predictor.card),
+            views=searched + sum(one.views for one in seen),
+        )
 
     def _region(self, case: Case) -> tuple[Mask, str | None]:
         scan = case.scan
@@ -65,7 +73,7 @@ class Infer(BaseStage):
         if self.settings.region == "all":
             return everything, None
         field = lung_field(scan.pixels[..., 0], scan.valid, scan.geometry.spacing)
-        return field.mask, None if field.found else FALLBACK.format(field.reason)
+        return held(field.mask), None if field.found else FALLBACK.format(field.reason)
 
     def _step(self, prediction: Prediction, **facts: bool) -> Step:
         return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts)

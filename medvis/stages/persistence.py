@@ -49,7 +49,7 @@ def persistence(
         number = int(linked[score.frame][components[score.frame] == score.label][0])
         if number:
             seen.setdefault(number, []).append(score)
-    out = np.ones(int(linked.max(initial=0)) + 1)
+    out = np.ones(int(linked.max()) + 1)
     for number, parts in seen.items():
         key = max(parts, key=lambda score: score.area)
         diameter = 2 * sqrt(key.area * spacing[0] * spacing[1] / pi)

@@ -7,12 +7,13 @@ import numpy as np
 
 from medvis.core.case import Case
 from medvis.core.report import Quality
+from medvis.core.scan import Mask
 
 
 def image_quality(case: Case) -> Quality:
     """Contrast and sharpness over the searched (else the valid) pixels; None where there is no view."""
     valid = 1.0 if case.scan.valid is None else float(case.scan.valid.mean())
-    searched = None if case.region is None else round(float(case.region.mean()), 4)
+    searched = None if case.region is None else round(sum(_counts(case.region)) / case.region.size, 4)
     if case.view is None:
         return Quality(valid_fraction=round(valid, 4), contrast=None, sharpness=None, searched_fraction=searched)
     where = case.region if case.region is not None and case.region.any() else case.scan.valid
@@ -29,6 +30,11 @@ def image_quality(case: Case) -> Quality:
     )
 
 
-def _middle(case: Case, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None) -> int:
+def _middle(case: Case, where: Mask | None) -> int:
     """The frame that stands for the series: the one with most to look at."""
-    return case.scan.frames // 2 if where is None else int(where.sum((1, 2)).argmax())
+    return case.scan.frames // 2 if where is None else int(np.argmax(_counts(where)))
+
+
+def _counts(where: Mask) -> list[int]:
+    """True pixels of each frame."""
+    return [int(np.count_nonzero(plane)) for plane in where]

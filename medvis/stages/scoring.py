@@ -39,9 +39,9 @@ class Score:
 def score_components(prediction: Prediction, mask: NDArray[np.int32], card: Card) -> list[Score]:
     """A score for every component of every frame of an int32 mask [frames, rows, cols]."""
     scores = []
-    for frame in np.flatnonzero(mask.any((1, 2))):
-        for label in np.unique(mask[frame])[1:]:
-            scores.append(_score(prediction, mask[frame] == label, int(frame), int(label), card))
+    for frame, plane in enumerate(mask):
+        for label in np.unique(plane[plane > 0]):
+            scores.append(_score(prediction, plane == label, frame, int(label), card))
     return scores
 
 

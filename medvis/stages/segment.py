@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from medvis.core.case import Case, require
+from medvis.core.case import Case, Floats, require
+from medvis.core.frames import held
 from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
@@ -64,29 +67,34 @@ class Segment(BaseStage):
                 hint=f"take 'segment' and 'measure' out of the stages of task '{self.context.task.task}'",
             )
         used = self._thresholds()
-        spacing = case.scan.geometry.spacing
-        probability = sigmoid(prediction.mask_logits.max(1))
-        components = label_frames(
-            hysteresis(probability, used["high"], used["low"]),
-            int(used["min_pixels"]),
-            self.settings.min_diameter_mm,
-            spacing,
-        )
+        components = held(self._components(prediction.mask_logits, used, case.scan.geometry.spacing))
         scores = score_lesions(prediction, components, self.context.card)
         return case.derive(self.step(**used), mask=self._findings(case, components, scores, used["finding"]))
+
+    def _components(
+        self, logits: Floats, used: dict[str, float], spacing: tuple[float, float] | None
+    ) -> Iterator[NDArray[np.int32]]:
+        """The components of each frame, numbered through."""
+        count = 0
+        for maps in logits:
+            outlined = hysteresis(sigmoid(maps.max(0))[None], used["high"], used["low"])
+            plane = label_frames(outlined, int(used["min_pixels"]), self.settings.min_diameter_mm, spacing)[0]
+            plane[plane > 0] += count
+            count = max(count, int(plane.max()))
+            yield plane
 
     def _findings(self, case: Case, components: Labels, scores: list[Score], least: float) -> Labels:
         """The components that are likely enough, linked across frames and numbered."""
         spacing, step = case.scan.geometry.spacing, case.scan.geometry.slice_spacing
-        kept = np.zeros(int(components.max(initial=0)) + 1, bool)
+        kept = np.zeros(int(components.max()) + 1, bool)
         kept[[score.label for score in scores if score.probability >= least]] = True
-        components = np.where(kept[components], components, 0).astype(np.int32)
+        components = _only(kept, components)
         linked = link(components, 1, self.settings.link_mm, spacing)
         if not self.settings.lasting or len(linked) == 1 or spacing is None or step is None:
             return linked
         own = [score for score in scores if kept[score.label]]
         lasts = persistence(own, components, linked, spacing, step) >= least
-        return link(np.where(lasts[linked], linked, 0).astype(np.int32), 1, None, spacing)
+        return link(_only(lasts, linked), 1, None, spacing)
 
     def _thresholds(self) -> dict[str, float]:
         fitted = self.context.card.thresholds
@@ -94,3 +102,8 @@ class Segment(BaseStage):
         used = {name: fitted.get(name, 0.5) if value is None else value for name, value in own.items()}
         least = self.settings.min_pixels or fitted.get("min_pixels", LEAST)
         return {**used, "low": min(used["low"], used["high"]), "min_pixels": least}
+
+
+def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
+    """The labels whose number is kept; the others are 0."""
+    return held(np.where(kept[plane], plane, 0).astype(np.int32) for plane in labels)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from medvis.core.case import Case
+from medvis.core.frames import made
 from medvis.core.scan import Pixels, Scan
 from medvis.errors import InputError
 from medvis.ops.hounsfield import to_hounsfield
@@ -57,28 +60,39 @@ class Window(BaseStage):
         _usable(scan)
         if estimate:
             scan, notes = _on_hounsfield_scale(scan), (*notes, ESTIMATED)
-        view = self._view(scan)
-        if scan.valid is not None:
-            view[~scan.valid] = 0.0
-        if self.settings.grey and scan.channels == 3:
-            if np.ptp(scan.pixels, axis=3).any():
-                notes = (*notes, COLOURS)
-            view = (view @ np.array(LUMA, np.float32))[..., None]
-        case = Case(scan=scan, task=case.task, notes=notes)
-        return case.derive(self.step(), view=np.asarray(view, np.float32))
+        to_grey = self.settings.grey and scan.channels == 3
+        if to_grey and any(np.ptp(frame, axis=2).any() for frame in scan.pixels):
+            notes = (*notes, COLOURS)
+        windowed = self._windowed(scan)
 
-    def _view(self, scan: Scan) -> Pixels:
-        """All channels in 0…1, in an array of its own."""
+        def frame(index: int) -> Pixels:
+            view = windowed(scan.pixels[index])
+            if scan.valid is not None:
+                view[~scan.valid[index]] = 0.0
+            if to_grey:
+                view = (view @ np.array(LUMA, np.float32))[..., None]
+            return np.asarray(view, np.float32)
+
+        case = Case(scan=scan, task=case.task, notes=notes)
+        return case.derive(self.step(), view=made(frame, (*scan.pixels.shape[:3], 1 if to_grey else scan.channels)))
+
+    def _windowed(self, scan: Scan) -> Callable[[Pixels], Pixels]:
+        """What turns a frame of the scan, all its channels, into an array of its own in 0…1."""
         settings: WindowSettings = self.settings
         center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
         if center is not None and width is not None:
-            return voi_window(scan.pixels, center, width, settings.function)
+            return partial(voi_window, center=center, width=width, function=settings.function)
         low, high = _valid_range(scan)
         if settings.range == "stored" and scan.bits <= 8 and low >= 0 and high < 2**scan.bits:
             low, high = 0.0, float(2**scan.bits - 1)
-        view = ((scan.pixels - low) / (high - low)).astype(np.float32)
         # A calibrated scale such as HU has no polarity; a grey one is what a screen shows (PS3.3 C.7.6.3.1.2).
-        return 1 - view if scan.inverted and scan.unit != "HU" else view
+        inverted = scan.inverted and scan.unit != "HU"
+        return partial(_stretched, low=low, high=high, inverted=inverted)
+
+
+def _stretched(pixels: Pixels, low: float, high: float, inverted: bool) -> Pixels:
+    view = ((pixels - low) / (high - low)).astype(np.float32)
+    return 1 - view if inverted else view
 
 
 def _needs_estimate(scan: Scan, wanted: list[str]) -> bool:
@@ -113,7 +127,9 @@ def _usable(scan: Scan) -> None:
 
 
 def _valid_range(scan: Scan) -> tuple[float, float]:
-    pixels = scan.pixels if scan.valid is None else scan.pixels[scan.valid]
-    if pixels.size == 0:
+    if scan.valid is None:
+        return float(scan.pixels.min()), float(scan.pixels.max())
+    if not scan.valid.any():
         raise InputError(f"{scan.source.path} holds nothing but padding", "an image")
-    return float(pixels.min()), float(pixels.max())
+    shown = scan.valid[..., None]  # `where` spares a copy of the volume
+    return float(scan.pixels.min(where=shown, initial=np.inf)), float(scan.pixels.max(where=shown, initial=-np.inf))

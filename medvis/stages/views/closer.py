@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,18 @@ MARGIN = 3
 # Views that enlarge by more than this show only the middle of the crop: nearer, not costlier.
 NEAR = 4 / 3
 OUTPUTS = ("mask_logits", "evidence", "embedding")
+
+
+class Seen(NamedTuple):
+    """A row of `Candidates`: one candidate of a frame, after all views of it."""
+
+    frame: int
+    box: tuple[int, int, int, int]
+    center: tuple[float, float]
+    logits: Floats
+    spread: Floats
+    embedding: Floats | None
+    views: int
 
 
 class Look:
@@ -81,6 +94,19 @@ class Look:
         if not inside.any() or self._probability(logits, inside, card) < settings.reject:
             return True
         return self.masks.count >= 4 and float(self.masks.spread.max(0)[inside].mean()) < settings.agree
+
+    def summary(self, frame: int) -> Seen:
+        """What is kept of it: its maps are in the frame's own by now."""
+        (row, col), count = self.corner, self.masks.count
+        return Seen(
+            frame=frame,
+            box=(row, col, row + self.size, col + self.size),
+            center=self.center,
+            logits=self.classes.logits,
+            spread=self.classes.spread,
+            embedding=None if self.embedding is None else np.asarray(self.embedding / count, np.float32),
+            views=count,
+        )
 
     def _probability(self, logits: Floats, inside: NDArray[np.bool_], card: Card) -> float:
         """That this is a true finding, as `segment` will say if no more views come."""
@@ -144,17 +170,16 @@ class Closer:
         spread[seen] = deviation.mean()[0][seen]
 
 
-def gather(looks: list[tuple[int, Look]], card: Card) -> Candidates:
-    """The columns of `Candidates` from (frame, look) pairs."""
-    count, width = len(looks), len(card.labels)
-    boxes = [(*look.corner, look.corner[0] + look.size, look.corner[1] + look.size) for _, look in looks]
-    embeddings = [look.embedding / look.masks.count for _, look in looks if look.embedding is not None]
+def gather(seen: Sequence[Seen], card: Card) -> Candidates:
+    """The columns of `Candidates`."""
+    count, width = len(seen), len(card.labels)
+    embeddings = [one.embedding for one in seen if one.embedding is not None]
     return Candidates(
-        frame=np.array([frame for frame, _ in looks], np.int32),
-        box=np.array(boxes, np.int32).reshape(count, 4),
-        center=np.array([look.center for _, look in looks], np.float32).reshape(count, 2),
-        logits=np.array([look.classes.logits for _, look in looks], np.float32).reshape(count, width),
-        spread=np.array([look.classes.spread for _, look in looks], np.float32).reshape(count, width),
+        frame=np.array([one.frame for one in seen], np.int32),
+        box=np.array([one.box for one in seen], np.int32).reshape(count, 4),
+        center=np.array([one.center for one in seen], np.float32).reshape(count, 2),
+        logits=np.array([one.logits for one in seen], np.float32).reshape(count, width),
+        spread=np.array([one.spread for one in seen], np.float32).reshape(count, width),
         embedding=np.array(embeddings, np.float32).reshape(count, -1 if count else 0),
-        views=np.array([look.masks.count for _, look in looks], np.int32),
+        views=np.array([one.views for one in seen], np.int32),
     )
