@@ -17,6 +17,7 @@ from pydicom.valuerep import PersonName
 
 from medvis.io.dicom.values import text, value
 from medvis.io.dicom.write import hashed_uid
+from medvis.io.dicom_objects.concepts import SCHEME
 from medvis.io.dicom_objects.identity import Identity
 from medvis.io.dicom_objects.source import Parent
 
@@ -95,6 +96,7 @@ class Envelope:
         for keyword in _CARRIED:
             _carry(self.parent.header, ds, keyword)
         ds.ContributingEquipmentSequence = [self._equipment()]
+        ds.CodingSchemeIdentificationSequence = [_own_scheme()]
         ds.file_meta = self._meta(ds)
 
     def _equipment(self) -> Dataset:
@@ -119,6 +121,23 @@ class Envelope:
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         meta.ImplementationClassUID, meta.ImplementationVersionName = hashed_uid(_WRITER), _WRITER
         return meta
+
+
+def carry_side(header: Dataset, ds: Dataset) -> None:
+    """Laterality of the General Series Module, PS3.3 C.7.3.1: the source's, else empty.
+
+    Body Part Examined is not carried: with it, Laterality must be there or must not, by whether that part is paired.
+    """
+    ds.Laterality = None
+    _carry(header, ds, "Laterality")
+
+
+def _own_scheme() -> Dataset:
+    """What 99MEDVIS stands for, PS3.3 C.12.1.1.2."""
+    item = Dataset()
+    item.CodingSchemeDesignator, item.CodingSchemeName = SCHEME, "medvis"
+    item.CodingSchemeResponsibleOrganization = "medvis"
+    return item
 
 
 def moment_of(header: Dataset) -> tuple[str, str]:

@@ -6,8 +6,6 @@ they are compared with from the headers of the source files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -16,14 +14,13 @@ from medvis.core.case import require
 from medvis.core.protocols import Outcome
 from medvis.errors import OutputError
 from medvis.io.dicom.place import Place, places_of
-from medvis.io.dicom_objects.planes import frame_index
+from medvis.io.dicom_objects.segments import planes_of
 from medvis.io.dicom_objects.source import Parent
 
 TOLERANCE_MM = 0.01
 """Between centroids. Both are means over the same pixel centres, so that no half pixel is to be allowed for: what
 remains is the rounding of decimal strings to 16 characters, which is far below a micrometre."""
 _HINT = "nothing was published; please report this as a bug of medvis"
-Bits = NDArray[np.bool_]
 Sums = dict[int, list[NDArray[np.float64]]]
 
 
@@ -57,7 +54,7 @@ def check_segments(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
     places = places_of(ds, int(ds.NumberOfFrames))
     written: Sums = {}
     meant: Sums = {}
-    for rank, segment, frame, bits in _planes(ds, parent):
+    for rank, segment, frame, bits in planes_of(ds, parent):
         number = ids[segment - 1]
         if (number, frame) not in left or not np.array_equal(bits, mask[frame] == number):
             raise refuse(f"the outline of finding {number} on frame {frame + 1} is not that of the report")
@@ -70,29 +67,7 @@ def check_segments(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
         _compare(written, meant)
 
 
-def _planes(ds: Dataset, parent: Parent) -> Iterator[tuple[int, int, int, Bits]]:
-    """(frame of the file, segment, frame of the scan, where) of each segment on each frame."""
-    frames = frame_index(ds, parent)
-    stored = ds.pixel_array.reshape(len(frames), ds.Rows, ds.Columns)
-    if ds.SegmentationType != "LABELMAP":
-        for rank, segment in enumerate(_segments(ds)):
-            yield rank, segment, frames[rank], stored[rank] > 0
-        return
-    for rank, plane in enumerate(stored):
-        for segment in np.unique(plane[plane > 0]).tolist():
-            yield rank, segment, frames[rank], plane == segment
-
-
-def _segments(ds: Dataset) -> list[int]:
-    """Referenced Segment Number of each frame, which a single segment may have put among the shared groups."""
-    shared = ds.SharedFunctionalGroupsSequence[0]
-    groups = (
-        group if "SegmentIdentificationSequence" in group else shared for group in ds.PerFrameFunctionalGroupsSequence
-    )
-    return [int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber) for group in groups]
-
-
-def _add(sums: Sums, number: int, place: Place, bits: Bits) -> None:
+def _add(sums: Sums, number: int, place: Place, bits: NDArray[np.bool_]) -> None:
     """Adds (sum of the pixels' positions in mm, their count); nothing where there is no place."""
     if place.position is None or place.orientation is None or place.spacing.mm is None:
         return

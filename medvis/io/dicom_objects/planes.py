@@ -95,9 +95,9 @@ def relink(ds: Dataset, envelope: Envelope, frames: Sequence[int], step: int = 1
         _refer(item, real[item.ReferencedSOPInstanceUID])
         item.SpatialLocationsPreserved = "YES" if step == 1 else "NO"
         derivation.SourceImageSequence = [item]
-    source_images(ds, parent, frames)
     series = Dataset()
-    series.SeriesInstanceUID, series.ReferencedInstanceSequence = parent.series, _plain(parent, frames)
+    series.SeriesInstanceUID, series.ReferencedInstanceSequence = parent.series, plain_references(parent, frames)
+    ds.SourceImageSequence = plain_references(parent, frames)
     ds.ReferencedSeriesSequence = [series]
     if not parent.placed:
         _unplace(ds, parent)
@@ -111,11 +111,6 @@ def relink(ds: Dataset, envelope: Envelope, frames: Sequence[int], step: int = 1
         index.DimensionOrganizationUID = dimensions
 
 
-def source_images(ds: Dataset, parent: Parent, frames: Sequence[int] | None = None) -> None:
-    """Source Image Sequence of the General Reference Module, PS3.3 C.12.4."""
-    ds.SourceImageSequence = _plain(parent, frames)
-
-
 def frame_index(ds: Dataset, parent: Parent) -> list[int]:
     """For each frame of a result the 0-based frame of the scan that it refers to; −1 where it refers to none."""
     ranks = {(frame.instance.uid, frame.number): rank for rank, frame in enumerate(parent.frames)}
@@ -127,7 +122,8 @@ def frame_index(ds: Dataset, parent: Parent) -> list[int]:
     return found
 
 
-def _plain(parent: Parent, frames: Sequence[int] | None) -> Items:
+def plain_references(parent: Parent, frames: Sequence[int] | None = None) -> Items:
+    """Items that name the instances of some frames (None: of all), each once."""
     references = []
     for instance in parent.instances(frames):
         item = Dataset()

@@ -1,0 +1,95 @@
+"""evidence.dcm: what the model's decision rests on, as a Parametric Map (PS3.3 A.75) in floating point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from medvis.core.case import require
+from medvis.core.protocols import Outcome
+from medvis.io.dicom_objects.concepts import own
+from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_side
+from medvis.io.dicom_objects.gate_pm import check_map
+from medvis.io.dicom_objects.identity import identity_of
+from medvis.io.dicom_objects.planes import relink, stand_ins
+from medvis.io.dicom_objects.source import Parent
+from medvis.io.dicom_objects.writer import ObjectWriter
+
+QUANTITY = own("class_activation", "Class activation: explains a model, measures nothing")
+_STEPS = (4, 2)
+
+Floats = NDArray[np.float32]
+
+
+class MapWriter(ObjectWriter):
+    """The evidence, 0 to 1, on each frame that has any."""
+
+    name: ClassVar[str] = "pm"
+    file: ClassVar[str] = "evidence.dcm"
+
+    def applies(self, outcome: Outcome) -> bool:
+        """Not where the model saw nothing anywhere: a map of zeros shows nothing."""
+        return outcome.case.evidence is None or bool(outcome.case.evidence.any())
+
+    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+        """The map, with the geometry of its source."""
+        from highdicom import VOILUTTransformation  # noqa: PLC0415 - 0.2 s; only where DICOM is written
+        from highdicom.pm import ParametricMap, RealWorldValueMapping  # noqa: PLC0415 - see above
+
+        del folder
+        evidence = require(outcome.case.evidence, "pm", "evidence", "explain")
+        frames = np.flatnonzero(evidence.any((1, 2))).tolist()
+        step = step_of(evidence, parent)
+        envelope = Envelope(parent, identity_of(outcome, parent), "pm", "explanation map")
+        of = f" for: {outcome.case.evidence_of}" if outcome.case.evidence_of else ""
+        mapping = RealWorldValueMapping(
+            lut_label="EVIDENCE",
+            lut_explanation=f"Class activation{of}"[:64],
+            unit=codes.UCUM.NoUnits,
+            value_range=(0.0, 1.0),
+            slope=1.0,
+            intercept=0.0,
+            quantity_definition=QUANTITY,
+        )
+        ds = ParametricMap(
+            source_images=stand_ins(parent, frames, outcome.case.scan.shape, step),
+            pixel_array=np.stack([reduced(evidence[frame], step) for frame in frames]),
+            contains_recognizable_visual_features=False,
+            real_world_value_mappings=[mapping],
+            voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
+            content_label="EXPLANATION",
+            content_description=f"Explanation map. {NOT_FOR_DIAGNOSIS}"[:64],
+            image_flavor="VOLUME",
+            **envelope.arguments(),
+        )
+        relink(ds, envelope, frames, step)
+        carry_side(parent.header, ds)
+        envelope.seal(ds)
+        return ds
+
+    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+        """Value by value, and the place of the first and the last pixel of each frame."""
+        del folder
+        check_map(ds, outcome, parent)
+
+
+def step_of(evidence: Floats, parent: Parent) -> int:
+    """How many pixels one of the map covers in each direction.
+
+    The network gives one cell for 8x8 pixels of its view, so that means over 4x4 lose nothing of it, and a map of 300
+    slices takes 20 MB instead of 300. Without a place in the patient, the map must have the pixels of its source.
+    """
+    sides = evidence.shape[1:]
+    return next((step for step in _STEPS if parent.placed and all(side % step == 0 for side in sides)), 1)
+
+
+def reduced(plane: Floats, step: int) -> Floats:
+    """Means over step x step pixels, float32 [rows / step, cols / step]."""
+    rows, cols = plane.shape
+    means: Floats = plane.reshape(rows // step, step, cols // step, step).mean((1, 3), dtype=np.float64)
+    return means.astype(np.float32)
