@@ -111,7 +111,7 @@ class TestFailures:
         def broken(path):
             raise KeyError("spacing")
 
-        monkeypatch.setattr("medvis.pipeline.open_scan", broken)
+        monkeypatch.setattr("medvis.io.inputs.read_single", broken)
         ran = medvis("diagnose", slices[0])
         assert ran.code == 1
         assert re.fullmatch(
@@ -128,7 +128,7 @@ class TestFailures:
         def broken(path):
             raise error
 
-        monkeypatch.setattr("medvis.pipeline.open_scan", broken)
+        monkeypatch.setattr("medvis.io.inputs.read_single", broken)
         ran = medvis("diagnose", *slices)
         assert ran.code == code
         assert text in ran.stderr

@@ -65,10 +65,11 @@ def empty_folder(folder, slices):
     return folder / "series"
 
 
-def mixed_series(folder, slices):
+def series_of_another_kind(folder, slices):
     (folder / "mixed").mkdir()
-    shutil.copy(slices[0], folder / "mixed" / "1.dcm")
-    dicom(folder / "mixed" / "2.dcm", slices[1], SeriesInstanceUID=generate_uid(), SOPInstanceUID=generate_uid())
+    for name, part in (("1", "KNEE"), ("2", "HEAD")):
+        new = {"SeriesInstanceUID": generate_uid(), "SOPInstanceUID": generate_uid(), "BodyPartExamined": part}
+        dicom(folder / "mixed" / f"{name}.dcm", slices[1], **new)
     return folder / "mixed"
 
 
@@ -118,7 +119,7 @@ def device(folder, slices):
 
 
 BAD = [
-    empty, truncated, cut_in_the_header, text, absent, empty_folder, mixed_series, one_pixel, one_pixel_picture,
+    empty, truncated, cut_in_the_header, text, absent, empty_folder, series_of_another_kind, one_pixel, one_pixel_picture,
     constant, constant_zero, constant_picture,
     mr, ultrasound, another_body_part, not_an_image, device,
 ]  # fmt: skip

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from medvis.cli.console import Tick
 from medvis.core.protocols import Outcome, Writer
 from medvis.core.scan import Scan
+from medvis.io.volume import unique
 
 if TYPE_CHECKING:
     from medvis.pipeline import Pipeline
 
-_ENDINGS = re.compile(r"(\.nii\.gz|\.nii|\.dcm|\.dicom|\.ima|\.png|\.jpe?g|\.tiff?|\.bmp|\.case)$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(\.nii\.gz|\.nii|\.dcm|\.dicom|\.ima|\.zip|\.png|\.jpe?g|\.tiff?|\.bmp|\.case)$", re.IGNORECASE)
 _LONGEST = 100
 _WEIGHTS = {"infer": 12}  # how much longer than the other stages it takes, about
 
@@ -27,8 +28,7 @@ def targets(paths: Sequence[Path], out: Path) -> list[Path]:
     """
     if len(paths) == 1:
         return [out]
-    taken: set[str] = set()
-    return [out / _unique(_safe(path), taken) for path in paths]
+    return [out / name for name in unique([_safe(path) for path in paths])]
 
 
 def check(folders: Iterable[Path], writers: Sequence[Writer], force: bool) -> None:
@@ -112,11 +112,3 @@ def _safe(path: Path) -> str:
     named = path.resolve().name if path.name in ("", "..") else path.name
     name = _ENDINGS.sub("", named)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:_LONGEST] or "case"
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    number, candidate = 2, name
-    while candidate.lower() in taken:
-        candidate, number = f"{name}-{number}", number + 1
-    taken.add(candidate.lower())
-    return candidate

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medvis.cli.console import emit, emit_json
-from medvis.cli.failures import explain
-from medvis.cli.options import Json
-from medvis.cli.tables import flat, show_pairs
+from medvis.cli.failures import explain, say_error
+from medvis.cli.options import INPUT_HELP, Json, Series
+from medvis.cli.tables import flat, show_pairs, show_rows
 from medvis.errors import BatchError
+
+if TYPE_CHECKING:
+    from medvis.io.volume import Volume, Volumes
+
+_COLUMNS = ("volume", "modality", "images", "size", "pixel mm", "slice mm", "plane", "remarks")
 
 
 def info(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="A DICOM, NIfTI or picture file, or a folder with a series.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help=INPUT_HELP)],
+    series: Series = None,
     json: Json = False,
 ) -> None:
-    """With --json and several paths, one JSON object a line."""
+    """Of a path with several volumes, a table of them. With --json and several paths, one JSON object a line."""
     if len(paths) == 1:
-        _show(_facts(paths[0]), json, first=True)
+        _show(paths[0], series, json, first=True)
         return
     codes = []
     for number, path in enumerate(paths):
         try:
-            _show(_facts(path), json, first=number == 0, compact=True)
+            _show(path, series, json, first=number == 0, compact=True)
         except Exception as error:  # the others are shown all the same
             codes.append(explain(error, str(path)))
     if len(codes) == len(paths) and len(set(codes)) == 1:
@@ -36,20 +41,55 @@ def info(
         raise BatchError(f"{len(codes)} of {len(paths)} could not be read")
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    from medvis.io.describe import describe
-    from medvis.io.open import open_scan
+def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool = False) -> None:
+    from medvis.io.inputs import volumes
 
-    return describe(open_scan(path))
-
-
-def _show(facts: dict[str, Any], json: bool, first: bool, compact: bool = False) -> None:
+    with volumes(path) as found:
+        picked = found.pick(series)
+        facts = _facts(found, picked[0]) if len(picked) == 1 else _listing(picked)
     if json:
         emit_json(facts, indent=None if compact else 2)
         return
     if not first:
         emit("\n")
-    show_pairs(_rows(facts))
+    if len(picked) == 1:
+        show_pairs(_rows(facts))
+        return
+    show_rows(_COLUMNS, [_row(volume) for volume in picked])
+    for note in picked.notes:
+        say_error(f"note: {note}")
+
+
+def _facts(found: Volumes, volume: Volume) -> dict[str, Any]:
+    """What is known of one volume, with its pixels read."""
+    from medvis.io.describe import describe
+
+    facts = describe(volume.read())
+    return facts | {"path": found.public(facts["path"])}
+
+
+def _listing(found: Volumes) -> dict[str, Any]:
+    """What is known of several volumes without their pixels."""
+    listed = [{"label": volume.label, "why_not": volume.why_not, **volume.facts} for volume in found]
+    return {"path": found.path, "volumes": listed, "notes": list(found.notes)}
+
+
+def _row(volume: Volume) -> Sequence[str]:
+    facts = volume.facts
+    if not facts:
+        return (volume.label, "", "", "", "", "", "", volume.description)
+    spacing = facts["spacing_mm"]
+    step = facts["slice_spacing_mm"]
+    return (
+        volume.label,
+        facts["modality"] or "unknown",
+        str(facts["frames"]),
+        f"{facts['rows']}x{facts['cols']}",
+        "unknown" if spacing is None else " x ".join(f"{side:.4g}" for side in spacing),
+        "" if step is None else f"{step:.4g}",
+        facts["plane"] or "",
+        "; ".join([*([f"no volume: {volume.why_not}"] if volume.why_not else []), *facts["notes"]]),
+    )
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

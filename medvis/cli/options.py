@@ -60,6 +60,11 @@ Set = Annotated[
         help="Change a setting of the task, e.g. stages.segment.min_pixels=9. May be repeated.",
     ),
 ]  # fmt: skip
+INPUT_HELP = "A DICOM, NIfTI or picture file; or a folder, DICOMDIR or ZIP archive with DICOM series."
+Series = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER", help="Only this series: its number, UID, or label as 'medvis info' lists it."),
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only: no summary, no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
