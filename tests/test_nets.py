@@ -122,6 +122,24 @@ def test_without_masks_no_decoder_is_built_or_run():
         net(torch.zeros(1, 1, 33, 32))
 
 
+def test_cells_without_masks_may_weigh_differently_and_the_evidence_still_adds_up():
+    net, plain = tiny_net(masks=0, pool="attention"), tiny_net(masks=0)
+    view = images(net)
+    with torch.no_grad():
+        net.load_state_dict(plain.state_dict(), strict=False)
+        net.weigh.weight.zero_()
+        alike = net(view)
+        net.weigh.weight.normal_(std=30.0)
+        out = net(view)
+        usual = plain(view)
+    torch.testing.assert_close(out.class_logits, out.evidence.mean((2, 3)))
+    torch.testing.assert_close(alike.class_logits, usual.class_logits, msg="equal weights are the plain mean")
+    assert (out.evidence - alike.evidence).abs().max() > 1e-3, "some cells say more than others"
+    net.train()(view).class_logits.sum().backward()
+    assert net.weigh.weight.grad.abs().sum() > 0 and plain.weigh is None
+    assert tiny_net(pool="attention").weigh is None, "where there are masks, they say where to look"
+
+
 def test_the_class_loss_does_not_reach_the_mask_heads():
     net = tiny_net(streams="detail").train()
     net(images(net)).class_logits.sum().backward()

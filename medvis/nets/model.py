@@ -31,6 +31,7 @@ class NetSpec:
         streams, attention, nested: the parts that the ablation switches.
         drop: DropBlock rate.
         overview: by how much the view is reduced before the global stream, 1 or 2.
+        pool: without masks, ``mean`` takes all cells of the evidence alike, ``attention`` weighs them.
     """
 
     channels: int = 1
@@ -44,6 +45,7 @@ class NetSpec:
     nested: bool = True
     drop: float = 0.0
     overview: int = 2
+    pool: str = "mean"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -79,6 +81,8 @@ class DualStreamUNetPP(nn.Module):
         self.refine = ConvNormAct(spec.embedding, spec.embedding)
         self.drop = DropBlock(spec.drop)
         self.classify = nn.Conv2d(spec.embedding, spec.classes, 1)
+        weighed = not spec.masks and spec.pool == "attention"
+        self.weigh = nn.Conv2d(spec.embedding, 1, 1) if weighed else None
 
     def forward(self, x: Tensor) -> Output:
         """One pass; raises ModelError if a side is no multiple of 32 (and says what padding is needed)."""
@@ -97,9 +101,17 @@ class DualStreamUNetPP(nn.Module):
         return Output(logits, final, evidence, embedding, deep if self.training else [])
 
     def _unmasked(self, x: Tensor, maps: Tensor) -> Output:
-        """Nothing is outlined: the classes are the mean of the evidence over the whole view."""
+        """Nothing is outlined: the classes are the mean of the evidence over the whole view.
+
+        A small target fills few of its cells; where `pool` says so, a learned weight of each cell (Ilse et al. 2018,
+        with a mean of 1) is part of the evidence, so that what it shows is still what was summed up.
+        """
         features = self.refine(self.drop(self.gather(maps)))
         evidence = self.classify(features)
+        if self.weigh is not None:
+            weight = torch.sigmoid(self.weigh(features))
+            weight = weight / (weight.mean((2, 3), keepdim=True) + 1e-6)
+            evidence, features = evidence * weight, features * weight
         return Output(evidence.mean((2, 3)), x[:, :0], evidence, features.mean((2, 3)), [])
 
     def _attention(self, masks: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Network(_Settings):
     """Shape of the network; `streams`, `attention` and `nested` are what the ablation switches.
 
     `overview`: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
-    `drop`: DropBlock rate.
+    `pool`: how a network without masks sums up its evidence. `drop`: DropBlock rate.
     """
 
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
@@ -80,6 +80,7 @@ class Network(_Settings):
     nested: bool = True
     drop: float = 0.05
     overview: Literal[1, 2] = 2
+    pool: Literal["mean", "attention"] = "mean"
 
 
 class Recipe(_Settings):
