@@ -38,7 +38,7 @@ def checked_keys(texts: list[str]) -> dict[str, str]:
     keys = {}
     for text in texts:
         keyword, equals, value = text.partition("=")
-        if not equals or tag_for_keyword(keyword) is None:
+        if not equals or not keyword or tag_for_keyword(keyword) is None:
             raise UsageError(f"--query {text!r}", "KEYWORD=VALUE, e.g. ModalitiesInStudy=CT or StudyDate=20240101-")
         keys[keyword] = value
     return keys
