@@ -43,6 +43,7 @@ _REQUIRED = (  # Type 2: there, but empty where the source does not say
 _MOMENTS = ("Acquisition", "Content", "Series", "Study")
 _DATE, _MOMENT = r"\d{4}(0[1-9]|1[0-2])([0-2]\d|3[01])", r"(\d{8})(.*)"
 _TIME = r"([01]\d|2[0-3])([0-5]\d){0,2}(\.\d{1,6})?"
+_PUNCTUATED = {"DA": ".", "TM": ":"}  # as before DICOM: 1994.11.05 and 11:20:00, PS3.5 6.2
 _UNDATED = ("19700101", "000000")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
@@ -123,6 +124,12 @@ class Envelope:
         return meta
 
 
+def carry_orientation(header: Dataset, ds: Dataset) -> None:
+    """Patient Orientation of the General Image Module, PS3.3 C.7.6.1.1.1, for an image without a place: else empty."""
+    ds.PatientOrientation = None
+    _carry(header, ds, "PatientOrientation")
+
+
 def carry_side(header: Dataset, ds: Dataset) -> None:
     """Laterality of the General Series Module, PS3.3 C.7.3.1: the source's, else empty.
 
@@ -148,7 +155,8 @@ def moment_of(header: Dataset) -> tuple[str, str]:
     whole = re.match(_MOMENT, text(header, "AcquisitionDateTime") or "")
     pairs = [] if whole is None else [(whole[1], re.sub(r"[+-].*", "", whole[2]))]
     pairs += [(text(header, f"{name}Date") or "", text(header, f"{name}Time") or "") for name in _MOMENTS]
-    for date, time in pairs:
+    for punctuated in pairs:
+        date, time = (part.replace(mark, "") for part, mark in zip(punctuated, ".:", strict=True))
         if re.fullmatch(_DATE, date):
             return date, time if re.fullmatch(_TIME, time) else _UNDATED[1]
     return _UNDATED
@@ -167,11 +175,13 @@ def save(ds: Dataset, path: Path) -> None:
 
 
 def _carry(header: Dataset, ds: Dataset, keyword: str) -> None:
-    """Copies an element as it is, identity being nothing to correct, but decoded: the result is written in UTF-8."""
+    """Copies an element, decoded, since the result is in UTF-8; else as it is, identity being nothing to correct."""
     if value(header, keyword) is None:
         return
     found = header[keyword]
     if found.VR == "PN":
         ds[keyword] = DataElement(found.tag, "PN", PersonName(str(found.value)))
+    elif found.VR in _PUNCTUATED:
+        ds[keyword] = DataElement(found.tag, found.VR, str(found.value).replace(_PUNCTUATED[found.VR], ""))
     else:
         ds[keyword] = deepcopy(found)

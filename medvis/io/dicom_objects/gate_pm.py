@@ -35,8 +35,7 @@ def check_map(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
         blocks = [evidence[frame, row::down, col::across] for row in range(down) for col in range(across)]
         if np.abs(np.mean(blocks, axis=0) - stored[rank]).max() > _ROUNDING:
             raise refuse(f"the map of frame {frame + 1} is not the evidence")
-        if parent.placed:
-            _compare(places[rank], parent.places[frame], (stored[rank].shape, (down, across)), frame)
+        _compare(places[rank], parent.places[frame], (stored[rank].shape, (down, across)), frame)
 
 
 def _compare(here: Place, there: Place, grid: tuple[tuple[int, ...], tuple[int, int]], frame: int) -> None:

@@ -48,7 +48,7 @@ def check_report(ds: Dataset, outcome: Outcome, parent: Parent, seg: Dataset | N
     if len(groups) != len(report.findings) + 1 or len({group.tracking for group in groups}) != len(groups):
         raise refuse(f"{len(report.findings)} findings, but {len(groups)} measurement groups (one is the image's)")
     _check_image(groups[0], report)
-    segments = None if seg is None else segments_of(seg, parent)
+    segments = None if seg is None else segments_of(seg)
     for number, (finding, group) in enumerate(zip(report.findings, groups[1:], strict=True), 1):
         _check_finding(finding, group)
         wanted = [] if segments is None else [(segments.uid, number)]

@@ -17,7 +17,7 @@ from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_
 from medvis.io.dicom_objects.gate_pm import check_map
 from medvis.io.dicom_objects.identity import identity_of
 from medvis.io.dicom_objects.planes import relink, stand_ins
-from medvis.io.dicom_objects.source import Parent
+from medvis.io.dicom_objects.source import Parent, is_placed
 from medvis.io.dicom_objects.writer import ObjectWriter
 
 QUANTITY = own("class_activation", "Class activation: explains a model, measures nothing")
@@ -33,8 +33,9 @@ class MapWriter(ObjectWriter):
     file: ClassVar[str] = "evidence.dcm"
 
     def applies(self, outcome: Outcome) -> bool:
-        """Not where the model saw nothing anywhere: a map of zeros shows nothing."""
-        return outcome.case.evidence is None or bool(outcome.case.evidence.any())
+        """Not where the model saw nothing anywhere, nor without a place in the patient, which PS3.3 A.75 requires."""
+        evidence = outcome.case.evidence
+        return is_placed(outcome.case.scan.geometry) and (evidence is None or bool(evidence.any()))
 
     def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
         """The map, with the geometry of its source."""
@@ -44,7 +45,7 @@ class MapWriter(ObjectWriter):
         del folder
         evidence = require(outcome.case.evidence, "pm", "evidence", "explain")
         frames = np.flatnonzero(evidence.any((1, 2))).tolist()
-        step = step_of(evidence, parent)
+        step = step_of(evidence)
         envelope = Envelope(parent, identity_of(outcome, parent), "pm", "explanation map")
         of = f" for: {outcome.case.evidence_of}" if outcome.case.evidence_of else ""
         mapping = RealWorldValueMapping(
@@ -78,14 +79,14 @@ class MapWriter(ObjectWriter):
         check_map(ds, outcome, parent)
 
 
-def step_of(evidence: Floats, parent: Parent) -> int:
+def step_of(evidence: Floats) -> int:
     """How many pixels one of the map covers in each direction.
 
     The network gives one cell for 8x8 pixels of its view, so that means over 4x4 lose nothing of it, and a map of 300
-    slices takes 20 MB instead of 300. Without a place in the patient, the map must have the pixels of its source.
+    slices takes 20 MB instead of 300.
     """
     sides = evidence.shape[1:]
-    return next((step for step in _STEPS if parent.placed and all(side % step == 0 for side in sides)), 1)
+    return next((step for step in _STEPS if all(side % step == 0 for side in sides)), 1)
 
 
 def reduced(plane: Floats, step: int) -> Floats:

@@ -20,7 +20,7 @@ from pydicom.valuerep import DSfloat
 
 from medvis.io.dicom.values import FrameGroups, number
 from medvis.io.dicom.write import hashed_uid
-from medvis.io.dicom_objects.envelope import Envelope, carry_loss
+from medvis.io.dicom_objects.envelope import Envelope, carry_loss, carry_orientation
 from medvis.io.dicom_objects.source import Frame, Parent
 
 _EMPTY = (
@@ -70,7 +70,7 @@ def _place(image: Dataset, parent: Parent, frame: int, step: int) -> None:
     """Image Plane Module, PS3.3 C.7.6.2; of a scan without one a mere count of frames, which `relink` takes out."""
     geometry = parent.geometry
     spacing = np.array(geometry.spacing or (1.0, 1.0)) * step
-    orientation, position = np.array([1.0, 0, 0, 0, 1, 0]), np.array([0.0, 0, frame])
+    orientation, position = np.array([1.0, 0, 0, 0, 1, 0]), np.array([0.0, 0, -frame])  # highdicom counts down
     image.FrameOfReferenceUID = hashed_uid("frame of reference of stand-ins")
     if parent.placed and geometry.positions is not None and geometry.orientation is not None:
         orientation, image.FrameOfReferenceUID = geometry.orientation, geometry.frame_of_reference
@@ -142,6 +142,7 @@ def _unplace(ds: Dataset, parent: Parent) -> None:
     """Takes the places out: frames are told apart by their position in a stack, PS3.3 C.7.6.16.2.2."""
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
         ds.pop(keyword, None)
+    carry_orientation(parent.header, ds)
     shared = ds.SharedFunctionalGroupsSequence[0]
     shared.pop("PlaneOrientationSequence", None)
     shared.PixelMeasuresSequence[0].pop("SpacingBetweenSlices", None)
@@ -153,8 +154,10 @@ def _unplace(ds: Dataset, parent: Parent) -> None:
             index.DimensionDescriptionLabel = "In-Stack Position Number"
     for group, frame in zip(ds.PerFrameFunctionalGroupsSequence, frame_index(ds, parent), strict=True):
         group.pop("PlanePositionSequence", None)
-        group.FrameContentSequence[0].StackID = "1"
-        group.FrameContentSequence[0].InStackPositionNumber = frame + 1
+        content = group.FrameContentSequence[0]
+        content.StackID, content.InStackPositionNumber = "1", frame + 1
+        values = content.DimensionIndexValues
+        content.DimensionIndexValues = [*([values] if isinstance(values, int) else values)[:-1], frame + 1]
 
 
 def _thickness(header: Dataset) -> float | None:

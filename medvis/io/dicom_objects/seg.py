@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
 FILE = "seg.dcm"
+NOMINAL = "Slice thickness is not known; the one given here is nominal."
 _FULL = 255  # Maximum Fractional Value
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -63,6 +64,7 @@ class SegWriter(ObjectWriter):
             **envelope.arguments(),
         )
         relink(ds, envelope, frames)
+        _thicken(ds)
         if kind == "fractional":
             _weigh(ds, outcome, parent)
         envelope.seal(ds)
@@ -118,6 +120,18 @@ def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
             )
         )
     return found
+
+
+def _thicken(ds: Dataset) -> None:
+    """Slice Thickness, which readers of a Segmentation expect, where the source gives none: the distance of the rows.
+
+    Each segment says so, since nothing in the slice's direction can be measured with it.
+    """
+    for measures in ds.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence", []):
+        if "SliceThickness" not in measures:
+            measures.SliceThickness = measures.PixelSpacing[0]
+            for segment in ds.SegmentSequence:
+                segment.SegmentDescription = NOMINAL
 
 
 def _weigh(ds: Dataset, outcome: Outcome, parent: Parent) -> None:

@@ -36,12 +36,10 @@ class Segments:
 
     Attributes:
         key: SOP Class and SOP Instance UID.
-        frames: number of a segment → its 1-based frames.
         tracking: number of a segment → its Tracking UID.
     """
 
     key: tuple[str, str]
-    frames: dict[int, list[int]]
     tracking: dict[int, str]
 
     @property
@@ -50,15 +48,12 @@ class Segments:
         return self.key[1]
 
 
-def segments_of(ds: Dataset, parent: Parent) -> Segments:
+def segments_of(ds: Dataset) -> Segments:
     """The segments of a Segmentation."""
-    frames: dict[int, list[int]] = {}
-    for plane in planes_of(ds, parent):
-        frames.setdefault(plane.segment, []).append(plane.rank + 1)
     tracking = {
         int(item.SegmentNumber): str(item.TrackingUID) for item in ds.SegmentSequence if item.get("TrackingUID")
     }
-    return Segments((str(ds.SOPClassUID), str(ds.SOPInstanceUID)), frames, tracking)
+    return Segments((str(ds.SOPClassUID), str(ds.SOPInstanceUID)), tracking)
 
 
 def planes_of(ds: Dataset, parent: Parent) -> Iterator[Plane]:

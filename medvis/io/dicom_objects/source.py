@@ -95,7 +95,7 @@ def open_parent(scan: Scan) -> Parent:
         frames=frames,
         places=places,
         geometry=geometry,
-        placed=_placed(geometry),
+        placed=is_placed(geometry),
     )
 
 
@@ -138,8 +138,11 @@ def _digest(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _placed(geometry: Geometry) -> bool:
-    """Frames at one and the same place (phases, echoes) can be told apart by their number only."""
+def is_placed(geometry: Geometry) -> bool:
+    """Whether each frame has a place of its own in a frame of reference.
+
+    Frames at one and the same place (phases, echoes) can be told apart by their number only.
+    """
     positions, orientation = geometry.positions, geometry.orientation
     if geometry.spacing is None or geometry.frame_of_reference is None or positions is None or orientation is None:
         return False

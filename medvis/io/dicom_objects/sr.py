@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as Concept
@@ -41,7 +40,7 @@ class SrWriter(ObjectWriter):
         from highdicom.sr import ComprehensiveSR  # noqa: PLC0415 - 0.2 s; only where DICOM is written
 
         seg = _segmentation(folder)
-        segments = None if seg is None else segments_of(seg, parent)
+        segments = None if seg is None else segments_of(seg)
         kind = "sr" if segments is None else f"sr {segments.uid}"
         envelope = Envelope(parent, identity_of(outcome, parent), kind, "report")
         content = _Content(outcome, parent, envelope.identity, segments).report()
@@ -94,7 +93,7 @@ class _Content:
         sources = [sr.SourceImageForMeasurementGroup(one.sop_class, one.uid) for one in self._parent.instances()]
         facts = _facts(said.image_numbers(report), said.image_codes(report))
         group = sr.MeasurementsAndQualitativeEvaluations(**self._common(0), **facts, source_images=sources)
-        return _with_words(group, said.image_words(report, self._segments is not None))
+        return _with_words(group, said.image_words(report, self._parent.placed, self._segments is not None))
 
     def _finding(self, finding: Finding) -> Any:  # noqa: ANN401 - one of three templates
         """TID 1411 for a segment in a series, TID 1410 for one in an image, TID 1501 where no segment was written."""
@@ -116,10 +115,11 @@ class _Content:
         elif report.scan.frames == 1:
             place = sr.ReferencedSegmentationFrame(
                 *self._segments.key,
-                frame_number=self._segments.frames[number],
+                frame_number=1,
                 segment_number=number,
                 source_image=self._sources(finding, sr.SourceImageForSegmentation)[0],
             )
+            place[0].ReferencedSOPSequence[0].pop("ReferencedFrameNumber")  # segment or frame, PS3.3 10.3
             group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(**given, referenced_segment=place)
         else:
             sources = self._sources(finding, sr.SourceImageForSegmentation)
@@ -143,7 +143,8 @@ class _Content:
 
     def _sources(self, finding: Finding, kind: Any) -> list[Any]:  # noqa: ANN401 - a highdicom class, its items
         """The images that a finding is seen on; of a multi-frame image the frames."""
-        frames = [finding.key_frame] if self._mask is None else np.flatnonzero((self._mask == finding.id).any((1, 2)))
+        mask, run = self._mask, range(finding.first_frame, finding.last_frame + 1)
+        frames = [finding.key_frame] if mask is None else [n for n in run if (mask[n] == finding.id).any()]
         shown: dict[tuple[str, str], list[int]] = {}
         for frame in frames:
             origin = self._parent.frames[frame]

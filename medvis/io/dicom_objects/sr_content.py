@@ -21,6 +21,7 @@ COMMENT: Concept = codes.DCM.Comment
 RATED = own("malignancy_rated", "Probability that readers rate it malignant, not pathology")
 OF_CLASS = own("malignancy_class", "Share of the image's class malignant, not pathology")
 NO_FINDING = "No finding: nothing was outlined, so that there is no Segmentation."
+NO_MAP = "The source gives no place in the patient, without which there is no Parametric Map."
 NO_SEGMENTATION = "No Segmentation was written beside this report."
 _SIZES: tuple[tuple[str, Concept, Concept], ...] = (
     ("longest_diameter_mm", codes.SCT.LongAxis, codes.UCUM.Millimeter),
@@ -99,7 +100,7 @@ def image_codes(report: Report) -> Iterator[tuple[Concept, Concept]]:
     yield VERDICT, _DECISIONS[report.verdict.decision]
 
 
-def image_words(report: Report, segmented: bool) -> Iterator[tuple[Concept, str]]:
+def image_words(report: Report, placed: bool, segmented: bool) -> Iterator[tuple[Concept, str]]:
     """The verdict's reasons, the notes, and what this report is not for."""
     for reason in report.verdict.reasons:
         yield REASON, reason
@@ -107,6 +108,8 @@ def image_words(report: Report, segmented: bool) -> Iterator[tuple[Concept, str]
         yield COMMENT, NO_FINDING
     elif not segmented:
         yield COMMENT, NO_SEGMENTATION
+    if not placed:
+        yield COMMENT, NO_MAP
     for note in (*report.notes, *report.scan.notes, *(f"{key}: {why}" for key, why in report.scan.unknown.items())):
         yield COMMENT, note
     yield COMMENT, NOTICE
