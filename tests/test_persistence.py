@@ -12,18 +12,20 @@ from medvis.ops.components import label_frames, link
 from medvis.stages.persistence import expected_frames, persistence
 from medvis.stages.scoring import Score
 
+STEPS = np.arange(9.0)
+
 
 @pytest.mark.parametrize(
     ("diameter", "step", "count"), [(4.0, 2.5, 1), (8.0, 2.5, 3), (13.0, 2.5, 5), (8.0, 5.0, 1), (20.0, 5.0, 3)]
 )
 def test_a_sphere_shows_on_as_many_slices_as_it_is_thick(diameter, step, count):
-    assert expected_frames(diameter, step, key=10, count=21) == count
+    assert expected_frames(diameter, step * np.arange(21.0), key=10) == count
 
 
 @given(st.floats(1, 60), st.floats(0.5, 10), st.integers(1, 30), st.data())
 def test_nothing_is_expected_beyond_the_volume(diameter, step, count, data):
     key = data.draw(st.integers(0, count - 1))
-    assert 1 <= expected_frames(diameter, step, key, count) <= count
+    assert 1 <= expected_frames(diameter, step * np.arange(count), key) <= count
 
 
 def volume(*frames_of: tuple[int, ...], side: int = 8):
@@ -43,24 +45,24 @@ def volume(*frames_of: tuple[int, ...], side: int = 8):
 
 def test_a_finding_on_one_slice_of_many_counts_less():
     scores, components, linked = volume((3, 4, 5), (6,))
-    lasting = persistence(scores, components, linked, (1.0, 1.0), 2.5)
+    lasting = persistence(scores, components, linked, (1.0, 1.0), 2.5 * STEPS)
     assert lasting[linked[4, 12, 12]] == pytest.approx(0.6), "9 mm on slices of 2.5 mm: three were expected, and came"
     assert lasting[linked[6, 12, 42]] == pytest.approx(0.2)
 
 
 def test_more_slices_than_expected_do_not_count_for_more():
     scores, components, linked = volume(tuple(range(9)))
-    assert persistence(scores, components, linked, (1.0, 1.0), 2.5)[1] == pytest.approx(0.6)
+    assert persistence(scores, components, linked, (1.0, 1.0), 2.5 * STEPS)[1] == pytest.approx(0.6)
 
 
 def test_thick_slices_ask_for_no_second_one():
     scores, components, linked = volume((6,))
-    assert persistence(scores, components, linked, (1.0, 1.0), 8.0)[1] == pytest.approx(0.6)
+    assert persistence(scores, components, linked, (1.0, 1.0), 8.0 * STEPS)[1] == pytest.approx(0.6)
 
 
 def test_no_finding_has_no_persistence():
     empty = np.zeros((3, 8, 8), np.int32)
-    assert persistence([], empty, empty, (1.0, 1.0), 2.5).tolist() == [1.0]
+    assert persistence([], empty, empty, (1.0, 1.0), 2.5 * STEPS).tolist() == [1.0]
 
 
 def test_segment_drops_what_does_not_last(monkeypatch):

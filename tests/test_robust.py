@@ -119,7 +119,8 @@ def device(folder, slices):
 
 
 BAD = [
-    empty, truncated, cut_in_the_header, text, absent, empty_folder, series_of_another_kind, one_pixel, one_pixel_picture,
+    empty, truncated, cut_in_the_header, text, absent, empty_folder, series_of_another_kind, one_pixel,
+    one_pixel_picture,
     constant, constant_zero, constant_picture,
     mr, ultrasound, another_body_part, not_an_image, device,
 ]  # fmt: skip

@@ -6,8 +6,8 @@ can be ten times as thick as a pixel is wide: the same nodule may shift by its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
 from math import pi
 
 import cv2
@@ -20,6 +20,7 @@ from medvis.errors import StageError
 Bool = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Point = tuple[float, float]
 
 
 def hysteresis(prob: Floats, high: float, low: float) -> Bool:
@@ -86,7 +87,11 @@ def label_frames(
 
 
 def link(
-    labels: Labels, min_overlap: int = 1, max_mm: float | None = None, spacing: tuple[float, float] | None = None
+    labels: Labels,
+    min_overlap: int = 1,
+    max_mm: float | None = None,
+    spacing: tuple[float, float] | None = None,
+    moves: Sequence[Point | None] | None = None,
 ) -> Labels:
     """Components of neighbouring frames become one finding if they overlap, or if their centres lie close together.
 
@@ -97,6 +102,8 @@ def link(
         max_mm: in-plane distance between the centres up to which they are linked even without overlap; None, or no
             `spacing`: overlap alone counts.
         spacing: (row, column) in mm, or None if unknown.
+        moves: for each frame but the first how far its grid is moved against that of the frame before, in px, or None
+            where the two are no neighbours after all. Without any: nothing is moved, all are neighbours.
 
     Returns:
         int32 [frames, rows, cols]: findings numbered from 1 by decreasing number of pixels; of equal ones the one
@@ -107,9 +114,11 @@ def link(
     """
     _need_frames(labels, "labels")
     parent = np.arange(max((int(plane.max(initial=0)) for plane in labels), default=0) + 1)
-    for upper, lower in _pairs(labels, min_overlap, None if spacing is None else max_mm, spacing or (1.0, 1.0)):
-        one, other = _root(parent, upper), _root(parent, lower)
-        parent[max(one, other)] = min(one, other)
+    limit, sides = None if spacing is None else max_mm, spacing or (1.0, 1.0)
+    for (upper, lower), move in zip(pairwise(labels), moves or repeat((0.0, 0.0)), strict=moves is not None):
+        for upper_number, lower_number in _pairs(upper, lower, min_overlap, (limit, sides), move):
+            one, other = _root(parent, upper_number), _root(parent, lower_number)
+            parent[max(one, other)] = min(one, other)
     roots = np.array([_root(parent, number) for number in range(len(parent))])
     return _by_size(labels, roots)
 
@@ -129,22 +138,32 @@ def _reading_order(labels: Labels, table: Labels) -> list[int]:
 
 
 def _pairs(
-    labels: Labels, min_overlap: int, max_mm: float | None, spacing: tuple[float, float]
+    upper: Labels, lower: Labels, min_overlap: int, limit: tuple[float | None, Point], move: Point | None
 ) -> Iterator[tuple[int, int]]:
     """The numbers of every two components of neighbouring frames that belong together."""
-    for upper, lower in pairwise(labels):
-        both = (upper > 0) & (lower > 0)
-        shared, count = np.unique(np.stack([upper[both], lower[both]]), axis=1, return_counts=True)
-        yield from ((int(one), int(other)) for one, other in shared[:, count >= min_overlap].T)
-        if max_mm is not None:
-            yield from _close(_centers(upper), _centers(lower), max_mm, spacing)
+    if move is None:
+        return
+    beside = _moved(lower, round(move[0]), round(move[1]))
+    both = (upper > 0) & (beside > 0)
+    shared, count = np.unique(np.stack([upper[both], beside[both]]), axis=1, return_counts=True)
+    yield from ((int(one), int(other)) for one, other in shared[:, count >= min_overlap].T)
+    max_mm, spacing = limit
+    if max_mm is not None:
+        there = {other: (row + move[0], col + move[1]) for other, (row, col) in _centers(lower).items()}
+        yield from _close(_centers(upper), there, max_mm, spacing)
+
+
+def _moved(plane: Labels, rows: int, cols: int) -> Labels:
+    """The plane moved by whole pixels; what falls outside is lost."""
+    if not rows and not cols:
+        return plane
+    padded = np.pad(plane, ((max(rows, 0), max(-rows, 0)), (max(cols, 0), max(-cols, 0))))
+    row, col = max(-rows, 0), max(-cols, 0)
+    return np.asarray(padded[row : row + plane.shape[0], col : col + plane.shape[1]])
 
 
 def _close(
-    upper: dict[int, tuple[float, float]],
-    lower: dict[int, tuple[float, float]],
-    max_mm: float,
-    spacing: tuple[float, float],
+    upper: dict[int, Point], lower: dict[int, Point], max_mm: float, spacing: Point
 ) -> Iterator[tuple[int, int]]:
     for one, (row, col) in upper.items():
         for other, (row2, col2) in lower.items():
@@ -152,7 +171,7 @@ def _close(
                 yield one, other
 
 
-def _centers(plane: Labels) -> dict[int, tuple[float, float]]:
+def _centers(plane: Labels) -> dict[int, Point]:
     """Number → (row, col) of the centroid."""
     rows, cols = np.nonzero(plane)
     numbers, index, count = np.unique(plane[rows, cols], return_inverse=True, return_counts=True)

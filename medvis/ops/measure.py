@@ -56,6 +56,7 @@ class Measurement:
             spacing is not known.
         volume_mm3: sum over the frames of area times distance between frames.
         intensity: in the unit of the pixels.
+        frame_pixels: (frame, pixels on it) for all frames that have some.
         reasons: name of a field that is None → why.
     """
 
@@ -75,6 +76,7 @@ class Measurement:
     perpendicular_axis: Axis
     volume_mm3: float | None
     intensity: Statistics
+    frame_pixels: tuple[tuple[int, int], ...]
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -92,7 +94,7 @@ def measure(
     labels: Labels,
     pixels: Floats,
     spacing: tuple[float, float] | None = None,
-    slice_spacing: float | None = None,
+    slice_spacing: float | Points | None = None,
 ) -> tuple[Measurement, ...]:
     """Measures every finding, in the order of their numbers.
 
@@ -100,7 +102,8 @@ def measure(
         labels: int32 [frames, rows, cols], 0 or the number of the finding; gone through frame by frame.
         pixels: float32 [frames, rows, cols], modality units.
         spacing: (row, column) in mm, or None if unknown.
-        slice_spacing: distance between frames in mm, or None if unknown.
+        slice_spacing: distance between frames in mm; of uneven frames how much of the volume each stands for, float64
+            [frames]; None if unknown.
 
     Raises:
         StageError: the arrays are not [frames, rows, cols] of one shape.
@@ -158,7 +161,7 @@ def _one(
     number: int,
     at: NDArray[np.intp],
     values: Points,
-    steps: tuple[tuple[float, float] | None, float | None],
+    steps: tuple[tuple[float, float] | None, float | Points | None],
     reasons: dict[str, str],
 ) -> Measurement:
     frames, counts = np.unique(at[:, 0], return_counts=True)
@@ -179,8 +182,9 @@ def _one(
         perpendicular_diameter_mm=None if plane.pixel_mm2 is None else plane.size.perpendicular,
         longest_axis=plane.size.longest_axis,
         perpendicular_axis=plane.size.perpendicular_axis,
-        volume_mm3=_product(len(at), plane.pixel_mm2, steps[1]),
+        volume_mm3=_volume(frames, counts, plane.pixel_mm2, steps[1]),
         intensity=Statistics(float(values.mean()), float(values.std()), float(values.min()), float(values.max())),
+        frame_pixels=tuple(zip(frames.tolist(), counts.tolist(), strict=True)),
         reasons=dict(reasons),
     )
 
@@ -213,7 +217,7 @@ def _plane(at: NDArray[np.intp], spacing: tuple[float, float] | None) -> _Plane:
     )
 
 
-def _reasons(frames: int, spacing: tuple[float, float] | None, slice_spacing: float | None) -> dict[str, str]:
+def _reasons(frames: int, spacing: tuple[float, float] | None, slice_spacing: float | Points | None) -> dict[str, str]:
     names = ("area_mm2", "longest_diameter_mm", "perpendicular_diameter_mm", "volume_mm3")
     reasons = dict.fromkeys(names, NO_SPACING) if spacing is None else {}
     if frames == 1:
@@ -269,6 +273,15 @@ def _product(count: int, *sizes: float | None) -> float | None:
             return None
         out *= size
     return out
+
+
+def _volume(
+    frames: NDArray[np.intp], counts: NDArray[np.intp], pixel_mm2: float | None, depth: float | Points | None
+) -> float | None:
+    """Areas times depths; None if one of them is not known."""
+    if not isinstance(depth, np.ndarray):
+        return _product(int(counts.sum()), pixel_mm2, depth)
+    return None if pixel_mm2 is None else float(counts @ depth[frames]) * pixel_mm2
 
 
 def _triple(values: Points) -> tuple[float, float, float]:

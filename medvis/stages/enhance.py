@@ -13,6 +13,7 @@ from medvis.core.frames import made
 from medvis.core.scan import Mask, Pixels
 from medvis.ops.clahe import clahe, denoise
 from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.views.upright import Upright
 
 
 class EnhanceSettings(StageSettings):
@@ -37,10 +38,14 @@ class Enhance(BaseStage):
         view = require(case.view, self.name, "view", "window")
         if self.settings.method == "none":
             return case.derive(self.step())
-        return case.derive(self.step(), view=made(partial(self._frame, case.scan.valid, view), view.shape))
+        turn = Upright.of(case.scan.geometry)
+        return case.derive(self.step(), view=made(partial(self._frame, case.scan.valid, view, turn), view.shape))
 
-    def _frame(self, padding: Mask | None, view: Pixels, index: int) -> Pixels:
-        frame, valid = view[index], None if padding is None else padding[index]
+    def _frame(self, padding: Mask | None, view: Pixels, turn: Upright, index: int) -> Pixels:
+        valid = None if padding is None else turn.planes(padding[index])
+        return turn.images(self._enhanced(turn.images(view[index]), valid))
+
+    def _enhanced(self, frame: Pixels, valid: Mask | None) -> Pixels:
         settings: EnhanceSettings = self.settings
         if settings.method == "clahe":
             return np.asarray(clahe(frame, settings.clip, settings.tiles, valid), np.float32)

@@ -14,6 +14,7 @@ from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.views.closer import Closer, Seen, gather
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
+from medvis.stages.views.upright import Upright
 from medvis.stages.views.whole import look_at_whole
 
 FALLBACK = "No lung field was found ({}); the whole image was searched."
@@ -30,16 +31,17 @@ class Infer(BaseStage):
     def __call__(self, case: Case) -> Case:
         """The case with its prediction."""
         view = require(case.view, self.name, "view", "window")
+        turn = Upright.of(case.scan.geometry)
         if self.context.task.kind == "whole":
-            prediction = look_at_whole(view, self.context.predictor, self.settings)
+            prediction = turn.prediction(look_at_whole(turn.images(view), self.context.predictor, self.settings))
             return case.derive(self._step(prediction), prediction=prediction)
-        region, note = self._region(case)
-        prediction = self._tiled(view, region)
+        region, note = self._region(case, turn)
+        prediction = self._tiled(view, region, turn)
         notes = case.notes if note is None else (*case.notes, note)
         step = self._step(prediction, region_found=note is None)
         return case.derive(step, prediction=prediction, region=region, notes=notes)
 
-    def _tiled(self, view: Pixels, region: Mask) -> Prediction:
+    def _tiled(self, view: Pixels, region: Mask, turn: Upright) -> Prediction:
         predictor, tick = self.context.predictor, self.context.tick
         first, closer = FirstPass(predictor, self.settings), Closer(predictor, self.settings)
         shape, masks = (view.shape[1], view.shape[2]), len(predictor.card.masks)
@@ -52,12 +54,12 @@ class Infer(BaseStage):
             outlined = np.full((masks, *shape), Prediction.OUTSIDE, np.float32)
             apart, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
             if region[frame].any():
-                image = np.ascontiguousarray(view[frame].transpose(2, 0, 1))
-                outlined, shown = first(image, region[frame])
-                seen += [look.summary(frame) for look in closer(image, outlined, apart)]
+                image = np.ascontiguousarray(turn.planes(view[frame].transpose(2, 0, 1)))
+                outlined, shown = first(image, turn.planes(region[frame]))
+                seen += [turn.seen(look.summary(frame), shape) for look in closer(image, outlined, apart)]
                 searched += 1
             for stack, plane in ((logits, outlined), (spread, apart), (evidence, shown)):
-                stack.add(plane)
+                stack.add(turn.planes(plane))
         return Prediction(
             mask_logits=logits.stack(),
             spread=spread.stack(),
@@ -67,13 +69,14 @@ class Infer(BaseStage):
             views=searched + sum(one.views for one in seen),
         )
 
-    def _region(self, case: Case) -> tuple[Mask, str | None]:
+    def _region(self, case: Case, turn: Upright) -> tuple[Mask, str | None]:
         scan = case.scan
         everything = np.ones(scan.pixels.shape[:3], bool) if scan.valid is None else scan.valid
         if self.settings.region == "all":
             return everything, None
-        field = lung_field(scan.pixels[..., 0], scan.valid, scan.geometry.spacing)
-        return held(field.mask), None if field.found else FALLBACK.format(field.reason)
+        valid = None if scan.valid is None else turn.stack(scan.valid)
+        field = lung_field(turn.stack(scan.pixels[..., 0]), valid, scan.geometry.spacing)
+        return held(turn.stack(field.mask)), None if field.found else FALLBACK.format(field.reason)
 
     def _step(self, prediction: Prediction, **facts: bool) -> Step:
         return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts)

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.case import Case, Prediction, require
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
+from medvis.core.scan import Geometry
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import exclusive, ranked
+from medvis.stages.ladder import ladder_of
 from medvis.stages.lesions import joint_probability, score_lesions, share_of_class
 from medvis.stages.scoring import Score, logistic, rating_values
 
@@ -63,13 +65,22 @@ class Measure(BaseStage):
         prediction = require(case.prediction, self.name, "prediction", "infer")
         geometry = case.scan.geometry
         grey = case.scan.pixels[..., 0] if case.scan.channels == 1 else case.scan.pixels.mean(-1)
-        sizes = measure(mask, grey, geometry.spacing, geometry.slice_spacing)
+        sizes = measure(mask, grey, geometry.spacing, self._depths(case))
         scores = score_lesions(prediction, mask, self.context.card) if sizes else []
         findings = tuple(
             self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
         )
         notes = (*case.notes, OF_THE_IMAGE) if findings and case.classes is not None else case.notes
         return case.derive(self.step(), findings=findings, notes=notes)
+
+    @staticmethod
+    def _depths(case: Case) -> float | NDArray[np.float64] | None:
+        """How much of the volume each frame stands for in mm: one number, or of uneven slices one each."""
+        geometry = case.scan.geometry
+        if geometry.slice_spacing is not None:
+            return geometry.slice_spacing
+        ladder = ladder_of(geometry, case.scan.frames)
+        return None if ladder is None else ladder.depths
 
     def _finding(self, case: Case, size: Measurement, scores: list[Score]) -> Finding:
         prediction = require(case.prediction, self.name, "prediction", "infer")
@@ -78,7 +89,7 @@ class Measure(BaseStage):
         logits, spread = _pooled(prediction, scores)
         unknown = dict(size.reasons)
         malignancy = self._malignancy(prediction, logits, size, unknown)
-        place = case.scan.geometry.to_patient(*_nearest_frame(size.centroid))
+        place = _in_patient(case.scan.geometry, size)
         if place is None:
             unknown["centroid_mm"] = case.scan.geometry.reasons.get("positions", NO_PLACE)
         taxonomy = self.context.task.taxonomy
@@ -171,8 +182,15 @@ def _named(names: tuple[str, ...], values: NDArray[np.floating]) -> dict[str, fl
     return dict(zip(names, map(float, values), strict=True))
 
 
-def _nearest_frame(centroid: tuple[float, float, float]) -> tuple[int, float, float]:
-    return round(centroid[0]), centroid[1], centroid[2]
+def _in_patient(geometry: Geometry, size: Measurement) -> tuple[float, float, float] | None:
+    """The mean of the finding's pixels in patient coordinates, also of slices that are uneven or tilted."""
+    _, row, col = size.centroid
+    first = geometry.to_patient(0, row, col)
+    if first is None or geometry.positions is None:
+        return None
+    frames, counts = np.array(size.frame_pixels).T
+    x, y, z = np.array(first) + counts @ (geometry.positions[frames] - geometry.positions[0]) / counts.sum()
+    return float(x), float(y), float(z)
 
 
 def _measured(size: Measurement, unit: str) -> dict[str, object]:

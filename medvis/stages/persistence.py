@@ -8,29 +8,34 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.ops.ladder import runs_of
 from medvis.stages.scoring import Score
 
 # Of a sphere's diameter, what shows: its caps are lost in slices that they fill only in part.
 SHOWN = 0.8
 
+ROUNDING = 1e-6  # mm; positions are decimal strings
+
+Floats = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 
-def expected_frames(diameter: float, step: float, key: int, count: int) -> int:
-    """On how many of `count` slices, `step` mm apart, a sphere shows whose largest section is on slice `key`.
+def expected_frames(diameter: float, heights: Floats, key: int) -> int:
+    """On how many slices a sphere shows whose largest section is on slice `key`.
 
     Args:
         diameter: of the sphere in mm.
-        step: distance of slices in mm.
-        key: 0-based; beyond the ends of the volume nothing is expected.
-        count: slices of the volume.
+        heights: float64 [frames], of the slices along their normal in mm; beyond their ends and beyond a gap between
+            them nothing is expected.
+        key: 0-based.
     """
-    beside = int(SHOWN * diameter / 2 / step)
-    return min(key + beside, count - 1) - max(key - beside, 0) + 1
+    runs = runs_of(heights)
+    own = heights[runs == runs[key]]
+    return int(np.count_nonzero(np.abs(own - heights[key]) <= SHOWN * diameter / 2 + ROUNDING))
 
 
 def persistence(
-    scores: Sequence[Score], components: Labels, linked: Labels, spacing: tuple[float, float], step: float
+    scores: Sequence[Score], components: Labels, linked: Labels, spacing: tuple[float, float], heights: Floats
 ) -> NDArray[np.float64]:
     """Mean probability of each finding over the slices that a sphere of its size would cross; unseen ones count 0.
 
@@ -39,7 +44,7 @@ def persistence(
         components: int32 [frames, rows, cols], numbers as in the scores.
         linked: int32 of the same shape, the findings 1…n that the components were linked to.
         spacing: (row, col) in mm.
-        step: distance of slices in mm.
+        heights: float64 [frames], of the slices along their normal in mm.
 
     Returns:
         [n + 1], indexed by the number of the finding; [0] is 1.
@@ -55,5 +60,5 @@ def persistence(
         diameter = 2 * sqrt(key.area * spacing[0] * spacing[1] / pi)
         frames = {score.frame for score in parts}
         best = [max(score.probability for score in parts if score.frame == frame) for frame in frames]
-        out[number] = sum(best) / max(len(frames), expected_frames(diameter, step, key.frame, len(linked)))
+        out[number] = sum(best) / max(len(frames), expected_frames(diameter, heights, key.frame))
     return out

@@ -15,6 +15,7 @@ from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.ladder import ladder_of
 from medvis.stages.lesions import score_lesions
 from medvis.stages.persistence import Labels, persistence
 from medvis.stages.scoring import Score
@@ -85,16 +86,17 @@ class Segment(BaseStage):
 
     def _findings(self, case: Case, components: Labels, scores: list[Score], least: float) -> Labels:
         """The components that are likely enough, linked across frames and numbered."""
-        spacing, step = case.scan.geometry.spacing, case.scan.geometry.slice_spacing
+        spacing, ladder = case.scan.geometry.spacing, ladder_of(case.scan.geometry, len(components))
+        moves = None if ladder is None else ladder.moves
         kept = np.zeros(int(components.max()) + 1, bool)
         kept[[score.label for score in scores if score.probability >= least]] = True
         components = _only(kept, components)
-        linked = link(components, 1, self.settings.link_mm, spacing)
-        if not self.settings.lasting or len(linked) == 1 or spacing is None or step is None:
+        linked = link(components, 1, self.settings.link_mm, spacing, moves)
+        if not self.settings.lasting or len(linked) == 1 or spacing is None or ladder is None:
             return linked
         own = [score for score in scores if kept[score.label]]
-        lasts = persistence(own, components, linked, spacing, step) >= least
-        return link(_only(lasts, linked), 1, None, spacing)
+        lasts = persistence(own, components, linked, spacing, ladder.heights) >= least
+        return link(_only(lasts, linked), 1, None, spacing, moves)
 
     def _thresholds(self) -> dict[str, float]:
         fitted = self.context.card.thresholds
