@@ -19,10 +19,8 @@ import httpx
 import pytest
 
 BINARY = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-PLUGIN = next(
-    (found for place in ("/usr/share/orthanc/plugins", "/usr/lib") for found in Path(place).rglob("libOrthancDicomWeb.so*")),
-    None,
-)  # fmt: skip
+PLACES = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc"))
+PLUGIN = next((found for place in PLACES for found in place.glob("libOrthancDicomWeb.so*")), None)
 QUICK = ["--set", "listen.backoff=0.3", "--set", "listen.backoff_most=1", "--set", "listen.min_free_mb=0"]
 
 
@@ -128,7 +126,7 @@ def storescu(
     port: int, *files: Path, aec: str = "MEDVIS", aet: str = "SENDER", extra: tuple[str, ...] = ("-xv",)
 ) -> int:
     """DCMTK's storescu, which by -xv offers the JPEG 2000 that the sample series is in; its exit code."""
-    command = [need_tool("storescu"), "-to", "20", "-aet", aet, "-aec", aec, *extra, "127.0.0.1", str(port)]
+    command = [need_tool("storescu"), "-to", "20", "-aet", aet, "-aec", aec, "-xv", "127.0.0.1", str(port)]
     return subprocess.run([*command, *map(str, files)], capture_output=True, timeout=60, check=False).returncode
 
 

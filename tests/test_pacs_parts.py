@@ -277,7 +277,7 @@ def test_keys_of_a_query_are_attributes():
 
 
 def test_without_the_extra_the_commands_say_what_to_install(medvis, monkeypatch):
-    import medvis.pacs.settings as settings
+    from medvis.pacs import settings
 
     monkeypatch.setattr(settings, "find_spec", lambda name: None if name == "httpx" else object())
     for command in (["listen"], ["pull", "PACS@127.0.0.1:104"], ["push", "x", "--to", "PACS@127.0.0.1:104"]):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import Any
 
 from pynetdicom import AE, AllStoragePresentationContexts, _config
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.status import code_to_category
+from pynetdicom.transport import AssociationSocket
 
 from medvis.pacs.peers import DimsePeer, PeerError
 from medvis.pacs.settings import AET, MAX_PDU, Tls
@@ -39,6 +41,17 @@ VERIFICATION = "1.2.840.10008.1.1"
 MOST_CONTEXTS = 128  # presentation context IDs are the odd numbers up to 255 (PS3.8 9.3.2.2)
 SUCCESS = 0x0000
 _TIMEOUT = 60.0
+
+
+def _close(channel: AssociationSocket) -> None:
+    """Closes a socket also where the other end is gone; pynetdicom 3.0 leaves that to the garbage collection."""
+    if channel.socket is not None:
+        with suppress(OSError):
+            channel.socket.shutdown(SHUT_RDWR)
+        channel.socket.close()
+
+
+AssociationSocket._shutdown_socket = _close  # type: ignore[assignment, method-assign]  # both its server and its client call it
 
 
 def application(aet: str = AET, timeout: float = _TIMEOUT, max_pdu: int = 1 << 17) -> AE:
