@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -179,9 +180,12 @@ def _carry(header: Dataset, ds: Dataset, keyword: str) -> None:
     if value(header, keyword) is None:
         return
     found = header[keyword]
-    if found.VR == "PN":
-        ds[keyword] = DataElement(found.tag, "PN", PersonName(str(found.value)))
-    elif found.VR in _PUNCTUATED:
-        ds[keyword] = DataElement(found.tag, found.VR, str(found.value).replace(_PUNCTUATED[found.VR], ""))
-    else:
+    kind = dictionary_VR(found.tag)
+    if kind == "PN":
+        ds[keyword] = DataElement(found.tag, kind, PersonName(str(found.value)))
+    elif kind in _PUNCTUATED:
+        ds[keyword] = DataElement(found.tag, kind, str(found.value).replace(_PUNCTUATED[kind], ""))
+    elif kind == found.VR:
         ds[keyword] = deepcopy(found)
+    elif kind != "SQ":  # a file with explicit VR may name a wrong one
+        ds[keyword] = DataElement(found.tag, kind, str(found.value))

@@ -31,7 +31,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where one frame of the scan comes from: its instance, and its 1-based number there (None: it has but one)."""
+    """Where one frame of the scan comes from: its instance, and its 1-based number there (None: it is the only one)."""
 
     instance: Instance
     number: int | None
@@ -118,8 +118,7 @@ def _opened(
     if first is None or _digest(digests) != sha256 or tuple(one.uid for one in instances) != uids:
         raise OutputError(f"{path} has changed since it was read", "the same files", "run medvis again")
     if len(instances) == 1:
-        several = "NumberOfFrames" in first
-        frames = tuple(Frame(instances[0], number if several else None) for number in order)
+        frames = tuple(Frame(instances[0], number if len(order) > 1 else None) for number in order)
         return first, frames, tuple(places[number - 1] for number in order)
     if len(places) != len(order):
         raise OutputError(f"{path} has {len(places)} frames where {len(order)} were read")
