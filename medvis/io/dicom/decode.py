@@ -19,16 +19,15 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
 from medvis.errors import InputError
-from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, decode_jpeg12
+from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size
 from medvis.io.dicom.layout import Layout, syntax_name
+from medvis.io.dicom.lossless import decode_jpeg, needs_gdcm
 from medvis.io.dicom.mend import PREDICTOR, WORDS, mend_predictor_6, swap_words, uses_predictor_6, words_are_swapped
 from medvis.io.dicom.packed import decode_packed, is_packed
 from medvis.io.dicom.values import put
@@ -38,15 +37,16 @@ Stored = NDArray[Any]
 _AGAIN = "copy or export it again"
 DECODERS = {one.UID: one for one in vars(decoders).values() if isinstance(one, Decoder)}
 _PLUGINS = {
-    JPEGBaseline8Bit: ("pillow",),
-    JPEGExtended12Bit: ("pillow",),
-    JPEGLossless: ("gdcm",),
-    JPEGLosslessSV1: ("gdcm",),
-    JPEGLSLossless: ("pyjpegls", "gdcm"),
-    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
-    RLELossless: ("pydicom",),
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    RLELossless: "pydicom",
 }
-"""The plug-ins for each syntax, if not pylibjpeg; those that survive broken streams (pylibjpeg's RLE panics)."""
+"""pydicom's plug-in for each syntax, if not pylibjpeg; those that survive broken streams (pylibjpeg's RLE panics)."""
+
+_LENIENT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+"""Pillow bears all but a great size; CharLS looks long for a lost end."""
 
 
 def stored_frames(ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None) -> Iterator[Stored]:
@@ -132,18 +132,26 @@ def _decoded(ds: Dataset, layout: Layout, notes: set[str]) -> Iterator[Stored]:
 def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Stored:
     stream = _stream(ds, layout, index)
     if is_packed(layout):
-        frame = aligned(decode_packed(stream, layout, ds.get("PlanarConfiguration") == 1), layout)
-        return convert_color_space(frame, layout.photometric, "RGB") if _is_ybr(layout) else frame
-    if layout.syntax == JPEGExtended12Bit and layout.bits > 8:
-        return decode_jpeg12(stream, layout)
+        return _as_rgb(aligned(decode_packed(stream, layout, ds.get("PlanarConfiguration") == 1), layout), layout)
+    if needs_gdcm(layout):
+        frame = _as_rgb(decode_jpeg(stream, layout), layout)
+        mended = mend_predictor_6(frame) if uses_predictor_6(stream, layout) else None
+        if mended is not None:
+            notes.add(PREDICTOR)
+        return frame if mended is None else mended
     if layout.syntax in JPEG2000TransferSyntaxes:
         check_jpeg2000(stream, layout)
-    frame = _frame(DECODERS[layout.syntax], ds, layout, index)
-    mended = mend_predictor_6(frame) if uses_predictor_6(stream, layout) else None
-    if mended is None:
-        return frame
-    notes.add(PREDICTOR)
-    return mended
+    elif layout.syntax in _LENIENT:
+        check_jpeg_size(stream, layout)
+    elif layout.syntax != RLELossless:
+        check_jpeg(stream, layout)
+    plugin = _PLUGINS.get(layout.syntax, "pylibjpeg")
+    try:
+        return DECODERS[layout.syntax].as_array(ds, index=index, decoding_plugin=plugin)[0]
+    except Exception:
+        if plugin != "pyjpegls":
+            raise
+        return _as_rgb(decode_jpeg(stream, layout), layout)  # CharLS refuses what GDCM bears, such as bytes too many
 
 
 def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:
@@ -153,21 +161,10 @@ def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:
     return get_frame(ds.PixelData, index, number_of_frames=layout.frames, extended_offsets=extended)
 
 
-def _is_ybr(layout: Layout) -> bool:
-    return layout.samples == 3 and layout.photometric.startswith("YBR_FULL")
-
-
-def _frame(decoder: Decoder, ds: Dataset, layout: Layout, index: int) -> Stored:
-    """One compressed frame by the first plug-in that can decode it."""
-    *others, last = _PLUGINS.get(layout.syntax, ("pylibjpeg",))
-    for plugin in others:
-        try:
-            return decoder.as_array(ds, index=index, decoding_plugin=plugin)[0]
-        except Exception:  # the last plug-in is more lenient, and its error is the one to show
-            continue
-    if last == "gdcm":
-        check_jpeg(_stream(ds, layout, index), layout)
-    return decoder.as_array(ds, index=index, decoding_plugin=last)[0]
+def _as_rgb(frame: Stored, layout: Layout) -> Stored:
+    """What pydicom does for the frames that it decodes."""
+    ybr = layout.samples == 3 and layout.photometric.startswith("YBR_FULL")
+    return convert_color_space(frame, layout.photometric, "RGB") if ybr else frame
 
 
 def _explained(error: Exception, layout: Layout, path: Path) -> InputError:

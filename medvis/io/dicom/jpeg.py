@@ -1,16 +1,13 @@
-"""JPEG and JPEG 2000 streams are checked before a decoder gets them, and 12-bit JPEG is decoded here.
+"""JPEG and JPEG 2000 streams are checked before a decoder gets them.
 
-GDCM (lossless JPEG, 12-bit Extended, some JPEG-LS) ends the whole process when a stream contradicts its header, and
-OpenJPEG works for minutes on an image of absurd size. Both are told by the first bytes of the stream.
+GDCM (lossless JPEG, 12-bit Extended) ends the whole process when a stream contradicts its header, CharLS (JPEG-LS)
+looks long for an end that is lost, and OpenJPEG works for minutes on an image of absurd size. The markers tell.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
 
 from medvis.io.dicom.layout import Layout
 
@@ -22,14 +19,38 @@ _OFFSET = 1 << 16
 _HUFFMAN, _JPEG_LS, _ADOBE = 0xC4, 0xF7, 0xEE
 
 
-def check_jpeg(stream: bytes, layout: Layout) -> None:
-    """Raises ValueError unless the stream is a whole JPEG of the size that the header of the data set says.
+def check_jpeg(stream: bytes, layout: Layout) -> int:
+    """The bits of a sample; raises ValueError unless the stream is a whole JPEG of the size that the data set says.
 
     The markers are those of ISO/IEC 10918-1 annex B, and of ISO/IEC 14495-1 for JPEG-LS.
     """
     if stream[:2] != bytes([0xFF, _START]):
         raise ValueError("the frame is no JPEG stream")
-    at, size, tables = 2, None, False
+    size, tables, end = None, False, 2
+    for marker, segment, after in _segments(stream):
+        if marker in _FRAME_HEADERS:
+            size = _frame_size(segment)
+        if marker == _ADOBE and segment[4:9] == b"Adobe" and segment[15:16] > b"\x02":
+            raise ValueError("the colour transform of the JPEG stream is unknown")
+        tables, end = tables or marker in (_HUFFMAN, _JPEG_LS), after
+    if size is None or not tables:
+        raise ValueError("the JPEG stream has no frame header or no tables")
+    _compare(size, layout)
+    if stream.rfind(bytes([0xFF, _END])) < end:
+        raise ValueError("the JPEG stream is cut off")
+    return size[3]
+
+
+def check_jpeg_size(stream: bytes, layout: Layout) -> None:
+    """Raises ValueError if the stream has another size than the data set says: for decoders that bear all else."""
+    for marker, segment, _ in _segments(stream):
+        if marker in _FRAME_HEADERS:
+            _compare(_frame_size(segment), layout)
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """(marker, segment with its marker and length, where the next one starts), up to the first scan's header."""
+    at = 2
     while at + 4 <= len(stream):
         if stream[at] != 0xFF:
             raise ValueError("the JPEG stream is broken between two segments")
@@ -37,18 +58,11 @@ def check_jpeg(stream: bytes, layout: Layout) -> None:
         if marker == 0xFF or marker in _ALONE:
             at += 1 if marker == 0xFF else 2
             continue
-        length = int.from_bytes(stream[at + 2 : at + 4], "big")
-        if marker in _FRAME_HEADERS:
-            size = _frame_size(stream[at : at + 2 + length])
-        if marker == _ADOBE and stream[at + 4 : at + 9] == b"Adobe" and stream[at + 15] > 2:
-            raise ValueError("the colour transform of the JPEG stream is unknown")
-        tables = tables or marker in (_HUFFMAN, _JPEG_LS)
-        at += 2 + length
+        end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+        yield marker, stream[at:end], end
+        at = end
         if marker == _SCAN:
-            break
-    _compare(size, tables, layout)
-    if stream.rfind(bytes([0xFF, _END])) < at:
-        raise ValueError("the JPEG stream is cut off")
+            return
 
 
 def check_jpeg2000(stream: bytes, layout: Layout) -> None:
@@ -74,51 +88,10 @@ def _frame_size(segment: bytes) -> tuple[int, int, int, int]:
     return int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big"), segment[9], segment[4]
 
 
-def _compare(size: tuple[int, int, int, int] | None, tables: bool, layout: Layout) -> None:
-    if size is None or not tables:
-        raise ValueError("the JPEG stream has no frame header or no tables")
+def _compare(size: tuple[int, int, int, int], layout: Layout) -> None:
     rows, cols, components, bits = size
     if (rows, cols, components) != (layout.rows, layout.cols, layout.samples) or not 2 <= bits <= layout.allocated:
         raise ValueError(
             f"the JPEG stream is {rows}x{cols}x{components} with {bits} bits, but the header says"
             f" {layout.rows}x{layout.cols}x{layout.samples} with {layout.allocated}"
         )
-
-
-def decode_jpeg12(stream: bytes, layout: Layout) -> NDArray[Any]:
-    """One grey frame of 12-bit JPEG Extended, which pydicom's plug-ins refuse: GDCM needs the true precision.
-
-    Args:
-        stream: the JPEG stream of the frame.
-        layout: of the data set; one sample a pixel, 16 bits allocated.
-
-    Returns:
-        uint16 or int16 [rows, cols].
-
-    Raises:
-        ValueError: colour, or a stream that is not JPEG or does not decode to rows × cols.
-    """
-    import gdcm  # noqa: PLC0415 - 0.06 s and needed by this one transfer syntax only
-
-    if layout.samples != 1 or layout.allocated != 16:
-        raise ValueError("12-bit JPEG is read only as one 16-bit sample a pixel")
-    check_jpeg(stream, layout)
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(stream)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((layout.cols, layout.rows, 1))
-    image.SetDataElement(element)
-    kind = gdcm.PhotometricInterpretation.GetPIType(layout.photometric)
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str.__str__(layout.syntax))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, 12, 11, int(layout.signed)))
-    buffer = image.GetBuffer()
-    values = np.frombuffer((buffer or "").encode("utf-8", "surrogateescape"), "<i2" if layout.signed else "<u2")
-    if values.size != layout.rows * layout.cols:
-        raise ValueError(f"the 12-bit JPEG stream gave {values.size} of {layout.rows * layout.cols} pixels")
-    return values.reshape(layout.rows, layout.cols)
