@@ -12,6 +12,7 @@ from medvis.core.scan import Mask, Pixels, Step
 from medvis.ops.lungs import lung_field
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.views.closer import Closer, Seen, gather
+from medvis.stages.views.regrid import Regrid
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
 from medvis.stages.views.upright import Upright
@@ -31,12 +32,16 @@ class Infer(BaseStage):
     def __call__(self, case: Case) -> Case:
         """The case with its prediction."""
         view = require(case.view, self.name, "view", "window")
-        turn = Upright.of(case.scan.geometry)
+        turn, grid = Upright.of(case.scan.geometry), Regrid.of(case.scan, self.settings.resample)
+        seen = view if grid is None else grid.view(view)
         if self.context.task.kind == "whole":
-            prediction = turn.prediction(look_at_whole(turn.images(view), self.context.predictor, self.settings))
+            prediction = turn.prediction(look_at_whole(turn.images(seen), self.context.predictor, self.settings))
+            prediction = prediction if grid is None else grid.prediction(prediction, None)
             return case.derive(self._step(prediction), prediction=prediction)
         region, note = self._region(case, turn)
-        prediction = self._tiled(view, region, turn)
+        searched = region if grid is None else grid.region(region)
+        prediction = self._tiled(seen, searched, turn)
+        prediction = prediction if grid is None else grid.prediction(prediction, (searched, region))
         notes = case.notes if note is None else (*case.notes, note)
         step = self._step(prediction, region_found=note is None)
         return case.derive(step, prediction=prediction, region=region, notes=notes)

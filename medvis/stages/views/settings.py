@@ -27,12 +27,25 @@ class Candidate(StageSettings):
     agree: float = 0.02
 
 
+class ResampleSettings(StageSettings):
+    """The grid that the model looks at a volume on.
+
+    Attributes:
+        spacing_mm: distance of its frames, rows and columns in mm; None: the scan's own grid.
+        order: of the interpolation there; what the model says comes back linearly.
+    """
+
+    spacing_mm: float | None = Field(default=None, gt=0)
+    order: Literal["linear", "cubic"] = "linear"
+
+
 class InferSettings(StageSettings):
     """How a task looks.
 
     Attributes:
         region: where a tiled task searches, in steps of `tile` less `overlap` px.
         scales: scale → weight.
+        resample: the grid on which it looks.
         agree: spread of the probabilities of class and mask under which a whole task takes no further scale; 0: all.
     """
 
@@ -43,3 +56,4 @@ class InferSettings(StageSettings):
     flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
     agree: float = Field(default=0.0, ge=0, lt=1)
     candidate: Candidate = Candidate()
+    resample: ResampleSettings = ResampleSettings()
