@@ -37,7 +37,11 @@ def complete_named_task(incomplete: str) -> list[str]:
 
 def _complete_writers(incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in f"{WRITERS},{DICOM_WRITERS}".split(",") if name.startswith(last) and name not in before]
+    return [
+        f"{before}{comma}{name}"
+        for name in f"{WRITERS},{DICOM_WRITERS}".split(",")
+        if name.startswith(last) and name not in before
+    ]
 
 
 Task = Annotated[
