@@ -85,8 +85,8 @@ class Orthanc:
             httpx.delete(f"http://127.0.0.1:{self.http}/patients/{patient}", trust_env=False).raise_for_status()
 
     def start(self) -> None:
-        log = (self.folder / "log").open("wb")
-        self.process = subprocess.Popen([BINARY, str(self.folder / "orthanc.json")], stdout=log, stderr=log)
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen([BINARY, str(self.folder / "orthanc.json")], stdout=log, stderr=log)
         until(self.answers)
 
     def answers(self) -> bool:
@@ -112,6 +112,7 @@ def make_orthanc(folder: Path) -> Orthanc:
     config = {
         "Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
         "Plugins": [str(PLUGIN)], "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
+        "MaximumStorageCacheSize": 0,
         "HttpBindAddresses": ["127.0.0.1"], "HttpPort": server.http,
         "DicomPort": server.dicom, "DicomAet": "ORTHANC", "DicomCheckCalledAet": True,
         "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,

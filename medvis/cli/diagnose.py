@@ -33,7 +33,10 @@ def diagnose(
         typer.Option(metavar="LIST", help=f"Verdicts that exit with code {FLAGGED}: positive, negative, refer."),
     ] = None,
 ) -> None:
-    """Several paths or volumes: one folder each below FOLDER; one that fails does not stop the others."""
+    """Several paths or volumes: one folder each below FOLDER; one that fails does not stop the others.
+
+    PATH may also be the DICOMweb URL of a study or a series, https://…/studies/UID (needs medvis[pacs]).
+    """
     from medvis.cli.rounds import Job, run
 
     if json and write is not None and output is None:

@@ -13,10 +13,10 @@ import typer
 from medvis.cli.cases import Pipelines, check, run_stages, targets
 from medvis.cli.console import emit, waiting
 from medvis.cli.failures import explain, say_error
+from medvis.cli.remote import opened
 from medvis.cli.selection import Selection, named_as_given, select
 from medvis.core.report import Report
 from medvis.errors import BatchError
-from medvis.io.inputs import volumes
 from medvis.io.volume import Volume, Volumes
 
 
@@ -66,7 +66,7 @@ class _Rounds:
     def input(self, path: Path, folder: Path | None, count: str) -> None:
         """All volumes of one path; of several paths, says what is wrong with one and goes on."""
         try:
-            with volumes(path) as found:
+            with opened(path) as found:
                 selection = select(found, self._pipelines, folder, self.job.series)
                 self._say(found, selection)
                 self._volumes(found, selection, f"{count}{path.name}")

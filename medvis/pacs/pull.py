@@ -47,7 +47,7 @@ def pull(
 
     Raises:
         PeerError: the peer cannot be reached, or has no such study.
-        OutputError: the folder cannot be written.
+        OutputError: for C-MOVE, our port cannot be listened on.
     """
     wanted = instances(peer, target, route.tls, route.aet)
     done = started(len(wanted))

@@ -9,6 +9,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medvis.errors import UsageError
+from medvis.pacs.files import is_uid
 from medvis.pacs.peers import DimsePeer, PeerError, Target, WebPeer
 from medvis.pacs.settings import AET, Tls
 
@@ -84,10 +85,12 @@ def instances(peer: DimsePeer | WebPeer, target: Target, tls: Tls, aet: str = AE
             for one in series
             for match in find(peer, "instance", study | {"SeriesInstanceUID": one}, tls, aet)
         ]
+    if not all(is_uid(match.get(name, "")) for match in found for name in ("SeriesInstanceUID", "SOPInstanceUID")):
+        raise PeerError(f"{peer} lists something without a UID, or with one that is none")
     listed = [
         (Target(target.study, match["SeriesInstanceUID"], match["SOPInstanceUID"]), match.get("SOPClassUID", ""))
         for match in found
-        if match.get("SOPInstanceUID") and target.instance in (None, match["SOPInstanceUID"])
+        if target.instance in (None, match["SOPInstanceUID"])
     ]
     if not listed:
         raise PeerError(f"{peer} has no such {'series' if target.series else 'study'}", hint="see --query")

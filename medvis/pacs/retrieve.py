@@ -12,6 +12,7 @@ from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from medvis.io.publish import write_error
 from medvis.pacs.dimse import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
 from medvis.pacs.files import Identity, file_header, whole_file
 from medvis.pacs.peers import DimsePeer, PeerError, Target
@@ -66,7 +67,7 @@ def retrieve(
         PeerError: the peer cannot be reached, or offers no way.
         OutputError: for C-MOVE, our port cannot be listened on.
     """
-    missing = [(target, sop_class) for target, sop_class in wanted if not place_of(folder, target).exists()]
+    missing = [(target, sop_class) for target, sop_class in wanted if not place_of(folder, target).is_file()]
     reasons: dict[str, str] = {}
     if missing:
         handlers = _handlers({target for target, _ in missing}, folder, done, reasons)
@@ -77,7 +78,7 @@ def retrieve(
             _move(peer, missing, handlers, route, reasons)
     pulled = Pulled()
     for target, _ in wanted:
-        if place_of(folder, target).exists():
+        if place_of(folder, target).is_file():
             pulled.files.append(place_of(folder, target))
         else:
             why = reasons.get(str(target.instance)) or reasons.get(str(target.series)) or "the peer did not send it"
@@ -95,7 +96,7 @@ def _handlers(wanted: set[Target], folder: Path, done: Callable[[], object], rea
                 stream.write(file_header(identity))
                 stream.write(data.getbuffer())
         except OSError as error:
-            reasons[identity.instance] = error.strerror or str(error)
+            reasons[identity.instance] = write_error(place_of(folder, target), error).line
             raise
         done()
 

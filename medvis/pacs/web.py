@@ -42,11 +42,7 @@ def place_of(folder: Path, target: Target) -> Path:
 def fetch_all(
     peer: WebPeer, wanted: Sequence[Target], folder: Path, tls: Tls, done: Callable[[], object] = lambda: None
 ) -> Pulled:
-    """Fetches instances, a few at a time; those whose files are there already are left as they are.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
+    """Fetches instances, a few at a time; those whose files are there already are left as they are."""
     pulled = Pulled()
     with Web(peer, tls) as web, ThreadPoolExecutor(_AT_ONCE) as pool:
 
@@ -56,21 +52,17 @@ def fetch_all(
             finally:
                 done()
 
-        try:
-            for target, failure in zip(wanted, pool.map(one, wanted), strict=True):
-                if failure is None:
-                    pulled.files.append(place_of(folder, target))
-                else:
-                    pulled.failures.append((f"instance {target.instance}", failure))
-        except OSError as error:
-            pool.shutdown(cancel_futures=True)
-            raise write_error(folder, error) from error
+        for target, failure in zip(wanted, pool.map(one, wanted), strict=True):
+            if failure is None:
+                pulled.files.append(place_of(folder, target))
+            else:
+                pulled.failures.append((f"instance {target.instance}", failure))
     return pulled
 
 
 def _one(web: Web, target: Target, place: Path) -> str | None:
     """None, or why an instance is not there."""
-    if place.exists():
+    if place.is_file():
         return None
     try:
         web.fetch(target, place)
@@ -82,6 +74,8 @@ def _one(web: Web, target: Target, place: Path) -> str | None:
     except ValueError as error:
         place.unlink()
         return f"what came is {error}"
+    except OSError as error:
+        return write_error(place, error).line
     return "another instance came"
 
 

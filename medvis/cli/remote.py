@@ -1,0 +1,40 @@
+"""An input that may lie elsewhere: the DICOMweb URL of a study or series instead of a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medvis.io.inputs import volumes
+from medvis.io.volume import Volumes, naming
+
+_URL = re.compile(r"(https?):[/\\]+(.+)", re.DOTALL)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Volumes]:
+    """As `volumes`; what a URL names is fetched first, and is there until the block ends.
+
+    Raises:
+        MedvisError: as `volumes` and `medvis.pacs.web.fetched`.
+    """
+    url = url_of(path)
+    if url is None:
+        with volumes(path) as found:
+            yield found
+        return
+    from medvis.pacs.settings import need
+
+    need("httpx")
+    from medvis.pacs.web import fetched
+
+    with fetched(url) as folder, naming(str(folder), url), volumes(folder) as inside:
+        yield Volumes(url, list(inside), inside.notes, inside.grouped, str(folder))
+
+
+def url_of(path: Path) -> str | None:
+    """The URL that was typed where a path is expected, which has made one slash of two; None: it is a path."""
+    match = _URL.fullmatch(str(path))
+    return None if match is None or path.exists() else f"{match[1]}://{match[2]}".replace("\\", "/")
