@@ -81,7 +81,7 @@ def _instance(header: Header) -> Hashable:
     position = header.place.position
     if header.uid is None or position is None:
         return header.sha256
-    return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames
+    return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames, header.place.spacing.mm
 
 
 def _alike(images: Sequence[Header]) -> Iterator[list[Header]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from medvis.io.dicom.facts import body_part_of, safe_description
 from medvis.io.dicom.load import is_image, object_name
@@ -96,6 +97,12 @@ def is_source(ds: Dataset) -> bool:
     """Whether the data set is an image to look at, not an object that was made from one (SEG, dose, parametric map)."""
     kind = uid(ds, "SOPClassUID") or uid(ds.file_meta, "MediaStorageSOPClassUID") or ""
     return is_image(ds) and kind.removeprefix(_STORAGE) not in _DERIVED
+
+
+def should_be_image(ds: Dataset) -> bool:
+    """Whether it says that it is an image, but has no size: a file that was cut off, or a header alone."""
+    kinds = (uid(ds, "SOPClassUID"), uid(ds.file_meta, "MediaStorageSOPClassUID"))
+    return not is_image(ds) and any("Image" in UID(kind).name for kind in kinds if kind is not None)
 
 
 def kind_of_object(ds: Dataset) -> str:

@@ -15,8 +15,8 @@ from medvis.core.scan import Geometry, Scan, Source
 from medvis.errors import InputError
 from medvis.io.describe import plane_of
 from medvis.io.dicom.grouping import Group, groups_of
-from medvis.io.dicom.header import Header, header_of, is_source, kind_of_object
-from medvis.io.dicom.load import load
+from medvis.io.dicom.header import Header, header_of, is_source, kind_of_object, should_be_image
+from medvis.io.dicom.load import load, require_image
 from medvis.io.dicom.series import name_below, read_group
 from medvis.io.dicom.stack import stack_of
 from medvis.io.magic import head_of, kind_of
@@ -88,6 +88,8 @@ def _sorted_out(files: Iterable[Path]) -> _Found:
             continue
         try:
             loaded = load(path, pixels=False)
+            if should_be_image(loaded.ds):
+                require_image(loaded.ds, path)
         except InputError as error:
             found.damaged.append((path, error))
             continue
