@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medvis.errors import InputError
 from medvis.io import magic
@@ -26,6 +28,8 @@ _NOTED = (
     (r"component IDs|JFIF APP", "the photometric interpretation contradicts the JPEG stream, which was believed"),
     (r"decoding plugin has changed", "frames were decoded by different decoders"),
 )
+_INFLATED, _CHUNK = 1 << 30, 1 << 20
+_AFTER_META = 144  # preamble, magic, and the group length that counts from here (PS3.10 7.1)
 _CUT_OFF = re.compile(r"End of file reached|unexpected end", re.IGNORECASE)
 
 
@@ -72,7 +76,10 @@ def load(path: Path, pixels: bool = True) -> Loaded:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 stream.seek(0)
+                _refuse_bomb(stream, path)
                 ds = dcmread(stream, stop_before_pixels=not pixels, force=True)
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
         except Exception as error:  # pydicom raises whatever the broken bytes happen to lead to
@@ -110,6 +117,22 @@ def object_name(ds: Dataset) -> str:
         return f"an object of modality {text(ds, 'Modality', longest=16) or 'unknown'}"
     name = UID(sop_class).name
     return f"SOP class {name}" if name == sop_class else name
+
+
+def _refuse_bomb(stream: BinaryIO, path: Path) -> None:
+    """A deflated data set (PS3.5 A.5) is measured before it is inflated at once; leaves the stream at its start."""
+    head = stream.read(magic.HEAD)
+    if DeflatedExplicitVRLittleEndian.encode() in head:
+        stream.seek(_AFTER_META + int.from_bytes(head[_AFTER_META - 4 : _AFTER_META], "little"))
+        inflater, size = zlib.decompressobj(wbits=-zlib.MAX_WBITS), 0
+        while size <= _INFLATED and (chunk := inflater.unconsumed_tail or stream.read(_CHUNK)):
+            try:
+                size += len(inflater.decompress(chunk, _CHUNK))
+            except zlib.error:  # said when the data set is parsed
+                break
+        if size > _INFLATED:
+            raise InputError(f"{path} inflates to more than {_INFLATED >> 20} MiB", "a smaller file")
+    stream.seek(0)
 
 
 def _with_syntax(ds: Dataset, path: Path) -> Iterator[str]:
