@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from medvis.backends.bundle import read_card
 from medvis.cli.main import COMMANDS
 from medvis.errors import FLAGGED, INTERRUPTED, MedvisError
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BUNDLES = Path(__file__).parent.parent / "medvis" / "bundles"
 SHELL = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -53,8 +56,20 @@ def test_every_exit_code_is_explained():
     assert codes == kinds | {0, 1, FLAGGED, INTERRUPTED}
 
 
-def test_the_place_for_the_figures_is_there():
-    assert re.search(r"<!-- figures -->\n.*<!-- /figures -->", README, re.DOTALL)
+@pytest.mark.parametrize("task", [path.parent.name for path in sorted(BUNDLES.glob("*/card.yaml"))])
+def test_the_figures_are_those_of_the_cards(task):
+    """Whatever has a bar on a card stands in the README as it was measured, and says so where the bar is missed."""
+    shown = re.search(r"<!-- figures -->\n(.*)<!-- /figures -->", README, re.DOTALL)[1]
+    rows = re.findall(r"^\|(.*)\|$", shown, re.MULTILINE)
+    start = next(place for place, row in enumerate(rows) if row.startswith(f" `{task}` |"))
+    mine = [rows[start], *itertools.takewhile(lambda row: row.startswith(" |"), rows[start + 1 :])]
+    wanted = [figure for figure in read_card(BUNDLES / task).figures if figure.bar]
+    assert [tuple(cell.strip() for cell in row.split("|")[2:4]) for row in mine] == [_told(one) for one in wanted]
+
+
+def _told(figure):
+    interval = "" if figure.ci95 is None else f" [{figure.ci95[0]:.3f}, {figure.ci95[1]:.3f}]"
+    return f"{figure.value:.3f}{interval}", figure.bar + ("" if figure.reached else ", missed")
 
 
 def test_relative_files_that_the_readme_names_exist():
