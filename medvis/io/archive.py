@@ -24,11 +24,6 @@ _ENCRYPTED = 0x1
 _HINT = "unpack it yourself and give the folder"
 
 
-def is_zip(head: bytes) -> bool:
-    """Whether a file begins as a ZIP archive does."""
-    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
-
-
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """A private folder with the files of the archive, removed at the end, also after an error or an interrupt.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from medvis.core.scan import Scan
 from medvis.errors import InputError
-from medvis.io.archive import unpacked
 from medvis.io.kinds import container_of, files_below, no_scan, other_reader, read_single, reader
 from medvis.io.magic import head_of, kind_of
 from medvis.io.volume import Volume, Volumes, naming
@@ -43,6 +42,8 @@ def _opened(path: Path, held: ExitStack) -> Volumes:
     if kind is None:
         return Volumes(str(path), [_single(path, read_single)], grouped=False)
     if kind == "zip":
+        from medvis.io.archive import unpacked  # noqa: PLC0415 - zipfile is for archives only
+
         folder = held.enter_context(unpacked(path))
         with naming(str(folder), str(path)):
             inside = _in_folder(folder)

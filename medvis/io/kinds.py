@@ -10,7 +10,6 @@ from typing import Any
 from medvis import plugins
 from medvis.core.scan import Scan
 from medvis.errors import InputError
-from medvis.io.archive import is_zip
 from medvis.io.magic import HEAD, head_of, kind_of, looks_like
 
 _GROUP = "medvis.readers"
@@ -24,6 +23,7 @@ _READERS = {
 }
 WANTED = "a DICOM file, a folder, DICOMDIR or ZIP archive of them, a NIfTI volume, or a PNG, JPEG, TIFF or BMP image"
 _MEDIA_DIRECTORY = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 INDEX = "DICOMDIR"
 
 
@@ -42,7 +42,7 @@ def container_of(path: Path) -> str | None:
     head = head_of(path)
     if not head:
         raise InputError(f"{path} is empty (0 bytes)", WANTED)
-    if is_zip(head):
+    if head.startswith(_ZIP):
         return "zip"
     is_index = _MEDIA_DIRECTORY in head[:HEAD] or (path.name.upper() == INDEX and kind_of(head) == "dicom")
     return "dicomdir" if is_index else None
