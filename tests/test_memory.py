@@ -1,0 +1,131 @@
+"""How much memory a series takes: a stack is held once, the rest packed; and the packing loses nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from medvis.core.frames import Frames, Made, Packed, held, like, made
+
+FULL = "MEDVIS_TEST_FULL_CT"
+STACKS = st.one_of(
+    arrays(
+        np.float32, array_shapes(min_dims=3, max_dims=4, max_side=5), elements=st.sampled_from([0, -0.0, 1.5, np.nan])
+    ),
+    arrays(np.int32, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(-1, 2)),
+    arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=5)),
+)
+
+
+def packed(stack, fill=0):
+    out = Packed(fill)
+    for plane in stack:
+        out.add(plane)
+    return out
+
+
+@given(STACKS, st.sampled_from([0, 1, -30]))
+def test_a_packed_stack_is_the_array_bit_by_bit(stack, fill):
+    out = packed(stack, fill)
+    assert (out.shape, out.dtype, out.ndim, out.size) == (stack.shape, stack.dtype, stack.ndim, stack.size)
+    assert np.asarray(out).tobytes() == stack.tobytes()
+    assert [plane.tobytes() for plane in out] == [plane.tobytes() for plane in stack]
+
+
+@given(arrays(np.int32, array_shapes(min_dims=3, max_dims=3, min_side=2, max_side=5), elements=st.integers(0, 3)))
+def test_it_reads_like_an_array(stack):
+    out = packed(stack)
+    assert (
+        (out == stack).all() and np.array_equal(out + 1, stack + 1) and np.array_equal(np.unique(out), np.unique(stack))
+    )
+    assert (
+        out.any() == stack.any() and out.max() == stack.max() and out.max(initial=9) == 9 and out.sum() == stack.sum()
+    )
+    for axis in ((1, 2), 1, 0, (0, 2), -1):
+        assert np.array_equal(out.any(axis), stack.any(axis)) and np.array_equal(out.max(axis), stack.max(axis))
+    assert np.array_equal(out[-1, 1:, 0], stack[-1, 1:, 0]) and np.array_equal(out[::-1], stack[::-1])
+    assert np.array_equal(out[out > 1], stack[stack > 1])
+    assert not out[0].flags.writeable and out[np.int64(1)].shape == stack[1].shape
+    with pytest.raises(IndexError, match="of"):
+        out[len(out)]
+
+
+def test_only_what_is_not_the_fill_takes_room():
+    stack = np.full((40, 128, 128), -30, np.float32)
+    stack[:, 5:15, 5:15] = 2
+    parts = [array.nbytes for part in packed(stack, -30)._parts for array in part]
+    assert sum(parts) == 40 * (128 * 128 // 8 + 100 * 4) < stack.nbytes / 25
+
+
+def test_frames_are_made_when_they_are_asked_for_and_one_is_remembered():
+    asked = []
+
+    def make(index):
+        asked.append(index)
+        return np.full((2, 2), index, np.float32)
+
+    stack = made(make, (3, 2, 2))
+    assert isinstance(stack, Made) and not asked
+    assert stack[2].sum() == stack[-1].sum() == 8 and asked == [2]
+    assert np.array_equal(np.asarray(stack)[:, 0, 0], [0, 1, 2])
+
+
+def test_one_frame_is_an_array_as_ever():
+    plane = np.ones((4, 4), np.float32)
+    assert type(held([plane])) is np.ndarray and type(made(lambda _: plane, (1, 4, 4))) is np.ndarray
+    assert isinstance(held([plane, plane]), Frames)
+    assert type(like(plane[None], [plane])) is np.ndarray and isinstance(like(packed([plane]), [plane]), Frames)
+
+
+CHILD = """
+import resource, sys
+import numpy as np
+from tiny_chest import _phantom, pipeline, scan_of
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+hu = _phantom()[0]
+pipeline().outcome(scan_of(hu))
+line, scan = pipeline(), scan_of(np.tile(hu, (16, 1, 1)))
+before = peak()
+outcome = line.outcome(scan)
+print((peak() - before) / scan.pixels.nbytes, len(outcome.report.findings))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is told in other units elsewhere")
+def test_a_series_takes_little_more_than_its_pixels():
+    """The growth from reading to report, in volumes of float32; with whole arrays it was more than eight."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], cwd=here, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    growth, findings = done.stdout.split()
+    assert int(findings) > 0 and float(growth) < 2.5
+
+
+@pytest.mark.skipif(FULL not in os.environ, reason=f"takes minutes; set {FULL}=1")
+def test_a_ct_of_300_slices_runs_in_a_gigabyte(tmp_path):
+    subprocess.run([sys.executable, "-m", "medvis", "phantom", "-o", tmp_path / "ct", "--frames", "300"], check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "medvis",
+        "diagnose",
+        tmp_path / "ct" / "series",
+        "-o",
+        tmp_path / "out",
+        "--quiet",
+    ]
+    child = subprocess.Popen(command)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    print(f"peak {usage.ru_maxrss / 1024:.0f} MiB")
+    assert usage.ru_maxrss * 1024 < 1e9
