@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(wanted, seconds: float = 60.0):
+def until(wanted, seconds: float = 180.0):
     """The first truth that `wanted()` gives; fails the test after so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -185,3 +185,35 @@ def listening(store: Path, *options: str):
         reader.join(10)
         process.stdout.close()
         process.stderr.close()
+
+
+@contextmanager
+def receiving(store: Path, **settings):
+    """A listener in this process, and the `events` it has told; no study is complete unless the settings say so."""
+    from medvis.pacs.listen import Listener
+    from medvis.pacs.settings import ListenSettings
+
+    events: list[tuple[str, dict]] = []
+    values = {"port": 0, "store": store, "quiet_period": 1e6, "min_free_mb": 0, "timeout": 20, **settings}
+    listener = Listener(ListenSettings(**values), {}, lambda name, facts: events.append((name, dict(facts))))
+    stop = Event()
+    thread = Thread(target=listener.run, args=(stop,))
+    thread.start()
+    listener.events = events
+    try:
+        yield listener
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def told(listener, name: str) -> list[dict]:
+    return [facts for event, facts in listener.events if event == name]
+
+
+def wait_for(listener, name: str, count: int = 1) -> list[dict]:
+    def event():
+        return told(listener, name) if len(told(listener, name)) >= count else None
+
+    return until(event)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from pacs_tools import free_port, listening, make_orthanc, storescu, until
+from pacs_tools import free_port, listening, make_orthanc, receiving, storescu, told, until, wait_for
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
@@ -111,12 +112,50 @@ def test_what_no_task_is_for_is_left_out_and_the_listener_goes_on(slices, tmp_pa
     knee = dcmread(slices[0])
     knee.BodyPartExamined = "KNEE"
     knee.save_as(tmp_path / "knee.dcm")
-    with listening(tmp_path / "s", *SOON, "--write", "json") as running:
-        assert storescu(running.port, tmp_path / "knee.dcm") == 0
-        assert running.told("diagnosed")[0]["left_out"] == 1
-        assert running.told("done")[0]["sent"] == 0
+    with receiving(tmp_path / "s", quiet_period=0.2, write=["json"]) as listener:
+        assert storescu(listener.port, tmp_path / "knee.dcm") == 0
+        assert wait_for(listener, "diagnosed")[0]["left_out"] == 1
+        assert wait_for(listener, "done")[0]["sent"] == 0
     (said,) = (tmp_path / "s" / "studies").rglob(PROBLEMS)
     assert "KNEE" in said.read_text()
+
+
+IMPATIENT = {"quiet_period": 0.1, "backoff": 0.1, "backoff_most": 0.2}
+
+
+def test_a_study_that_cannot_be_diagnosed_is_set_aside_and_kept(slices, tmp_path):
+    with receiving(tmp_path / "s", study_timeout=0.1, diagnose_attempts=2, **IMPATIENT) as listener:
+        assert storescu(listener.port, slices[0]) == 0
+        wait_for(listener, "set aside")
+        assert [facts["attempt"] for facts in told(listener, "diagnosing")] == [1, 2]
+        assert "not done after" in told(listener, "not diagnosed")[0]["reason"]
+        assert listener.store.journal.counts() == {"failed": 1}
+        listener.store.journal.retry_failed()
+        wait_for(listener, "set aside", 2)
+    assert len(list((tmp_path / "s" / "studies").rglob("*.dcm"))) == 1
+
+
+def test_results_that_nobody_takes_are_set_aside_and_kept(slices, tmp_path):
+    """Nobody listens there; in between, the listener is stopped and started again."""
+    nowhere = f"NOBODY@127.0.0.1:{free_port()}"
+    more = {"write": ["json", "seg"], "to": nowhere, **IMPATIENT}
+    with receiving(tmp_path / "s", **more) as listener:
+        assert storescu(listener.port, *slices) == 0
+        assert "cannot be reached" in wait_for(listener, "not sent")[0]["reason"]
+    with receiving(tmp_path / "s", send_attempts=2, **more) as listener:
+        wait_for(listener, "set aside")
+        assert told(listener, "diagnosing") == []
+    assert len(list((tmp_path / "s" / "studies").glob("*/out/**/seg.dcm"))) == 1
+
+
+def test_a_stop_leaves_a_running_diagnosis_in_the_queue(slices, tmp_path):
+    with receiving(tmp_path / "s", **IMPATIENT) as listener:
+        assert storescu(listener.port, slices[0]) == 0
+        wait_for(listener, "diagnosing")
+    assert told(listener, "stopped")[0]["queue"]["open"] == 1
+    with receiving(tmp_path / "s") as listener:
+        (study,) = listener.store.journal.due("open", time.time())
+        assert study.attempts == 0
 
 
 def test_a_diagnosis_is_of_every_volume_that_the_task_is_for(short_series, tmp_path):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 import socket
 import subprocess
-import threading
 import time
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pacs_tools import free_port, need_tool, storescu, until
+from pacs_tools import free_port, need_tool, receiving, storescu, told, until, wait_for
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 
@@ -21,7 +19,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
 from medvis.errors import MedvisError, OutputError, SettingsError
-from medvis.pacs.dimse import association, one_each
+from medvis.pacs.dimse import SYNTAXES, association, one_each
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.listen import Listener
 from medvis.pacs.peers import DimsePeer, PeerError
@@ -32,37 +30,8 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
-@contextmanager
-def receiving(store: Path, **settings):
-    """A listener in this process that receives and does nothing else; with `events`, what it has told."""
-    events: list[tuple[str, dict]] = []
-    values = {"port": 0, "store": store, "quiet_period": 1e6, "min_free_mb": 0, "timeout": 20, **settings}
-    listener = Listener(ListenSettings(**values), {}, lambda name, facts: events.append((name, dict(facts))))
-    stop = threading.Event()
-    thread = threading.Thread(target=listener.run, args=(stop,))
-    thread.start()
-    listener.events = events
-    try:
-        yield listener
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
-
-
 def peer_of(listener, **changes) -> DimsePeer:
     return DimsePeer(**{"aet": "MEDVIS", "host": "127.0.0.1", "port": listener.port, **changes})
-
-
-def told(listener, name: str) -> list[dict]:
-    return [facts for event, facts in listener.events if event == name]
-
-
-def wait_for(listener, name: str, count: int = 1) -> list[dict]:
-    def event():
-        return told(listener, name) if len(told(listener, name)) >= count else None
-
-    return until(event, 20)
 
 
 def stored(listener) -> int:
@@ -117,6 +86,13 @@ def test_the_log_tells_no_identity(slices, tmp_path):
     for word in (ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID):
         assert str(word) not in said
     assert not [path for path in (tmp_path / "s").rglob("*") if str(ds.StudyInstanceUID) in path.name]
+
+
+def test_what_is_offered_is_what_is_read():
+    from medvis.io.dicom.decode import DECODERS
+
+    deflated_frames = "1.2.840.10008.1.2.8.1"  # which the reader unpacks itself
+    assert sorted(SYNTAXES) == sorted({*map(str, DECODERS), deflated_frames})
 
 
 def test_an_echo_is_answered(tmp_path):

@@ -52,11 +52,15 @@ def fetch_all(
             finally:
                 done()
 
-        for target, failure in zip(wanted, pool.map(one, wanted), strict=True):
-            if failure is None:
-                pulled.files.append(place_of(folder, target))
-            else:
-                pulled.failures.append((f"instance {target.instance}", failure))
+        try:
+            for target, failure in zip(wanted, pool.map(one, wanted), strict=True):
+                if failure is None:
+                    pulled.files.append(place_of(folder, target))
+                else:
+                    pulled.failures.append((f"instance {target.instance}", failure))
+        except BaseException:  # Ctrl-C must not wait for all that is still to be fetched
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return pulled
 
 
