@@ -80,7 +80,7 @@ class Envelope:
             "instance_number": 1,
             "manufacturer": MAKER,
             "manufacturer_model_name": self.identity.model_name[:64],
-            "software_versions": (f"medvis {self.identity.medvis}", f"model {self.identity.model_version}"[:64]),
+            "software_versions": [f"medvis {self.identity.medvis}", f"model {self.identity.model_version}"[:64]],
             "device_serial_number": self.identity.model_sha256[:64],
             "series_description": self.description,
             "content_date": date,
@@ -108,7 +108,7 @@ class Envelope:
         purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = code[:3]
         item.PurposeOfReferenceCodeSequence = [purpose]
         item.Manufacturer, item.ManufacturerModelName = MAKER, self.identity.model_name[:64]
-        item.SoftwareVersions = list(self.arguments()["software_versions"])
+        item.SoftwareVersions = self.arguments()["software_versions"]
         item.DeviceSerialNumber = self.identity.model_sha256[:64]
         made = self.identity
         item.ContributionDescription = (
