@@ -31,6 +31,7 @@ COMMANDS = {
     "pull": ("pull", "Find and fetch studies of a PACS, by DICOMweb or DIMSE (needs medvis[pacs])."),
     "push": ("push", "Send DICOM files to a PACS, by DICOMweb or DIMSE (needs medvis[pacs])."),
     "schema": ("schema", "Print the JSON Schema of report.json."),
+    "deidentify": ("deidentify", "Write DICOM files without the patient's identity (needs medvis[deid])."),
     "phantom": ("phantom", "Make a CT phantom with nodules of known size, as a DICOM series."),
     "train": ("train", "Train a task's model from its YAML (needs medvis[train])."),
     "distil": ("distil", "Train a smaller model from a larger one (needs medvis[train])."),
