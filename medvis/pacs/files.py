@@ -45,7 +45,7 @@ class Identity:
 def whole_file(target: Path, draft_folder: Path | None = None) -> Iterator[BinaryIO]:
     """A stream whose bytes are at `target`, on the disk, once the block has ended; after an error nothing is there.
 
-    The draft is flushed to the disk, then moved into place, then its folder is flushed.
+    The draft is flushed to the disk, then moved into place; then its folder is flushed, and new ones above it.
 
     Args:
         target: an existing file is replaced; the folder is made.
@@ -54,6 +54,7 @@ def whole_file(target: Path, draft_folder: Path | None = None) -> Iterator[Binar
     Raises:
         OSError: as it comes.
     """
+    fresh = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = (draft_folder or target.parent) / f".medvis-{secrets.token_hex(8)}"
     try:
@@ -62,9 +63,22 @@ def whole_file(target: Path, draft_folder: Path | None = None) -> Iterator[Binar
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(target)
-        flush_folder(target.parent)
+        for folder in (target.parent, *(made.parent for made in fresh)):
+            flush_folder(folder)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def flush_below(folder: Path) -> None:
+    """Makes everything below a folder last, and the folder itself in the one above it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as stream:
+                os.fsync(stream.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(folder)
+    flush_folder(folder.parent)
 
 
 def flush_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from pynetdicom.association import Association
 
 from medvis.errors import MedvisError
-from medvis.pacs.files import Identity, identity_of_file
+from medvis.pacs.files import Identity, flush_below, flush_folder, identity_of_file
 from medvis.pacs.journal import Result, Study
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
@@ -170,7 +170,10 @@ class Listener:
     def _diagnose(self, study: Study, stop: threading.Event) -> dict[str, object]:
         digest = self.store.journal.digest(study.uid)
         folder = self.store.folder(study.uid)
-        answer = self._worker(folder / "in", self.store.outcome_folder(study.uid, digest), stop)
+        out = self.store.outcome_folder(study.uid, digest)
+        answer = self._worker(folder / "in", out, stop)
+        flush_below(out)  # the queue must not survive a loss of power that its results do not survive
+        flush_folder(folder)
         results = []
         for path in map(Path, answer["files"]):
             made = identity_of_file(path)
@@ -199,9 +202,8 @@ class Listener:
             wait = self._settings.wait(study.attempts + 1)
             self.store.journal.count(study.uid)
             self.store.journal.settle(study, "sending", time.time() + wait)
-            self._event(
-                "not sent", reason=failures[0], study=study.uid, objects=len(failures), again_in_s=round(wait, 1)
-            )
+            facts = {"reason": failures[0], "objects": len(failures), "again_in_s": round(wait, 1)}
+            self._event("not sent", facts, study=study.uid)
         return True
 
     def _send(self, study: Study, results: list[Result], stop: threading.Event) -> list[str]:
@@ -222,8 +224,8 @@ class Listener:
         return failures
 
     def _fail(self, study: Study, reason: str) -> None:
-        self.store.journal.settle(study, "failed")
-        self._event("set aside", reason=reason, study=study.uid)
+        if self.store.journal.settle(study, "failed"):
+            self._event("set aside", reason=reason, study=study.uid)
 
     def _event(self, name: str, facts: Mapping[str, object] | None = None, **more: object) -> None:
         said = {**(facts or {}), **more}
