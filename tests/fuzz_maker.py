@@ -15,6 +15,7 @@ Random = np.random.Generator
 _ABSURD = (0, 1, 2, 3, 7, 12, 15, 16, 24, 64, 255, 4097, 32768, 65535)
 _PIXEL_TAGS = (0x0002, 0x0006, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103)
 _VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST TM UC UI UL UN UR US UT XX".split()
+_LEAST = 160  # bytes: preamble, magic and a little
 _LENGTHS = (0, 1, 3, 0x7FFF, 0xFFFE, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF)
 _MARKERS = (0x51, 0x52, 0x5C, 0x90, 0xC0, 0xC1, 0xC3, 0xC4, 0xDA, 0xDB, 0xDD, 0xF7, 0xF8)
 
@@ -55,6 +56,8 @@ def mutated(file: Whole, seed: int) -> tuple[str, bytes]:
     random = np.random.default_rng(seed)
     data, done = bytearray(file.data), []
     for _ in range(int(random.choice([1, 1, 1, 2, 3]))):
+        if len(data) <= _LEAST:
+            break
         damage = DAMAGES[int(random.integers(len(DAMAGES)))]
         damage(data, file, random)
         done.append(damage.__name__)

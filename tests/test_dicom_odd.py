@@ -1,6 +1,7 @@
 """Encodings that few writers use, pixels that contradict their header, and how an image is meant to be shown."""
 
 import dataclasses
+import io
 import shutil
 import subprocess
 import zlib
@@ -11,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLossless, RLELossless
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    RLELossless,
+)
 
 from medvis.core.case import Case
 from medvis.errors import InputError
@@ -158,6 +167,39 @@ def test_a_signed_lossless_jpeg_keeps_its_sign(shared_data):
     assert scan.source.details["transfer_syntax"] == UID(JPEGLossless).name
     assert scan.pixels.min() == -2000 - 1024
     assert any("predictor" in note for note in scan.notes)
+
+
+@pytest.mark.parametrize("subsampled", [True, False])
+def test_ycbcr_that_is_said_to_be_rgb(tmp_path, subsampled):
+    """An encoder that leaves out the JFIF marker, and a header that says RGB."""
+    rgb = np.zeros((64, 64, 3), np.uint8)
+    rgb[:, :21], rgb[:, 21:42], rgb[:, 42:] = (230, 30, 20), (20, 210, 40), (250, 250, 250)
+    found = read(jpeg_of(Image.fromarray(rgb), subsampled), tmp_path)
+    assert np.abs(found.pixels[0, :, [5, 30, 60]] - rgb[:, [5, 30, 60]].swapaxes(0, 1)).max() < 6
+    assert any("are YCbCr" in note for note in found.notes)
+
+
+def test_rgb_without_a_marker_stays_rgb(tmp_path):
+    rgb = np.zeros((64, 64, 3), np.uint8)
+    rgb[8:40, 8:40], rgb[40:] = (230, 30, 20), (255, 255, 255)
+    channels = Image.merge("YCbCr", [Image.fromarray(rgb[..., one]) for one in range(3)])  # stored as they are
+    found = read(jpeg_of(channels, subsampled=False), tmp_path)
+    assert np.abs(found.pixels[0, 20, 20] - (230, 30, 20)).max() < 6
+    assert found.notes == ()
+
+
+def jpeg_of(picture, subsampled):
+    """A data set that says RGB around a baseline JPEG of the picture without its JFIF marker."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=98, subsampling=2 if subsampled else 0)
+    stream = file.getvalue()
+    length = int.from_bytes(stream[4:6], "big")
+    assert stream[2:4] == b"\xff\xe0"
+    ds = maker.image(np.zeros((*picture.size[::-1], 3), np.uint8), PhotometricInterpretation="RGB")
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    ds.PixelData = encapsulate([stream[:2] + stream[4 + length :]])
+    ds["PixelData"].VR = "OB"
+    return ds
 
 
 def test_frames_are_found_by_the_extended_offset_table(tmp_path):

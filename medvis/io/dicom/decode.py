@@ -25,10 +25,19 @@ from pydicom.uid import (
 )
 
 from medvis.errors import InputError
-from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size
+from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size, may_be_ycbcr
 from medvis.io.dicom.layout import Layout, syntax_name
 from medvis.io.dicom.lossless import decode_jpeg, needs_gdcm
-from medvis.io.dicom.mend import PREDICTOR, WORDS, mend_predictor_6, swap_words, uses_predictor_6, words_are_swapped
+from medvis.io.dicom.mend import (
+    PREDICTOR,
+    WORDS,
+    YCBCR,
+    is_ycbcr,
+    mend_predictor_6,
+    swap_words,
+    uses_predictor_6,
+    words_are_swapped,
+)
 from medvis.io.dicom.packed import decode_packed, is_packed
 from medvis.io.dicom.values import put
 from medvis.io.quiet import captured_stderr
@@ -147,11 +156,23 @@ def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Sto
         check_jpeg(stream, layout)
     plugin = _PLUGINS.get(layout.syntax, "pylibjpeg")
     try:
-        return DECODERS[layout.syntax].as_array(ds, index=index, decoding_plugin=plugin)[0]
+        frame = DECODERS[layout.syntax].as_array(ds, index=index, decoding_plugin=plugin)[0]
     except Exception:
         if plugin != "pyjpegls":
             raise
         return _as_rgb(decode_jpeg(stream, layout), layout)  # CharLS refuses what GDCM bears, such as bytes too many
+    return _believed(frame, stream, layout, notes)
+
+
+def _believed(frame: Stored, stream: bytes, layout: Layout, notes: set[str]) -> Stored:
+    """YCbCr of a JPEG whose header says RGB as RGB."""
+    if layout.syntax not in _LENIENT or layout.photometric != "RGB":
+        return frame
+    possible = may_be_ycbcr(stream)
+    if possible is False or not (possible or is_ycbcr(frame)):
+        return frame
+    notes.add(YCBCR)
+    return convert_color_space(frame, "YBR_FULL", "RGB")
 
 
 def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:

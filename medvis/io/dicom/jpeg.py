@@ -16,7 +16,7 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _SIZE_SEGMENT = b"\xff\x4f\xff\x51"
 _OFFSET = 1 << 16
-_HUFFMAN, _JPEG_LS, _ADOBE = 0xC4, 0xF7, 0xEE
+_HUFFMAN, _JPEG_LS, _JFIF, _ADOBE = 0xC4, 0xF7, 0xE0, 0xEE
 
 
 def check_jpeg(stream: bytes, layout: Layout) -> int:
@@ -46,6 +46,23 @@ def check_jpeg_size(stream: bytes, layout: Layout) -> None:
     for marker, segment, _ in _segments(stream):
         if marker in _FRAME_HEADERS:
             _compare(_frame_size(segment), layout)
+
+
+def may_be_ycbcr(stream: bytes) -> bool | None:
+    """Whether the three components can be YCbCr: True if they must, None if only the pixels can tell, else False.
+
+    Where no JFIF or Adobe marker says what they are, those numbered 1, 2, 3 are YCbCr by custom, but an encoder of RGB
+    may write the same. Only the two chroma components are ever stored with fewer samples.
+    """
+    numbers, sampling = b"", b""
+    for marker, segment, _ in _segments(stream):
+        if marker in (_JFIF, _ADOBE):
+            return False
+        if marker in _FRAME_HEADERS:
+            numbers, sampling = segment[10:19:3], segment[11:19:3]
+    if numbers != b"\x01\x02\x03":
+        return False
+    return True if len(set(sampling)) > 1 else None
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, bytes, int]]:

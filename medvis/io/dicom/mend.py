@@ -1,4 +1,4 @@
-"""Two encodings that writers and the standard read differently. The image itself tells which was meant."""
+"""Encodings that writers and the standard read differently. The image itself tells which was meant."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ PREDICTOR = (
     "the lossless JPEG was written with a predictor that took the signed samples as such; it was decoded that way"
 )
 WORDS = "32-bit pixels in big endian whose VR leaves the order of words open; that which gives an image was taken"
+YCBCR = "Photometric Interpretation says RGB, but the pixels are YCbCr and were read as such"
+_OUTSIDE, _FEW = 8.0, 5e-3
 _SIGNED, _MODULUS = 1 << 15, (1 << 16) - 1
 _CLEARER = 0.5
 _ENOUGH = 1 << 22
@@ -65,6 +67,17 @@ def _row(first: int, differences: list[int], above: list[int]) -> list[int]:
         corner = (above[index] ^ _SIGNED) - _SIGNED
         row.append((difference + above[index + 1] + ((left - corner) >> 1)) & _MODULUS)
     return row
+
+
+def is_ycbcr(values: Stored) -> bool:
+    """Whether uint8 [rows, cols, 3], said to be RGB, are luma and chroma (PS3.3 C.7.6.3.1.2).
+
+    Then all of them are colours that exist; black, white and bright colours in RGB are none if taken for YCbCr.
+    """
+    luma, blue, red = np.moveaxis(values.astype(np.float32) - (0, 128, 128), -1, 0)
+    channels = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)
+    outside = np.mean([(one < -_OUTSIDE) | (one > 255 + _OUTSIDE) for one in channels])
+    return float(outside) < _FEW and bool(np.ptp(values[..., 1:]) > _OUTSIDE)
 
 
 def words_are_swapped(ds: Dataset, layout: Layout) -> bool | None:
