@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 STROKE = 11  # px; what is wider is no stroke of a letter
-SMALLEST, TALLEST = 6, 48  # px, height of a letter
-CONTRAST = 0.3  # of the picture's range, between a stroke and what is beside it
+SMALLEST, TALLEST = 5, 48  # px, height of a letter
+CONTRASTS = (0.25, 0.45, 0.65)
+"""Of the picture's range, between a stroke and what is beside it: faint print, or bright print on speckled ground."""
 LETTERS = 3  # so many make a line of text
 MARGIN = 3  # px around a line, for what the threshold has cut off
 
@@ -42,9 +43,10 @@ def text_boxes(picture: NDArray[np.generic]) -> list[TextBox]:
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE, STROKE))
     found = np.zeros(grey.shape, np.uint8)
     for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        strokes = np.asarray(cv2.morphologyEx(grey, operation, kernel) > CONTRAST * 255).view(np.uint8)
-        for row0, col0, row1, col1 in _lines(strokes):
-            found[row0:row1, col0:col1] = 1
+        height = cv2.morphologyEx(grey, operation, kernel)
+        for contrast in CONTRASTS:
+            for row0, col0, row1, col1 in _lines(np.asarray(height > contrast * 255).view(np.uint8)):
+                found[row0:row1, col0:col1] = 1
     _, _, table, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     boxes = [
         TextBox(int(row), int(col), int(row + height), int(col + width)) for col, row, width, height, _ in table[1:]
@@ -72,12 +74,17 @@ def _lines(strokes: Bytes) -> list[TextBox]:
     for letter in letters:
         members.setdefault(int(labels[letter[1], letter[0]]), []).append(letter)
     return [
-        TextBox(
-            max(int(row) - MARGIN, 0), max(int(col) - MARGIN, 0), int(row + height) + MARGIN, int(col + width) + MARGIN
-        )
-        for number, (col, row, width, height, _) in enumerate(spans)
-        if number and _like_a_line(members.get(number, []), int(height))
+        _around(span)
+        for number, span in enumerate(spans)
+        if number and _like_a_line(members.get(number, []), int(span[3]))
     ]
+
+
+def _around(span: NDArray[np.int32]) -> TextBox:
+    """A line and half a letter more at its ends: signs such as a dash or a full stop are no letters to begin with."""
+    col, row, width, height = (int(value) for value in span[:4])
+    high, wide = MARGIN + height // 6, MARGIN + height // 2
+    return TextBox(max(row - high, 0), max(col - wide, 0), row + height + high, col + width + wide)
 
 
 def _like_a_letter(piece: NDArray[np.int32]) -> bool:
