@@ -53,7 +53,7 @@ class LazyGroup(TyperGroup):
         """The command of that name, or None."""
         del ctx
         if cmd_name in COMMANDS and cmd_name not in self._made:
-            self._made[cmd_name] = _command(cmd_name)
+            self._made[cmd_name] = guarded(_command)(cmd_name)  # an interrupt may come while modules are imported
         return self._made.get(cmd_name)
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ANN401 - typer's formatter is not public
