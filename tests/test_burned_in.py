@@ -13,7 +13,6 @@ pytest.importorskip("dicomanonymizer", reason="the extra deid is not installed")
 from test_deidentify import SLICE, only, run
 
 from medvis.ops.lettering import text_boxes
-from medvis.ops.phantom import PhantomSpec, chest_phantom
 
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
 NAME, AT = "DOE^JOHN 17.05.1963", (14, 28)
@@ -59,18 +58,14 @@ def test_any_numbers_and_colours_will_do():
         assert covered(text_boxes(same), picture.shape)[letters].all()
 
 
-def test_anatomy_is_no_text():
-    hu, _ = chest_phantom(PhantomSpec(frames=3, shape=(256, 256), spacing=(1.4, 1.4)))
-    assert [text_boxes(plane) for plane in hu] == [[], [], []]
+def test_speckle_and_nothing_are_no_text():
     assert text_boxes(np.zeros((20, 20))) == [] and text_boxes(speckle()) == []
 
 
 def clip(**tags):
     """Two frames of ultrasound with the name in both, as a data set, and where the name is."""
     picture, letters = lettered(speckle())
-    return image(
-        np.stack([picture, np.roll(picture[::1], 0)]), "US", PatientID="1", PatientName="Doe^John", **tags
-    ), letters
+    return image(np.stack([picture, picture]), "US", PatientID="1", PatientName="Doe^John", **tags), letters
 
 
 @pytest.mark.parametrize("said", [None, "YES"])
@@ -130,4 +125,4 @@ def test_an_overlay_in_unused_bits_goes(tmp_path):
     assert run("deidentify", tmp_path / "a.dcm", "-o", tmp_path / "out") == 0
     new = dcmread(only(tmp_path / "out"))
     assert np.array_equal(np.frombuffer(new.PixelData, "<u2").reshape(clean.shape), clean)
-    assert not [tag for tag in new.keys() if tag.group == 0x6000]
+    assert not any(element.tag.group == 0x6000 for element in new)

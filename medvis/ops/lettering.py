@@ -2,8 +2,8 @@
 
 Letters are strokes thinner than the anatomy around them, much brighter or darker than what is beside them, of about one
 height, side by side. What is found so is a hint, not a proof: handwriting, letters larger than `TALLEST` px, single
-signs, faint print and text on a texture of its own contrast are missed, and a scale or a row of callipers may be taken
-for a line of text.
+signs, faint print and text on a texture of its own contrast are missed, and a scale, a row of callipers or of ribs may
+be taken for a line of text.
 """
 
 from __future__ import annotations
