@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,17 @@ class Orthanc:
             self.process.terminate()
             self.process.wait(30)
             self.process = None
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Orthanc]:
+    """A running Orthanc, stopped afterwards. Skips the test where it is not installed."""
+    server = make_orthanc(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def make_orthanc(folder: Path) -> Orthanc:

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pacs_tools import free_port, listening, make_orthanc, receiving, storescu, told, until, wait_for
+from pacs_tools import free_port, listening, receiving, serving, storescu, told, until, wait_for
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
@@ -26,10 +26,8 @@ SOON = ["--quiet-period", "300ms"]
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
-    server = make_orthanc(tmp_path_factory.mktemp("orthanc"))
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

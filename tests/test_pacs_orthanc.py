@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pacs_tools import Orthanc, make_orthanc, storescu
+from pacs_tools import Orthanc, make_orthanc, serving, storescu
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
@@ -19,10 +19,8 @@ from medvis.pacs.web import fetched
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    server = make_orthanc(tmp_path_factory.mktemp("orthanc"))
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from medvis.pacs.files import Identity, flush_below, flush_folder, identity_of_f
 from medvis.pacs.journal import Result, Study
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
-from medvis.pacs.receive import Handlers, Limits, Receiver, sender
+from medvis.pacs.receive import Handlers, Receiver, sender
+from medvis.pacs.server import Limits
 from medvis.pacs.settings import ListenSettings
 from medvis.pacs.store import Store, short
 from medvis.pacs.tls import server_context

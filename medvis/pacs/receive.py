@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pynetdicom.events import Event
 from medvis.errors import OutputError
 from medvis.pacs.dimse import SUCCESS, application, storage_contexts
 from medvis.pacs.files import Identity, identity_of_data
-from medvis.pacs.server import make_server
+from medvis.pacs.server import Limits, make_server
 
 OUT_OF_RESOURCES = 0xA700
 MISMATCH = 0xA900
@@ -30,25 +29,6 @@ class RefusedError(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one sender may use.
-
-    Attributes:
-        associations: open at once.
-        max_pdu: bytes.
-        max_object: bytes of one data set.
-        timeout: seconds of silence.
-        tls: who must prove what before a word is spoken; None: plain.
-    """
-
-    associations: int = 8
-    max_pdu: int = 1 << 17
-    max_object: int = 2 << 30
-    timeout: float = 60.0
-    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from medvis.pacs.dimse import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, des
 from medvis.pacs.files import Identity, file_header, whole_file
 from medvis.pacs.peers import DimsePeer, PeerError, Target
 from medvis.pacs.query import identifier
-from medvis.pacs.receive import MISMATCH, Handlers, Limits, Receiver, RefusedError, take
+from medvis.pacs.receive import MISMATCH, Handlers, Receiver, RefusedError, take
+from medvis.pacs.server import Limits
 from medvis.pacs.settings import AET, PORT, Tls
 from medvis.pacs.tls import server_context
 from medvis.pacs.web import Pulled, place_of

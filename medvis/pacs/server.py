@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE
@@ -15,9 +16,26 @@ from medvis.pacs.settings import MAX_PDU
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-    from medvis.pacs.receive import Limits
-
 _PDU_HEADER = 6
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sender may use.
+
+    Attributes:
+        associations: open at once.
+        max_pdu: bytes.
+        max_object: bytes of one data set.
+        timeout: seconds of silence.
+        tls: who must prove what before a word is spoken; None: plain.
+    """
+
+    associations: int = 8
+    max_pdu: int = 1 << 17
+    max_object: int = 2 << 30
+    timeout: float = 60.0
+    tls: ssl.SSLContext | None = None
 
 
 class Server(ThreadedAssociationServer):
