@@ -152,10 +152,14 @@ def test_figures_are_put_on_the_card_and_replaced_by_newer_ones(tmp_path):
     card: Card = Blobs().card
     write_card(tmp_path, card)
     assert read_card(tmp_path) == card
-    first = add_figures(tmp_path, [Figure(name="a", value=1), Figure(name="b", value=2)], "measure all")
-    second = add_figures(tmp_path, [Figure(name="b", value=3), Figure(name="c", value=4)], "measure b")
+
+    def add(command, **values):
+        figures = [Figure(name=name, value=value) for name, value in values.items()]
+        return add_figures(tmp_path, Evaluation("blobs", "1", "set test", figures), command)
+
+    first, second = add("measure all", a=1, b=2), add("measure b", b=3, c=4)
     assert [(one.name, one.value) for one in second.figures] == [("a", 1), ("b", 3), ("c", 4)]
     assert first.measured_by == "measure all" and second.measured_by == "measure all\nmeasure b"
-    assert add_figures(tmp_path, [], "measure all").measured_by == "measure b\nmeasure all"
+    assert add("measure all").measured_by == "measure b\nmeasure all"
     assert read_card(tmp_path).figures == second.figures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.yaml"], "no part file is left"
