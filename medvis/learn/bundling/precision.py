@@ -14,11 +14,12 @@ from medvis.learn.bundling.quantise import METHODS, Quantiser
 from medvis.learn.bundling.slim import halve, slim
 
 Precision = Literal["int8", "fp16", "fp32"]
-# A tenth of the views sets the ranges; more than this many add nothing to them.
-SHARE, MOST = 0.1, 64
+# A tenth of the views sets the ranges, of few views up to three tenths: fewer than `LEAST` miss what rare views reach,
+# more than `MOST` add nothing.
+SHARE, SHARE_OF_FEW, LEAST, MOST = 0.1, 0.3, 32, 64
 # Views on which the blocks are compared, and how many of the blocks may stay in fp32.
 PROBE = 8
-KEPT = (1, 2, 4)
+KEPT = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def choose(graph: bytes, held: Held, seed: int) -> tuple[Candidate, dict[str, An
     """
     import onnx  # noqa: PLC0415 - an extra
 
-    ranges, rest = held.halves(SHARE, MOST, seed)
+    share = max(SHARE, min(LEAST / len(held), SHARE_OF_FEW))
+    ranges, rest = held.halves(share, MOST, seed)
     choice = Choice(slim(onnx.load_from_string(graph)), rest)
     fp32 = Candidate("fp32", "as trained", choice.fp32)
     chosen = next((one for one in _candidates(graph, choice.fp32, ranges) if choice.passes(one)), fp32)

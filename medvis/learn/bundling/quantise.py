@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.learn.bundling.slim import slim
+from medvis.learn.bundling.slim import halve, slim
 
 Batch = NDArray[np.float32]
 Method = Literal["MinMax", "Percentile", "Entropy"]
@@ -56,7 +56,7 @@ class Quantiser:
 
         Args:
             method: how outliers among the activations are treated.
-            floats: names of `blocks` that stay in fp32.
+            floats: names of `blocks` that are computed with in fp32; their weights are stored as fp16.
         """
         import onnx  # noqa: PLC0415 - an extra
         from onnxruntime.quantization import QDQQuantizer, QuantType  # noqa: PLC0415 - only here
@@ -75,7 +75,7 @@ class Quantiser:
             extra_options={},
         )
         quantiser.quantize_model()
-        return slim(quantiser.model.model)
+        return halve(quantiser.model.model) if floats else slim(quantiser.model.model)
 
     @cached_property
     def blocks(self) -> dict[str, list[str]]:

@@ -52,7 +52,7 @@ def halve(model: Any) -> bytes:  # noqa: ANN401 - onnx.ModelProto, an extra
     casts = []
     for constant in model.graph.initializer:
         values = numpy_helper.to_array(constant)
-        if values.dtype == np.float32 and values.size > FEW:
+        if values.dtype == np.float32 and values.ndim > 1 and values.size > FEW:  # a vector may be a scale of INT8
             name = constant.name
             constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
             casts.append(
