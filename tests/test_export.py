@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -211,16 +212,17 @@ def test_no_group_is_in_both_parts():
 
 
 def test_the_first_candidate_without_objections_ships(monkeypatch):
-    tried = iter([["worse"], ["worse"], ["worse"], ["worse"], ["worse"], ["worse"], []])
+    tried = iter([*[["worse"]] * 7, []])
     monkeypatch.setattr(precision, "objections", lambda *_: next(tried))
     monkeypatch.setattr(precision, "speed", lambda *_: {})
     chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
     assert chosen.precision == certificate["ships"] == "fp16"
     made = [one["made"] for one in certificate["tried"]]
     assert made[:3] == [f"ranges by {method}" for method in ("MinMax", "Percentile", "Entropy")]
-    kept = [text.split("in fp32: ")[1].split(", ") for text in made[3:6]]
-    assert [len(blocks) for blocks in kept] == [1, 2, 4] and kept[1][0] == kept[2][0] == kept[0][0]
-    assert certificate["why"].count("worse") == 6 and certificate["size"]["shipped"] == len(chosen.graph)
+    kept = [text.split("in fp32: ")[1].split(", ") for text in made[3:7]]
+    assert [len(blocks) for blocks in kept] == [1, 2, 4, 8]
+    assert all(more[: len(fewer)] == fewer for fewer, more in pairwise(kept)), "the worst block first"
+    assert certificate["why"].count("worse") == 7 and certificate["size"]["shipped"] == len(chosen.graph)
 
 
 def test_where_nothing_smaller_will_do_fp32_ships(monkeypatch):
