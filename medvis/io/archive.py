@@ -38,7 +38,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 _unpack(path, archive, folder)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is a damaged or unknown kind of ZIP archive: {error}", hint=_HINT) from error
         except OSError as error:
             raise InputError(f"{path} cannot be unpacked: {error.strerror or error}", hint=_HINT) from error

@@ -111,7 +111,7 @@ class Cleaner:
         elif not element.is_empty:
             try:
                 self._dummy(element)
-            except NotImplementedError:  # a type that the library has no dummy for
+            except RuntimeError:  # a type that the library has no dummy for
                 element.value = None
 
     def _uids(self, ds: Dataset, element: DataElement, action: str) -> None:
