@@ -57,7 +57,8 @@ def _row(config: TaskConfig) -> tuple[str, ...]:
     accepts = ", ".join([*config.accepts.modalities, *(["pictures"] if config.accepts.raster else [])])
     if card is None:
         return config.task, config.title, accepts, "no bundle yet", ""
-    figures = [f"{figure.name} {figure.value:.3g}" for figure in card.figures[:MAIN_FIGURES]]
+    main = [figure for figure in card.figures if figure.bar] or card.figures
+    figures = [f"{figure.name} {figure.value:.3g}" for figure in main[:MAIN_FIGURES]]
     return (
         config.task,
         config.title,
