@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvis.nets.losses import Heads, LossWeights, Target, class_loss, focal_tversky, soft_dice, total_loss
+from medvis.nets.loss_weights import LossWeights
+from medvis.nets.losses import Heads, Target, class_loss, focal_tversky, soft_dice, total_loss
 from medvis.nets.model import Output
 
 SURE = 40.0

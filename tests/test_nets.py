@@ -14,7 +14,8 @@ from medvis.errors import ModelError
 from medvis.nets.dual_stream import STRIDES, DetailStream, DualStreamEncoder, GlobalStream
 from medvis.nets.efficientnet import STRIDES as TRUNK_STRIDES
 from medvis.nets.efficientnet import WIDTHS, EfficientNetLite0
-from medvis.nets.losses import LossWeights, Target, total_loss
+from medvis.nets.loss_weights import LossWeights
+from medvis.nets.losses import Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.ops.lookout import attend

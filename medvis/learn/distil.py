@@ -15,7 +15,8 @@ from medvis.errors import ModelError, SettingsError
 from medvis.learn.bundling.bundle import input_range
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.train import Range, Trainer, net_spec
-from medvis.nets.losses import Heads, LossWeights, Target, total_loss
+from medvis.nets.loss_weights import LossWeights
+from medvis.nets.losses import Heads, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import load_net
 from medvis.settings import TaskConfig, validated

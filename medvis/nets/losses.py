@@ -8,19 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medvis.nets.loss_weights import LossWeights
 from medvis.nets.model import Output
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each part; 0 switches it off. `deep` heads are judged as the final one is."""
-
-    dice: float = 1.0
-    bce: float = 10.0
-    tversky: float = 0.0
-    deep: float = 0.3
-    classes: float = 1.0
-    evidence: float = 0.5
 
 
 @dataclass(frozen=True)

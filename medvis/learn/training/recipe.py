@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from medvis.core.card import Label
 from medvis.learn.training.augment import Augment
+from medvis.nets.loss_weights import LossWeights
 
 
 class _Settings(BaseModel):
@@ -49,17 +50,6 @@ class Phase(_Settings):
     epochs: int = Field(ge=1)
     rate: float | None = Field(default=None, gt=0)
     classes: float | None = Field(default=None, ge=0)
-
-
-class Losses(_Settings):
-    """Weights of the parts of the loss; 0 switches one off."""
-
-    dice: float = 1.0
-    bce: float = 10.0
-    tversky: float = 0.0
-    deep: float = 0.3
-    classes: float = 1.0
-    evidence: float = 0.5
 
 
 # oneDNN 3.12 (torch 2.13) writes past its buffer in the backward pass of a strided 1×1 convolution of fewer channels.
@@ -118,7 +108,7 @@ class Recipe(_Settings):
     cuts: list[tuple[float, float]] = []
     network: Network = Network()
     augment: Augment = Augment()
-    losses: Losses = Losses()
+    losses: LossWeights = LossWeights()
     phases: list[Phase] = Field(min_length=1)
     batch: int = Field(default=32, ge=2)
     rate: float = 2e-3

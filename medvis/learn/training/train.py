@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import Range
 from medvis.learn.training.schedule import Epoch, epochs_of
 from medvis.learn.training.sources import sources
-from medvis.nets.losses import Heads, LossWeights, Target, total_loss
+from medvis.nets.loss_weights import LossWeights
+from medvis.nets.losses import Heads, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import save_net
 
@@ -117,7 +119,7 @@ class Trainer:
     def _train_epoch(self, epoch: Epoch) -> dict[str, float]:
         self.model.train()
         sums: dict[str, float] = {}
-        weights = LossWeights(**{**self.recipe.losses.model_dump(), "classes": epoch.classes})
+        weights = replace(self.recipe.losses, classes=epoch.classes)
         count = len(self.batches)
         for number, (views, target) in enumerate(self.batches.epoch(self.epoch, epoch.size)):
             self._set_rate(epoch.rate_at(self.epoch + number / count))
