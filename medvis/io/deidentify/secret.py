@@ -15,6 +15,7 @@ from pathlib import Path
 from medvis.errors import SettingsError
 
 LEAST = 16  # bytes of a key
+_HOW = "make one with: openssl rand -hex 32 > FILE"
 YEARS = 10  # the most by which dates are moved
 _STANDARD = "1.2.840.10008."  # UIDs that DICOM itself has given out: they name classes, not patients
 
@@ -35,11 +36,10 @@ class Secret:
         try:
             key = path.read_bytes().strip()
         except OSError as error:
-            raise SettingsError(f"key file {path} cannot be read: {error.strerror or error}") from error
+            found = f"key file {path} cannot be read: {error.strerror or error}"
+            raise SettingsError(found, f"a file of at least {LEAST} bytes", _HOW) from error
         if len(key) < LEAST:
-            raise SettingsError(
-                f"key file {path} holds {len(key)} bytes", f"at least {LEAST}", "e.g. openssl rand -hex 32 > FILE"
-            )
+            raise SettingsError(f"key file {path} holds {len(key)} bytes", f"at least {LEAST}", _HOW)
         return cls(key)
 
     def uid(self, old: str) -> str:
