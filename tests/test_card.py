@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 from tiny_bundle import tiny_card
 from tiny_data import write_data
@@ -91,6 +92,7 @@ class TestEvaluateCommand:
         assert "bug" not in text
 
     def test_json_plots_and_the_card(self, medvis, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib", reason="the extra 'train' draws the plots")
         path, data = _task(tmp_path, monkeypatch), write_index(tmp_path / "set", 1)
         ran = medvis("evaluate", "--task", path, "--data", data, "--json", "--update-card", "--plots", "drawn")
         names = {figure["name"] for figure in ran.json["figures"]}

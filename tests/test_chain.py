@@ -106,6 +106,7 @@ def whole(medvis):
     """A task of classes with a real graph without masks, and a picture for it, in the folder of the run."""
     import cv2
 
+    pytest.importorskip("torch", reason="the graph is made with the extra 'train'")
     write_bundle(Path("tones"), labels=CHEST, masks=[], input=INPUT, thresholds={})
     cv2.imwrite("picture.png", patch().astype(np.uint8))
     return write_whole(Path(), CLASSES_ONLY, bundle="tones")
