@@ -17,8 +17,8 @@ from tiny_chest import Blobs, pipeline
 
 from medvis import plugins
 from medvis.core.protocols import Outcome
+from medvis.io.open import open_scan
 from medvis.io.publish import publish
-from medvis.pipeline import load
 
 SHAPE = (5, 64, 72)
 BALLS = (((2, 20, 22), 7.0), ((3, 44, 50), 5.0))
@@ -70,11 +70,15 @@ def series(folder: Path, balls: bool = True, **tags: Any) -> Path:
     return folder
 
 
-def enhanced(path: Path) -> Path:
-    """One multi-frame file whose frames lie in another order than they are stored in."""
-    order = [2, 0, 4, 1, 3]
+def enhanced(path: Path, times: int = 1) -> Path:
+    """One multi-frame file whose frames lie in another order than they are stored in, so many times over."""
+    order = [2, 0, 4, 1, 3] * times
     stored = (hounsfield()[order] - make.INTERCEPT).astype(np.int16)
     ds = make.enhanced_ct(stored, [2.5 * index for index in order])
+    for index, group in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        content = Dataset()
+        content.TemporalPositionIndex = 1 + index // SHAPE[0]
+        group.FrameContentSequence = [content]
     named = {**PATIENT, "BodyPartExamined": "CHEST", "FrameOfReferenceUID": make.uid_of("reference")}
     return make.save(make.with_tags(ds, {**named, "PixelSpacing": None}), path)
 
@@ -91,7 +95,7 @@ def outcome_of(path: Path, **overrides: Any) -> Outcome:
     """What the pipeline, with a blob finder in place of a network, says of a file or folder."""
     inverted = overrides.pop("inverted", False)
     few = {"stages.infer.region": "all", "stages.infer.scales": {1.0: 1.0}, "stages.infer.flips": ["none"]}
-    scan = load(path)
+    scan = open_scan(path, overrides.pop("series", None))
     finder = partial(Blobs, 0.5) if inverted else Blobs
     return pipeline({**few, "stages.segment.lasting": False, **overrides}, finder()).outcome(scan)
 

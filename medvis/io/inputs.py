@@ -19,9 +19,9 @@ from medvis.io.volume import Volume, Volumes, naming
 def volumes(path: str | os.PathLike[str]) -> Iterator[Volumes]:
     """The volumes of an input, for as long as the block runs.
 
-    A file that is one scan is one volume. A folder is searched to its depth; a DICOMDIR gives the files that it lists;
-    a ZIP archive lies unpacked in a private folder until the block ends, so that `Source.path` and `Source.files` of a
-    scan lead to its files inside the block, and inside it only.
+    A file that is one scan is one volume; an enhanced multi-frame file may hold several. A folder is searched to its
+    depth; a DICOMDIR gives the files that it lists; a ZIP archive lies unpacked in a private folder until the block
+    ends, so that `Source.path` and `Source.files` of a scan lead to its files inside the block, and inside it only.
 
     Raises:
         InputError: absent, empty, unreadable, of no kind that is known, without any image, or an archive that is
@@ -40,7 +40,7 @@ def volumes(path: str | os.PathLike[str]) -> Iterator[Volumes]:
 def _opened(path: Path, held: ExitStack) -> Volumes:
     kind = container_of(path)
     if kind is None:
-        return Volumes(str(path), [_single(path, read_single)], grouped=False)
+        return _in_file(path)
     if kind == "zip":
         from medvis.io.archive import unpacked  # noqa: PLC0415 - zipfile is for archives only
 
@@ -60,6 +60,17 @@ def _readable(read: Callable[[Path], Scan], path: Path) -> Scan:
         return read(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _in_file(path: Path) -> Volumes:
+    """A file is one scan, but for an enhanced multi-frame one with several stacks, phases or planes."""
+    if kind_of(head_of(path)) == "dicom":
+        from medvis.io.dicom.study import volumes_inside  # noqa: PLC0415 - a picture needs no pydicom
+
+        inside = volumes_inside(path)
+        if inside:
+            return Volumes(str(path), inside)
+    return Volumes(str(path), [_single(path, read_single)], grouped=False)
 
 
 def _in_folder(folder: Path) -> Volumes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -58,21 +58,24 @@ _LENIENT = (JPEGBaseline8Bit, JPEGExtended12Bit)
 """Pillow bears all but a great size; CharLS looks long for a lost end."""
 
 
-def stored_frames(ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None) -> Iterator[Stored]:
-    """Yields every frame as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
+def stored_frames(
+    ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None, only: Sequence[int] | None = None
+) -> Iterator[Stored]:
+    """Yields frames as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
 
     Args:
         ds: the data set.
         layout: of it.
         path: for messages.
         notes: gets a sentence for whatever had to be mended.
+        only: the frames that are wanted, from 0; None: all.
 
     Raises:
         InputError: an unsupported transfer syntax, or pixel data that is truncated or corrupt.
     """
     _require_decoder(layout, path)
-    frames = _decoded(ds, layout, set() if notes is None else notes)
-    for index in range(layout.frames):
+    frames = _decoded(ds, layout, set() if notes is None else notes, only)
+    for index in range(layout.frames) if only is None else only:
         try:
             if not layout.native:
                 with captured_stderr():
@@ -124,17 +127,17 @@ def _require_decoder(layout: Layout, path: Path) -> None:
     )
 
 
-def _decoded(ds: Dataset, layout: Layout, notes: set[str]) -> Iterator[Stored]:
+def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] | None) -> Iterator[Stored]:
     if layout.shift:
         put(ds, "BitsStored", layout.allocated)  # so that pydicom leaves the unused bits to `aligned`
     if not layout.native:
-        for index in range(layout.frames):
+        for index in range(layout.frames) if only is None else only:
             yield _compressed(ds, layout, index, notes)
         return
     swapped = words_are_swapped(ds, layout)
     if swapped is not None:
         notes.add(WORDS)
-    for frame, _ in DECODERS[layout.syntax].iter_array(ds, view_only=True, allow_excess_frames=False):
+    for frame, _ in DECODERS[layout.syntax].iter_array(ds, indices=only, view_only=True, allow_excess_frames=False):
         yield swap_words(frame) if swapped else frame
 
 

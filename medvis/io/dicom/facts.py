@@ -31,8 +31,8 @@ _NUMBERS = {
 _IDENTITY = ("PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "StudyID")
 
 
-def details_of(ds: Dataset, layout: Layout) -> dict[str, Any]:
-    """JSON facts for `medvis info`; what the file does not say is left out."""
+def details_of(ds: Dataset, layout: Layout, frame: int = 0) -> dict[str, Any]:
+    """JSON facts for `medvis info`, of the file and of one frame (from 0); what it does not say is left out."""
     facts: dict[str, Any] = {
         "transfer_syntax": syntax_name(layout.syntax),
         "photometric_interpretation": layout.photometric,
@@ -42,14 +42,14 @@ def details_of(ds: Dataset, layout: Layout) -> dict[str, Any]:
         "sop_class": object_name(ds),
     }
     facts |= {name: found for name, keyword in _TEXTS.items() if (found := text(ds, keyword)) is not None}
-    facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword)) is not None}
+    facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword, frame)) is not None}
     if kind := texts(ds, "ImageType"):
         facts["image_type"] = kind
     if text(ds, "LossyImageCompression") == "01":
         facts["lossy_compressed"] = True
         if ratio := numbers(ds, "LossyImageCompressionRatio"):
             facts["lossy_ratio"] = ratio
-    if luts := voi_luts(ds, layout):
+    if luts := voi_luts(ds, layout, frame):
         facts["voi_luts"] = luts
     return facts
 
@@ -101,10 +101,10 @@ def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
     return not reverse, f"{layout.photometric} contradicts Presentation LUT Shape {shape}, which was followed"
 
 
-def voi_luts(ds: Dataset, layout: Layout) -> list[dict[str, Any]]:
-    """The VOI LUTs of the file as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
+def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> list[dict[str, Any]]:
+    """The VOI LUTs of a frame as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
     signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
-    source = FrameGroups(ds).get(0, "FrameVOILUTSequence") or ds
+    source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
     found = []
     for item in items(source, "VOILUTSequence") or items(ds, "VOILUTSequence"):
         table = lut_table(item, signed)
@@ -143,9 +143,9 @@ def safe_description(ds: Dataset) -> str:
     return " ".join("…" if any(part in word.lower() for part in secret) else word for word in words) or "no description"
 
 
-def _measure(ds: Dataset, keyword: str) -> float | None:
-    """A number of the file, from the shared pixel measures if it is not at the top."""
+def _measure(ds: Dataset, keyword: str, frame: int) -> float | None:
+    """A number of the file, from the pixel measures of a frame if it is not at the top."""
     found = number(ds, keyword)
-    if found is None and (measures := FrameGroups(ds).get(0, "PixelMeasuresSequence")) is not None:
+    if found is None and (measures := FrameGroups(ds).get(frame, "PixelMeasuresSequence")) is not None:
         found = number(measures, keyword)
     return found

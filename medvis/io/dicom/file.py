@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from medvis.io.dicom.load import load
 from medvis.io.dicom.modality import Transform, transforms_of, unit_of
 from medvis.io.dicom.padding import Padding, padding_of
 from medvis.io.dicom.place import places_of
-from medvis.io.dicom.stack import Stack, stack_of
+from medvis.io.dicom.stack import stack_of
 from medvis.io.dicom.values import number, text, uid
 
 
@@ -34,6 +34,7 @@ class Facts:
         padding: as declared, or None.
         unit: of the modality values.
         notes: what had to be assumed.
+        first: the frame of the file, from 0, that speaks for all.
     """
 
     layout: Layout
@@ -42,18 +43,20 @@ class Facts:
     padding: Padding | None
     unit: str
     notes: tuple[str, ...]
+    first: int = 0
 
 
-def read_file(path: Path) -> Scan:
-    """Reads a file. Raises InputError."""
+def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
+    """Reads a file, or the frames of it that have these numbers (from 1). Raises InputError."""
     loaded = load(path)
     ds = loaded.ds
     layout, notes = layout_of(ds, path)
-    stack = stack_of(places_of(ds, layout.frames), uid(ds, "FrameOfReferenceUID"))
-    canvas = Canvas((layout.frames, layout.rows, layout.cols, layout.channels), str(path))
-    ranks = np.empty(layout.frames, np.intp)
-    ranks[stack.order] = np.arange(layout.frames)
-    facts = fill(canvas, ds, layout, ranks.tolist(), path)
+    chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
+    places = places_of(ds, layout.frames)
+    stack = stack_of([places[frame] for frame in chosen], uid(ds, "FrameOfReferenceUID"))
+    order = chosen[stack.order].tolist()
+    canvas = Canvas((len(order), layout.rows, layout.cols, layout.channels), str(path))
+    facts = fill(canvas, ds, layout, {frame: rank for rank, frame in enumerate(order)}, path)
     instance = uid(ds, "SOPInstanceUID")
     source = Source(
         path=str(path),
@@ -63,35 +66,38 @@ def read_file(path: Path) -> Scan:
         sop_instance_uids=() if instance is None else (instance,),
         series_uid=uid(ds, "SeriesInstanceUID"),
         study_uid=uid(ds, "StudyInstanceUID"),
-        details=details_of(ds, facts.layout) | _frame_numbers(stack) | frame_windows(ds, stack.order.tolist()),
+        details=details_of(ds, facts.layout, facts.first) | _frame_numbers(order, layout) | frame_windows(ds, order),
     )
     geometry = _with_declared_step(stack.geometry, ds)
     return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
 
 
-def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Sequence[int], path: Path) -> Facts:
-    """Decodes every frame of `ds` into the canvas, frame i at `ranks[i]`. Raises InputError."""
+def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:
+    """Decodes frames of `ds` into the canvas, frame i (from 0) at `ranks[i]`. Raises InputError."""
     notes = []
     if believe_codestream(ds, layout):
         layout = replace(layout, signed=True)
         notes.append("Pixel Representation says unsigned, but the JPEG 2000 stream is signed and was believed")
-    transforms, more = transforms_of(ds, layout)
+    chosen = sorted(ranks)
+    every, more = transforms_of(ds, layout)
+    transforms = [every[frame] for frame in chosen]
     unit, note = unit_of(ds, transforms[0])
     notes += more if note is None else [*more, note]
     padding = padding_of(ds, layout)
-    for rank, transform, stored in zip(ranks, transforms, stored_frames(ds, layout, path, canvas.notes), strict=True):
-        canvas.put(rank, stored, transform, padding)
+    frames = stored_frames(ds, layout, path, canvas.notes, None if len(chosen) == layout.frames else chosen)
+    for frame, transform, stored in zip(chosen, transforms, frames, strict=True):
+        canvas.put(ranks[frame], stored, transform, padding)
         if unit == "HU":
-            canvas.put_corners(rank)
+            canvas.put_corners(ranks[frame])
     varies = any(transform != transforms[0] for transform in transforms)
-    return Facts(layout, transforms[0], varies, padding, unit, tuple(notes))
+    return Facts(layout, transforms[0], varies, padding, unit, tuple(notes), chosen[0])
 
 
 def scan_of(
     ds: Dataset, canvas: Canvas, geometry: Geometry, facts: Facts, source: Source, notes: Sequence[str]
 ) -> Scan:
     """The scan of a filled canvas; `ds` is the data set that speaks for all frames."""
-    windows, window_notes = display_windows(ds)
+    windows, window_notes = display_windows(ds, facts.first)
     inverted, doubt = is_inverted(ds, facts.layout)
     valid = canvas.valid
     gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes, *([doubt] if doubt else [])]
@@ -124,11 +130,11 @@ def _settings(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _frame_numbers(stack: Stack) -> dict[str, Any]:
-    """For writers that refer to frames of the file (1-based): only where they were put in another order."""
-    if (stack.order == np.arange(stack.order.size)).all():
+def _frame_numbers(order: Sequence[int], layout: Layout) -> dict[str, Any]:
+    """For writers that refer to frames of the file (1-based): only where the scan's are not those, in that order."""
+    if list(order) == list(range(layout.frames)):
         return {}
-    return {"frame_numbers": [int(item) + 1 for item in stack.order]}
+    return {"frame_numbers": [frame + 1 for frame in order]}
 
 
 def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:

@@ -1,5 +1,6 @@
 """Which images of a study belong together: study → series → frame of reference, plane, size, spacing → one of several
-images at each place (acquisition, time, echo …). Nothing is thrown away in silence.
+images at each place (acquisition, time, echo …). The frames of an enhanced multi-frame file are such images among
+themselves. Nothing is thrown away in silence.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import numpy as np
 
 from medvis.io.describe import plane_of
 from medvis.io.dicom.header import Header
+from medvis.io.dicom.inside import STACK
 from medvis.io.dicom.place import Vector
 from medvis.io.dicom.stack import SAME_DIRECTION, SAME_PLACE, common_spacing, listed
 from medvis.ops.ladder import heights_of, missing_in
 
 _LEAST = 3  # slices that can be seen to be evenly spaced
+_MOST_KEYS = 3
+_TIMES = ("acquisition", "time", "temporal", "cardiac", "respiratory")
+_NO_TIMES = ("echo time", "inversion time")
 Headers = tuple[Header, ...]
 
 
@@ -60,9 +65,60 @@ def _of_series(members: Sequence[Header]) -> list[Group]:
         return [Group(tuple(unique), ("localizer",), f"{len(unique)} localizer image(s)", tuple(notes))]
     if len(images) < len(unique):
         notes.append(f"{len(unique) - len(images)} localizer image(s) of the series were left out")
-    found = [group for alike in _alike(images) for group in _phases(alike)]
-    found.sort(key=lambda group: -sum(header.frames for header in group.headers))
-    return list(_named(found, notes))
+    return _named([group for alike in _alike(images) for group in _of_alike(alike)], notes)
+
+
+def groups_of_file(header: Header) -> list[Group]:
+    """All groups of an enhanced multi-frame file by itself; one that holds the header if the file is one volume."""
+    return _named(_inside(header), [])
+
+
+def _of_alike(alike: Sequence[Header]) -> list[Group]:
+    return _inside(alike[0]) if alike[0].inside else _phases(alike)
+
+
+def _inside(header: Header) -> list[Group]:
+    """The volumes in an enhanced multi-frame file; the file as it is where it is one, or a clip at one place.
+
+    Its stacks (PS3.3 C.7.6.16.2.2.3) are apart even where they continue each other, as the file wants them to be.
+    """
+    if header.part:
+        return _phases([header])
+    found = [
+        replace(group, name=(*name, *group.name))
+        for name, stack in _stacks(header.inside).items()
+        for alike in _alike(stack)
+        for group in _phases_inside(alike)
+    ]
+    if len(found) == 1 and found[0].why_not is None:
+        return [Group((header,))]
+    said = f"the file has {header.frames} frames, of which these are"
+    return [replace(group, notes=(f"{said} {len(group.headers)}{_called(group)}",)) for group in found]
+
+
+def _called(group: Group) -> str:
+    return f": {', '.join(group.name)}" if group.name else ""
+
+
+def _stacks(frames: Headers) -> dict[tuple[str, ...], Headers]:
+    """By Stack ID, unless all are in one, or each in its own, which says nothing."""
+    stacks = _split(frames, (STACK,))
+    return stacks if 1 < len(stacks) < len(frames) else {(): frames}
+
+
+def _phases_inside(alike: Sequence[Header]) -> list[Group]:
+    """As `_phases`; but frames over time at one place are a clip, and stay together."""
+    ordered = _sorted(alike)
+    heights = _heights(ordered)
+    if len(ordered) == 1 or heights[-1] - heights[0] >= SAME_PLACE:
+        return _phases(alike)
+    names = dict.fromkeys(name for header in ordered for name in header.phases if not _is_time(name))
+    telling = tuple(name for name in names if len({header.phases.get(name) for header in ordered}) > 1)
+    return [Group(headers, name) for name, headers in _split(tuple(alike), telling).items()]
+
+
+def _is_time(name: str) -> bool:
+    return name not in _NO_TIMES and any(word in name for word in _TIMES)
 
 
 def _without_copies(members: Sequence[Header]) -> tuple[list[Header], list[str]]:
@@ -125,11 +181,11 @@ def _phases(alike: Sequence[Header]) -> list[Group]:
 
 
 def _best_split(ordered: Headers, wanted: Callable[[Headers], bool]) -> list[Group] | None:
-    """The split into the fewest groups that are all as wanted, by one attribute or else by two."""
+    """The split into the fewest groups that are all as wanted, by one attribute or else by two or three."""
     names = list(dict.fromkeys(name for header in ordered for name in header.phases))
     values = {name: {header.phases.get(name) for header in ordered} for name in names}
     telling = [name for name in names if len(values[name]) > 1]
-    for count in (1, 2):
+    for count in range(1, _MOST_KEYS + 1):
         splits = [_split(ordered, keys) for keys in combinations(telling, count)]
         good = [split for split in splits if all(wanted(headers) for headers in split.values())]
         if good:
@@ -187,9 +243,13 @@ def _doubled(headers: Headers) -> str:
     )
 
 
-def _named(groups: Sequence[Group], notes: Sequence[str]) -> Iterator[Group]:
-    """The groups of one series, each with all that tells it from the others."""
+def _named(groups: list[Group], notes: Sequence[str]) -> list[Group]:
+    """The groups of one series, the largest first, each with all that tells it from the others."""
+    groups.sort(key=lambda group: -sum(header.frames for header in group.headers))
     planes = [plane_of(group.headers[0].place.orientation) for group in groups]
-    for group, plane in zip(groups, planes, strict=True):
-        own = (plane.partition(",")[0],) if plane is not None and len(set(planes)) > 1 else ()
-        yield replace(group, name=(*own, *group.name), notes=tuple(notes))
+    several = len(set(planes)) > 1
+    owns = [(plane.partition(",")[0],) if several and plane is not None else () for plane in planes]
+    return [
+        replace(group, name=(*own, *group.name), notes=(*notes, *group.notes))
+        for group, own in zip(groups, owns, strict=True)
+    ]

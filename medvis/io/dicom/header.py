@@ -46,6 +46,8 @@ class Header:
         place: of its first frame.
         frame_of_reference: UID, or None.
         phases: what may tell it from another image at the same place, as texts by name.
+        inside: of an enhanced multi-frame file the headers of its frames (`inside.with_frames`).
+        frame: of such a frame its number in the file, from 1.
     """
 
     path: Path
@@ -65,6 +67,8 @@ class Header:
     when: str
     part: bool
     phases: dict[str, str]
+    inside: tuple[Header, ...] = ()
+    frame: int | None = None
 
 
 def header_of(path: Path, ds: Dataset, sha256: str) -> Header:

@@ -30,6 +30,7 @@ _NOTED = (
 )
 _INFLATED, _CHUNK = 1 << 30, 1 << 20
 _AFTER_META = 144  # preamble, magic, and the group length that counts from here (PS3.10 7.1)
+_ENHANCED = ("NumberOfFrames", "PerFrameFunctionalGroupsSequence")
 _CUT_OFF = re.compile(r"End of file reached|unexpected end", re.IGNORECASE)
 
 
@@ -96,6 +97,22 @@ def load(path: Path, pixels: bool = True) -> Loaded:
 def is_image(ds: Dataset) -> bool:
     """Whether the data set describes an image (with or without its pixel data read)."""
     return bool(whole(ds, "Rows") and whole(ds, "Columns"))
+
+
+def is_enhanced(path: Path) -> bool:
+    """Whether a file has several frames, each with functional groups; says no to a damaged one.
+
+    Raises:
+        InputError: it inflates to too much. OSError: unreadable.
+    """
+    with warnings.catch_warnings(), path.open("rb") as stream:
+        warnings.simplefilter("ignore")
+        _refuse_bomb(stream, path)
+        try:
+            ds = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(_ENHANCED))
+        except Exception:  # said by whoever reads the file
+            return False
+    return (whole(ds, "NumberOfFrames") or 1) > 1 and "PerFrameFunctionalGroupsSequence" in ds
 
 
 def require_image(ds: Dataset, path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from medvis.core.scan import Scan
 from medvis.io.dicom.file import read_file
 from medvis.io.dicom.load import pydicom_notes
-from medvis.io.dicom.study import volumes_in
+from medvis.io.dicom.study import volumes_in, volumes_inside
 from medvis.io.kinds import files_below
 from medvis.io.magic import head_of, kind_of
+from medvis.io.volume import Volumes
 
 
 class DicomReader:
@@ -32,14 +33,17 @@ class DicomReader:
 
         pixels: float32 [frames, rows, cols, channels]; one channel, or RGB for colour and palettes. Frames are sorted
         along the slice normal. `valid` is False on padding. `source.details` may hold ``voi_luts`` (for
-        `ops.window.voi_lut`) and ``frame_numbers`` (1-based, where the frames of a file were put in another order).
+        `ops.window.voi_lut`) and ``frame_numbers`` (1-based, where the frames are not all of the file in its order).
 
         Raises:
-            InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder that does not
-                hold exactly one volume.
+            InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder or enhanced
+                file that does not hold exactly one volume.
         """
         if path.is_dir():
             return volumes_in(path, files_below(path)).one().read()
+        inside = volumes_inside(path)
+        if inside:
+            return Volumes(str(path), inside).one().read()
         with pydicom_notes() as warned:
             scan = read_file(path)
         return replace(scan, notes=(*scan.notes, *warned)) if warned else scan

@@ -15,6 +15,7 @@ from medvis.io.dicom.canvas import Canvas
 from medvis.io.dicom.facts import details_of
 from medvis.io.dicom.file import Facts, fill, read_file, scan_of
 from medvis.io.dicom.header import Header
+from medvis.io.dicom.inside import frame_numbers
 from medvis.io.dicom.layout import layout_of
 from medvis.io.dicom.load import load, pydicom_notes
 from medvis.io.dicom.stack import stack_of
@@ -25,20 +26,22 @@ def read_group(folder: Path, headers: Sequence[Header], notes: Sequence[str]) ->
 
     Args:
         folder: what the scan's source is; the files lie in it or below it.
-        headers: of one multi-frame file, or of single frames of one size, spacing and orientation.
+        headers: of one file; of frames inside one file; or of single frames of one size, spacing and orientation.
         notes: what was left out on the way.
 
     Raises:
         InputError: an image is damaged, or they have no common unit.
     """
     with pydicom_notes() as warned:
-        scan = _read_stack(folder, headers) if len(headers) > 1 else _read_one(folder, headers[0])
+        one = len(headers) == 1 or headers[0].frame is not None
+        scan = _read_one(folder, headers) if one else _read_stack(folder, headers)
     return replace(scan, notes=(*notes, *scan.notes, *warned))
 
 
-def _read_one(folder: Path, header: Header) -> Scan:
-    scan = read_file(header.path)
-    source = replace(scan.source, path=str(folder), files=(name_below(folder, header.path),))
+def _read_one(folder: Path, headers: Sequence[Header]) -> Scan:
+    path = headers[0].path
+    scan = read_file(path, frame_numbers(headers) or None)
+    source = replace(scan.source, path=str(folder), files=(name_below(folder, path),))
     return replace(scan, source=source)
 
 
@@ -52,7 +55,7 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     for rank, header in enumerate(headers):
         loaded = load(header.path)
         layout, gaps = layout_of(loaded.ds, header.path)
-        found.append(fill(canvas, loaded.ds, layout, [rank], header.path))
+        found.append(fill(canvas, loaded.ds, layout, {0: rank}, header.path))
         notes += [*loaded.notes, *gaps, *found[-1].notes]
         if first is None:
             first = loaded.ds
@@ -88,5 +91,5 @@ def _source(folder: Path, headers: Sequence[Header], ds: Dataset, facts: Facts) 
 
 
 def name_below(folder: Path, path: Path) -> str:
-    """A file's name below a folder, with forward slashes."""
-    return path.relative_to(folder).as_posix()
+    """A file's name below a folder, with forward slashes; a file that is the folder keeps its own."""
+    return path.name if path == folder else path.relative_to(folder).as_posix()

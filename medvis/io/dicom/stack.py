@@ -68,8 +68,9 @@ def stack_of(places: Sequence[Place], frame_of_reference: str | None) -> Stack:
 
 def misfit(places: Sequence[Place]) -> str | None:
     """Why the frames cannot be placed in one coordinate system, or None if they can."""
-    if any(place.position is None or place.orientation is None for place in places):
-        return _NO_POSITION
+    without = [place.position is None or place.orientation is None for place in places]
+    if any(without):
+        return _NO_POSITION if all(without) else "only some of the frames have a position and orientation"
     first = _orientation(places[0])
     if any(np.abs(_orientation(place) - first).max() > SAME_DIRECTION for place in places):
         return "the frames have different orientations"

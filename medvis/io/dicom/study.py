@@ -14,9 +14,10 @@ import numpy as np
 from medvis.core.scan import Geometry, Scan, Source
 from medvis.errors import InputError
 from medvis.io.describe import plane_of
-from medvis.io.dicom.grouping import Group, groups_of
+from medvis.io.dicom.grouping import Group, groups_of, groups_of_file
 from medvis.io.dicom.header import Header, header_of, is_source, kind_of_object, should_be_image
-from medvis.io.dicom.load import load, require_image
+from medvis.io.dicom.inside import with_frames
+from medvis.io.dicom.load import is_enhanced, load, require_image
 from medvis.io.dicom.series import name_below, read_group
 from medvis.io.dicom.stack import stack_of
 from medvis.io.magic import head_of, kind_of
@@ -64,16 +65,36 @@ def volumes_in(folder: Path, files: Iterable[Path], notes: Sequence[str] = ()) -
         raise found.damaged[0][1]
     if not found.headers:
         raise InputError(f"{folder} holds no DICOM image{_instead(found)}", "a folder with a series or a study")
-    groups = groups_of(found.headers)
     said = [*notes, *found.notes()]
+    volumes = _volumes(folder, groups_of(found.headers), said)
+    return Volumes(str(folder), [*volumes, *(_broken(folder, *item) for item in found.damaged)], said)
+
+
+def volumes_inside(path: Path) -> list[Volume]:
+    """The volumes of an enhanced multi-frame file that is more or less than one; empty for any other file."""
+    try:
+        if not is_enhanced(path):
+            return []
+        loaded = load(path, pixels=False)
+    except (InputError, OSError):  # said by whoever reads the file
+        return []
+    if not is_source(loaded.ds):
+        return []
+    header = with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds)
+    groups = groups_of_file(header) if header.inside else []
+    if len(groups) == 1 and groups[0].why_not is None:
+        return []
+    return _volumes(path, groups, [])
+
+
+def _volumes(folder: Path, groups: Sequence[Group], said: Sequence[str]) -> list[Volume]:
     alone = sum(group.why_not is None for group in groups) == 1
     numbers = {study: number for number, study in enumerate(dict.fromkeys(_study(group) for group in groups), 1)}
     labels = unique([_label(group, numbers) for group in groups])
-    volumes = [
+    return [
         _volume(folder, group, label, numbers[_study(group)], said if alone else [])
         for label, group in zip(labels, groups, strict=True)
     ]
-    return Volumes(str(folder), [*volumes, *(_broken(folder, *item) for item in found.damaged)], said)
 
 
 def _sorted_out(files: Iterable[Path]) -> _Found:
@@ -94,7 +115,7 @@ def _sorted_out(files: Iterable[Path]) -> _Found:
             found.damaged.append((path, error))
             continue
         if is_source(loaded.ds):
-            found.headers.append(header_of(path, loaded.ds, loaded.sha256))
+            found.headers.append(with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds))
         else:
             found.objects[kind_of_object(loaded.ds)] += 1
     return found
@@ -123,7 +144,7 @@ def _volume(folder: Path, group: Group, label: str, study: int, notes: Sequence[
     return Volume(
         label=label,
         description=_described(facts),
-        files=tuple(name_below(folder, header.path) for header in group.headers),
+        files=tuple(dict.fromkeys(name_below(folder, header.path) for header in group.headers)),
         why_not=group.why_not,
         opener=partial(read_group, folder, group.headers, [*notes, *group.notes]),
         facts=facts,
@@ -142,7 +163,7 @@ def _facts(group: Group, study: int) -> dict[str, Any]:
         "description": first.description,
         "modality": first.modality,
         "body_part": first.body_part,
-        "files": len(group.headers),
+        "files": len({header.path for header in group.headers}),
         "frames": sum(header.frames for header in group.headers),
         "rows": first.shape[0],
         "cols": first.shape[1],

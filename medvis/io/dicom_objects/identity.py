@@ -66,9 +66,11 @@ def identity_of(outcome: Outcome, parent: Parent) -> Identity:
     report = outcome.report
     made = report.provenance
     name, _, version = made.model_name.rpartition(" ")
+    frames = outcome.case.scan.source.details.get("frame_numbers") or ()
     parts = (
         *("medvis", made.medvis, report.scan.sha256, parent.study, parent.series, *report.scan.sop_instance_uids),
         *(made.task, made.model_sha256, made.config_sha256),
+        *(str(frame) for frame in frames),  # two stacks of one file are two sources
     )
     return Identity(
         parts=parts,

@@ -80,7 +80,7 @@ def _place(image: Dataset, parent: Parent, frame: int, step: int) -> None:
     image.PixelSpacing = [_decimal(value) for value in spacing]
     image.ImageOrientationPatient = [_decimal(value) for value in orientation]
     image.ImagePositionPatient = [_decimal(value) for value in position]
-    thickness = _thickness(parent.header) or geometry.slice_spacing
+    thickness = _thickness(parent) or geometry.slice_spacing
     image.SliceThickness = None if thickness is None else _decimal(thickness)
     image.SpacingBetweenSlices = None if geometry.slice_spacing is None else _decimal(geometry.slice_spacing)
 
@@ -160,9 +160,10 @@ def _unplace(ds: Dataset, parent: Parent) -> None:
         content.DimensionIndexValues = [*([values] if isinstance(values, int) else values)[:-1], frame + 1]
 
 
-def _thickness(header: Dataset) -> float | None:
+def _thickness(parent: Parent) -> float | None:
     """Slice Thickness of the source; where it gives none, the caller takes the distance of the slices."""
-    measures = FrameGroups(header).get(0, "PixelMeasuresSequence")
+    header = parent.header
+    measures = FrameGroups(header).get((parent.frames[0].number or 1) - 1, "PixelMeasuresSequence")
     found = number(header if measures is None else measures, "SliceThickness")
     return found if found is not None and found > 0 else None
 

@@ -48,6 +48,7 @@ class Parent:
         places: of each frame, as the files say; independent of the scan's geometry.
         geometry: of the scan.
         placed: whether each frame has a place of its own in a frame of reference.
+        partial: whether the one instance has frames that the scan has not.
     """
 
     header: Dataset
@@ -57,11 +58,16 @@ class Parent:
     places: tuple[Place, ...]
     geometry: Geometry
     placed: bool
+    partial: bool = False
 
     def instances(self, frames: Sequence[int] | None = None) -> list[Instance]:
         """The instances that some frames (None: all) come from, each once."""
         chosen = range(len(self.frames)) if frames is None else frames
         return list(dict.fromkeys(self.frames[frame].instance for frame in chosen))
+
+    def numbers(self) -> list[int] | None:
+        """The frames of the one instance that the scan has, ascending, from 1; None: all, or several instances."""
+        return sorted(frame.number for frame in self.frames if frame.number) if self.partial else None
 
 
 def check_source(source: Source) -> None:
@@ -86,7 +92,7 @@ def open_parent(scan: Scan) -> Parent:
     check_source(scan.source)
     source = scan.source
     order = tuple(source.details.get("frame_numbers") or range(1, scan.frames + 1))
-    header, frames, places = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
+    header, frames, places, partial = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
     geometry = scan.geometry
     return Parent(
         header=header,
@@ -96,14 +102,15 @@ def open_parent(scan: Scan) -> Parent:
         places=places,
         geometry=geometry,
         placed=is_placed(geometry),
+        partial=partial,
     )
 
 
 @lru_cache(maxsize=1)
 def _opened(
     path: str, files: tuple[str, ...], sha256: str, uids: tuple[str, ...], order: tuple[int, ...]
-) -> tuple[Dataset, tuple[Frame, ...], tuple[Place, ...]]:
-    """Header, frames and places; kept, since several writers ask for the same in turn."""
+) -> tuple[Dataset, tuple[Frame, ...], tuple[Place, ...], bool]:
+    """As in `Parent`: header, frames, places, partial; kept, since several writers ask for the same in turn."""
     base = Path(path)
     digests: list[str] = []
     instances: list[Instance] = []
@@ -118,11 +125,11 @@ def _opened(
     if first is None or _digest(digests) != sha256 or tuple(one.uid for one in instances) != uids:
         raise OutputError(f"{path} has changed since it was read", "the same files", "run medvis again")
     if len(instances) == 1:
-        frames = tuple(Frame(instances[0], number if len(order) > 1 else None) for number in order)
-        return first, frames, tuple(places[number - 1] for number in order)
+        frames = tuple(Frame(instances[0], number if len(places) > 1 else None) for number in order)
+        return first, frames, tuple(places[number - 1] for number in order), len(order) < len(places)
     if len(places) != len(order):
         raise OutputError(f"{path} has {len(places)} frames where {len(order)} were read")
-    return first, tuple(Frame(instance, None) for instance in instances), tuple(places)
+    return first, tuple(Frame(instance, None) for instance in instances), tuple(places), False
 
 
 def _load(file: Path) -> Loaded:

@@ -90,7 +90,10 @@ class _Content:
         from highdicom import sr  # noqa: PLC0415 - see above
 
         report = self._report
-        sources = [sr.SourceImageForMeasurementGroup(one.sop_class, one.uid) for one in self._parent.instances()]
+        numbers = self._parent.numbers()
+        sources = [
+            sr.SourceImageForMeasurementGroup(one.sop_class, one.uid, numbers) for one in self._parent.instances()
+        ]
         facts = _facts(said.image_numbers(report), said.image_codes(report))
         group = sr.MeasurementsAndQualitativeEvaluations(**self._common(0), **facts, source_images=sources)
         return _with_words(group, said.image_words(report, self._parent.placed, self._segments is not None))
