@@ -27,6 +27,8 @@ DASHES = ("-", "--", "-.", ":")
 GREY = "#888888"
 # What a record says beside its losses and figures.
 NO_LOSS = frozenset({"epoch", "of", "size", "seconds", "rate", "lr", "eta", "eta_s", "step"})
+# Of the figures on val, those that are no share of 1: they would press the others to the floor.
+COUNTS = frozenset({"val_extra"})
 STYLE: Any = {
     "font.size": 10.0,
     "font.family": "DejaVu Sans",
@@ -39,7 +41,7 @@ STYLE: Any = {
 
 
 def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The losses over the epochs and, beside them, the figures on val.
+    """The losses over the epochs and, beside them, the figures on val: shares of 1, and what is counted.
 
     Args:
         records: lines of metrics.jsonl: `epoch`, `loss` and its parts, `val_*` where it was measured, `size`. Of two
@@ -57,12 +59,18 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = list(dict.fromkeys(name for record in lines for name in record if _is_number(record[name])))
     held = [name for name in names if name.startswith("val_") and not name.endswith("loss")]
     losses = [name for name in names if name not in NO_LOSS and name not in held]
+    shares, counts = [name for name in held if name not in COUNTS], [name for name in held if name in COUNTS]
+    shown = [
+        (losses, "loss"),
+        *((some, title) for some, title in ((shares, "on val"), (counts, "counted on val")) if some),
+    ]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10 if held else 6, 4.2), dpi=110, layout="constrained")
-        panels = figure.subplots(1, 2 if held else 1, squeeze=False)[0]
-        _series(panels[0], lines, losses, "loss")
-        if held:
-            _series(panels[1], lines, held, "on val")
+        figure = Figure(figsize=(1 + 4.6 * len(shown), 4.2), dpi=110, layout="constrained")
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for axes, (some, title) in zip(panels, shown, strict=True):
+            _series(axes, lines, some, title)
+        # From the first epoch to the last a loss falls tenfold, and its parts are not alike.
+        panels[0].set_yscale("log")
         save(figure, path)
 
 
@@ -75,7 +83,8 @@ def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], t
     for (_, before), (epoch, size) in pairwise(sizes):
         if size != before:
             axes.axvline(epoch - 0.5, color=GREY, linewidth=1, linestyle=":")
-            axes.annotate(f"{size:g} px", (epoch - 0.5, 1), xycoords=("data", "axes fraction"), color=GREY, fontsize=8)
+            place = {"xy": (epoch - 0.4, 0.99), "xycoords": ("data", "axes fraction"), "va": "top"}
+            axes.annotate(f"{size:g} px", color=GREY, fontsize=8, **place)
     axes.set(xlabel="epoch", title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     if names:
