@@ -232,7 +232,8 @@ def test_a_dicomdir_gives_what_it_lists(tmp_path):
         assert found.path == str(index)
         scan = found[0].read()
         assert all((Path(scan.source.path) / name).is_file() for name in scan.source.files)
-    assert any("2 of 5 file(s) that the DICOMDIR lists are not there: IMAGES/A/GONE" in note for note in scan.notes)
+        assert found.notes[0].startswith("2 of 5 file(s) that the DICOMDIR lists are not there: IMAGES/A/GONE, ")
+    assert "2 of 5 file(s) that the DICOMDIR lists are not there" in scan.notes
     assert labels(tmp_path) == ["series-1-a", "series-2-b"]
 
 

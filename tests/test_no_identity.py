@@ -2,18 +2,27 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import results_maker
+from pacs_tools import free_port, listening, serving, storescu
 from pydicom import dcmread
 
 pytest.importorskip("dicomanonymizer", reason="the extra deid is not installed")
 
 from test_deidentify import leaks, planted
 
+from medvis import plugins
+from medvis.errors import OutputError
+from medvis.io.dicom.facts import safe_description
+from medvis.io.dicom_objects.capture import CaptureWriter
+
 SAMPLES = Path(__file__).parents[1] / "sample_data" / "lung1"
+WRITERS = ",".join(plugins.names("medvis.writers"))
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +47,60 @@ def medvis(*arguments, stdin=None):
     return done
 
 
-def test_reports_pictures_and_masks(series, tmp_path):
-    assert medvis("diagnose", series, "-o", tmp_path / "out").returncode == 0
-    assert medvis("diagnose", series / "0007.dcm", "--json").returncode == 0
-    files = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in files] == ["heatmap.png", "mask.nii.gz", "report.json"]
-    for path in files:
+def check_files(folder):
+    """DICOM objects belong to the patient, and say so; nothing else knows. Returns the names without and with it."""
+    free, owned = [], []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         data = path.read_bytes()
+        if data[128:132] == b"DICM":
+            assert b"PLANTED" in data, path.name
+            owned.append(path.name)
+            continue
         assert leaks(gzip.decompress(data) if path.suffix == ".gz" else data) == [], path.name
+        assert leaks(path.relative_to(folder).as_posix().encode()) == []
+        free.append(path.name)
+    return free, owned
 
 
-def test_info_and_case_files(series, tmp_path):
+def test_every_writer(series, tmp_path):
+    assert medvis("diagnose", series, "-o", tmp_path / "out", "--write", WRITERS).returncode == 0
+    free, owned = check_files(tmp_path / "out")
+    assert free == ["heatmap.png", "mask.nii.gz", "report.json"]
+    assert owned == ["capture.dcm", "evidence.dcm", "seg.dcm", "sr.dcm"]
+    assert medvis("diagnose", series / "0007.dcm", "--json").returncode == 0
+
+
+def test_info_and_every_link_of_the_chain(series, tmp_path):
+    """The case files go through the pipe, where they are looked at."""
     assert medvis("info", series, "--json").returncode == 0 and medvis("info", series / "0006.dcm").returncode == 0
-    case = medvis("window", series / "0007.dcm", "-o", "-")
-    assert case.returncode == 0 and len(case.stdout) > 1_000_000
-    assert medvis("enhance", "-", "-o", "-", stdin=case.stdout).returncode == 0
+    case = medvis("window", series / "0007.dcm", "-o", "-").stdout
+    for stage in ("enhance", "infer", "segment"):
+        done = medvis(stage, "-", "-o", "-", stdin=case)
+        assert done.returncode == 0 and len(done.stdout) > 1_000_000
+        case = done.stdout
+    assert medvis("report", "-", "-o", tmp_path / "out", "--write", WRITERS, stdin=case).returncode == 0
+    assert "report.json" in check_files(tmp_path / "out")[0]
+
+
+def test_names_of_files_stay_with_whoever_gave_the_folder(series, tmp_path):
+    """An export may name its files after the patient; what is passed on must not."""
+    folder = tmp_path / "in"
+    (folder / "PLANTED").mkdir(parents=True)
+    for path in series.iterdir():
+        (folder / "PLANTED" / f"PLANTED_{path.name}").write_bytes(path.read_bytes())
+    (folder / "PLANTED letter.txt").write_text("Dear PLANTED")
+    assert medvis("diagnose", folder, "-o", tmp_path / "out", "--write", WRITERS).returncode == 0
+    free, _ = check_files(tmp_path / "out")
+    assert "report.json" in free
+    assert "1 file(s) that are no DICOM were ignored" in (tmp_path / "out" / "report.json").read_text()
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "ReferringPhysicianName", "OperatorsName", "InstitutionName"])
+def test_a_description_without_names(keyword):
+    ds = dcmread(SAMPLES / "0007.dcm", stop_before_pixels=True)
+    setattr(ds, keyword, "Meier^Eva")
+    ds.SeriesDescription = "Thorax eva Dr.Meier 1mm"
+    assert safe_description(ds) == "Thorax … … 1mm"
 
 
 def test_what_goes_wrong_is_told_without_a_name(series, tmp_path):
@@ -79,3 +127,65 @@ def test_what_goes_wrong_is_told_without_a_name(series, tmp_path):
         medvis("diagnose", path, "-o", tmp_path.parent / f"out-{path.name}")
         medvis("info", path)
         medvis("deidentify", path, "-o", tmp_path.parent / f"new-{path.name}")
+
+
+def test_a_library_that_quotes_the_header_is_not_quoted(tmp_path):
+    class Quoting(CaptureWriter):
+        def build(self, outcome, parent, folder):
+            raise ValueError(f"{parent.header.PatientName} born {parent.header.PatientBirthDate} is too long")
+
+    outcome = results_maker.outcome_of(results_maker.picture(tmp_path / "one.dcm"), **results_maker.RASTER)
+    with pytest.raises(OutputError) as error:
+        Quoting().write(outcome, tmp_path)
+    assert error.value.line.startswith(f"no capture.dcm can be made for {tmp_path / 'one.dcm'}: … born … is too long")
+
+
+@pytest.fixture
+def study(series, tmp_path):
+    """The planted series, and a knee that no task is for, as a study of its own."""
+    ds = dcmread(series / "0007.dcm")
+    ds.BodyPartExamined, ds.StudyInstanceUID, ds.SOPInstanceUID = "KNEE", "1.2.3", "1.2.3.4"
+    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    ds.save_as(tmp_path / "knee.dcm")
+    return [*sorted(series.iterdir()), tmp_path / "knee.dcm"]
+
+
+def test_a_listener_and_its_store(study, tmp_path):
+    """Two studies, one of which no task is for, and nobody who takes the results."""
+    pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
+    options = ("--quiet-period", "300ms", "--to", f"NOBODY@127.0.0.1:{free_port()}", "--write", WRITERS)
+    with listening(tmp_path / "store", *options) as running:
+        assert storescu(running.port, *study) == 0
+        running.told("diagnosed", 2)
+        running.told("not sent")
+        running.told("done")
+        assert running.end(signal.SIGTERM) == 0
+        said = "".join(running.text) + running.process.stderr.read()
+    assert leaks(said.encode()) == []
+    store = tmp_path / "store"
+    received = [path for path in store.rglob("*") if path.is_file() and "in" in path.relative_to(store).parts]
+    assert len(received) == 3
+    for path in received:
+        path.unlink()
+    free, owned = check_files(store)
+    assert {"problems.txt", "queue.sqlite3", "report.json"} <= set(free) and "sr.dcm" in owned
+
+
+def test_to_and_from_an_archive(study, tmp_path):
+    """Whatever is said on the way, also about what fails."""
+    pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
+    ds = dcmread(study[0])
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.3.4"
+    ds.save_as(tmp_path / "odd.dcm")
+    (tmp_path / "half.dcm").write_bytes(study[0].read_bytes()[:900])
+    uid = str(ds.StudyInstanceUID)
+    (tmp_path / "orthanc").mkdir()
+    with serving(tmp_path / "orthanc") as orthanc:
+        for peer in (orthanc.web, orthanc.dimse):
+            medvis("push", *study, tmp_path / "odd.dcm", tmp_path / "half.dcm", "--to", peer)
+            assert medvis("pull", peer, "--study", uid, "-o", tmp_path / peer[:4]).returncode == 0
+            assert medvis("pull", peer, "--study", "1.2.99", "-o", tmp_path / "x").returncode == 3
+        url = f"{orthanc.web}/studies/{uid}"
+        assert medvis("diagnose", url, "-o", tmp_path / "out", "--write", WRITERS).returncode == 0
+    assert "report.json" in check_files(tmp_path / "out")[0]
+    assert medvis("push", *study, "--to", f"NOBODY@127.0.0.1:{free_port()}").returncode == 7

@@ -76,7 +76,7 @@ def test_what_lies_beside_the_series_is_ignored(tmp_path):
     scan = read(tmp_path)
     assert scan.frames == 4
     assert scan.notes == (
-        "2 file(s) that are no DICOM were ignored: boxes.csv, 0.png",
+        "2 file(s) that are no DICOM were ignored",
         "DICOM objects that are no images to look at were ignored: 1 Comprehensive SR",
     )
 

@@ -91,6 +91,6 @@ def _in_index(path: Path) -> Volumes:
     from medvis.io.dicom.dicomdir import listed_files  # noqa: PLC0415 - a picture needs no pydicom
     from medvis.io.dicom.study import volumes_in  # noqa: PLC0415 - as above
 
-    files, notes = listed_files(path)
-    found = volumes_in(path.parent, files, notes)
+    files, known = listed_files(path)
+    found = volumes_in(path.parent, files, known)
     return Volumes(str(path), list(found), found.notes)

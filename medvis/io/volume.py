@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from medvis.core.scan import Scan
 from medvis.errors import InputError, MedvisError
@@ -14,6 +14,21 @@ from medvis.errors import InputError, MedvisError
 _LISTED = 6
 _LONGEST = 60
 _CHOOSE = "give one file or the folder of one series, or choose with --series"
+
+
+class Remark(NamedTuple):
+    """A note on an input. Reports get the text; whoever gave the input is told the files' names as well.
+
+    A folder's files may be named after a patient, and reports are passed on.
+    """
+
+    text: str
+    names: str = ""
+
+    @property
+    def whole(self) -> str:
+        """With the names."""
+        return f"{self.text}: {self.names}" if self.names else self.text
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from pydicom.dataset import Dataset
 
 from medvis.errors import InputError
 from medvis.io.dicom.values import items, texts
+from medvis.io.volume import Remark
 
 _NAMED = 3
 
 
-def listed_files(path: Path) -> tuple[list[Path], list[str]]:
-    """The files that a DICOMDIR refers to, each once, in its order; and a note on those that are not there.
+def listed_files(path: Path) -> tuple[list[Path], list[Remark]]:
+    """The files that a DICOMDIR refers to, each once, in its order; and a remark on those that are not there.
 
     Names are looked up without regard to case and to the version that ISO 9660 puts behind them (``IM0001.;1``), since
     that depends on how a medium was mounted. A name that leads out of the DICOMDIR's own folder is not followed.
@@ -44,8 +45,8 @@ def listed_files(path: Path) -> tuple[list[Path], list[str]]:
         raise InputError(
             f"none of the {len(names)} file(s) that {path} lists is there, e.g. {absent[0]}", "the whole medium"
         )
-    what = f"{len(absent)} of {len(names)} file(s) that the DICOMDIR lists are not there: {', '.join(absent[:_NAMED])}"
-    return there, [what] if absent else []
+    what = f"{len(absent)} of {len(names)} file(s) that the DICOMDIR lists are not there"
+    return there, [Remark(what, ", ".join(absent[:_NAMED]))] if absent else []
 
 
 def _names(ds: Dataset) -> Iterator[tuple[str, ...]]:

@@ -28,7 +28,12 @@ _NUMBERS = {
     "gantry_tilt_deg": "GantryDetectorTilt",
     "magnetic_field_t": "MagneticFieldStrength",
 }
-_IDENTITY = ("PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "StudyID")
+_IDENTITY = (
+    *("PatientName", "PatientID", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName", "PatientBirthDate"),
+    *("PatientAddress", "PatientTelephoneNumbers", "PatientMotherBirthName", "AccessionNumber", "StudyID"),
+    *("ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "PhysiciansOfRecord"),
+    *("RequestingPhysician", "OperatorsName", "InstitutionName", "InstitutionAddress", "ResponsiblePerson"),
+)
 
 
 def details_of(ds: Dataset, layout: Layout, frame: int = 0) -> dict[str, Any]:
@@ -133,14 +138,18 @@ def body_part_of(ds: Dataset) -> str | None:
 
 def safe_description(ds: Dataset) -> str:
     """Series Description without words that also stand in an identifying attribute."""
+    return without_identity(text(ds, "SeriesDescription") or "", ds) or "no description"
+
+
+def without_identity(said: str, ds: Dataset) -> str:
+    """A text on one line, with … in place of each word that also stands in an identifying attribute of the data set."""
     secret = {
         word
         for key in _IDENTITY
-        for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key) or "").lower())
+        for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key, longest=1024) or "").lower())
         if len(word) > 2
     }
-    words = (text(ds, "SeriesDescription") or "").split()
-    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in words) or "no description"
+    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in said.split())
 
 
 def _measure(ds: Dataset, keyword: str, frame: int) -> float | None:

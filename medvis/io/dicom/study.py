@@ -21,7 +21,7 @@ from medvis.io.dicom.load import is_enhanced, load, require_image
 from medvis.io.dicom.series import name_below, read_group
 from medvis.io.dicom.stack import stack_of
 from medvis.io.magic import head_of, kind_of
-from medvis.io.volume import Volume, Volumes, slug, unique
+from medvis.io.volume import Remark, Volume, Volumes, slug, unique
 
 _NAMED = 3
 
@@ -35,27 +35,28 @@ class _Found:
     others: list[str] = field(default_factory=list)
     objects: Counter[str] = field(default_factory=Counter)
 
-    def notes(self) -> list[str]:
-        """One sentence on each kind of thing that is no image."""
+    def remarks(self) -> list[Remark]:
+        """One on each kind of thing that is no image."""
         said = []
         if self.others:
-            said.append(f"{len(self.others)} file(s) that are no DICOM were ignored: {', '.join(self.others[:_NAMED])}")
+            what = f"{len(self.others)} file(s) that are no DICOM were ignored"
+            said.append(Remark(what, ", ".join(self.others[:_NAMED])))
         if self.objects:
-            names = ", ".join(f"{count} {name}" for name, count in sorted(self.objects.items()))
-            said.append(f"DICOM objects that are no images to look at were ignored: {names}")
+            kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.objects.items()))
+            said.append(Remark(f"DICOM objects that are no images to look at were ignored: {kinds}"))
         if self.damaged:
-            names = ", ".join(path.name for path, _ in self.damaged[:_NAMED])
-            said.append(f"{len(self.damaged)} damaged file(s) could not be read, nobody knows of which series: {names}")
+            what = f"{len(self.damaged)} damaged file(s) could not be read, nobody knows of which series"
+            said.append(Remark(what, ", ".join(path.name for path, _ in self.damaged[:_NAMED])))
         return said
 
 
-def volumes_in(folder: Path, files: Iterable[Path], notes: Sequence[str] = ()) -> Volumes:
+def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()) -> Volumes:
     """The volumes of a folder.
 
     Args:
         folder: what the scans' source will be.
         files: of it or below it.
-        notes: on what is known to be absent.
+        known: remarks on what is known to be absent.
 
     Raises:
         InputError: no image at all; or one series only and a damaged file, which may be a part of it.
@@ -65,9 +66,10 @@ def volumes_in(folder: Path, files: Iterable[Path], notes: Sequence[str] = ()) -
         raise found.damaged[0][1]
     if not found.headers:
         raise InputError(f"{folder} holds no DICOM image{_instead(found)}", "a folder with a series or a study")
-    said = [*notes, *found.notes()]
-    volumes = _volumes(folder, groups_of(found.headers), said)
-    return Volumes(str(folder), [*volumes, *(_broken(folder, *item) for item in found.damaged)], said)
+    said = [*known, *found.remarks()]
+    volumes = _volumes(folder, groups_of(found.headers), [remark.text for remark in said])
+    volumes += [_broken(folder, *item) for item in found.damaged]
+    return Volumes(str(folder), volumes, [remark.whole for remark in said])
 
 
 def volumes_inside(path: Path) -> list[Volume]:

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from medvis.core.protocols import Outcome
 from medvis.core.scan import Scan
 from medvis.errors import MedvisError, OutputError
+from medvis.io.dicom.facts import without_identity
 from medvis.io.dicom.load import pydicom_notes
 from medvis.io.dicom_objects.envelope import save
 from medvis.io.dicom_objects.source import Parent, check_source, open_parent
@@ -63,8 +64,9 @@ class ObjectWriter(ABC):
         except MedvisError:
             raise
         except _CONTRADICTIONS as error:
-            found = f"no {self.file} can be made for {outcome.case.scan.source.path}: {error}"
-            raise OutputError(found[:300], "a source whose header is as the standard asks") from error
+            found = f"no {self.file} can be made for {outcome.case.scan.source.path}"
+            reason = without_identity(str(error), parent.header)[:200]
+            raise OutputError(f"{found}: {reason}", "a source whose header is as the standard asks") from error
         return [path]
 
 
