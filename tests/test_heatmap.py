@@ -181,7 +181,8 @@ def test_findings_that_do_not_fit_are_counted(said):
 def test_it_works_without_evidence_mask_orientation_or_display(said):
     outcome = make_outcome(frames=3, rows=64, cols=64)
     geometry = Geometry(outcome.case.scan.geometry.spacing)
-    case = replace(outcome.case, evidence=None, mask=None, scan=replace(outcome.case.scan, geometry=geometry))
+    scan = replace(outcome.case.scan, geometry=geometry, windows=())
+    case = replace(outcome.case, evidence=None, mask=None, scan=scan)
     draw(Outcome(case, outcome.report, {}))
     text = words(said)
     assert "no evidence map was made" in text

@@ -83,6 +83,16 @@ def test_one_frame_is_an_array_as_ever():
     assert type(like(plane[None], [plane])) is np.ndarray and isinstance(like(packed([plane]), [plane]), Frames)
 
 
+@pytest.mark.parametrize("given", [np.zeros((0, 3, 4), np.int32), Made(lambda _: np.zeros((3, 4)), (0, 3, 4))])
+def test_a_stack_without_frames(given):
+    """Like nothing is nothing, of the same shape and type; out of nothing no shape can be told."""
+    empty = like(given, [])
+    assert (empty.shape, empty.dtype) == ((0, *given.shape[1:]), given.dtype)
+    with pytest.raises(ValueError, match="no frames"):
+        held([])
+    assert made(lambda _: given, (0, 3, 4)).shape == (0, 3, 4)
+
+
 CHILD = """
 import resource, sys
 import numpy as np

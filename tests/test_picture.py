@@ -9,17 +9,23 @@ from case_maker import make_case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvis.core.scan import Geometry
+from medvis.core.scan import DisplayWindow, Geometry
 from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
 from medvis.io.picture import pages
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, side_names
 from medvis.io.picture.slices import FADE_FROM, Region, Slices, View, laid_over
 from medvis.io.picture.text import drawable, fitted, width_of, wrapped
+from medvis.ops.window import linear, sigmoid
 
 LUNG = {"center": -600.0, "width": 1500.0, "name": "lung"}
 FULL = {"center": None, "width": None, "name": "full range"}
 WORDS = st.text(max_size=60)
+
+
+def without_windows(case):
+    """The case of a file that gives no window."""
+    return replace(case, scan=replace(case.scan, windows=()))
 
 
 @given(WORDS, st.integers(20, 300), st.booleans())
@@ -85,22 +91,70 @@ def test_a_slice_is_shown_in_its_window(inverted):
 
 
 def test_without_a_window_everything_that_is_not_padding_is_shown():
-    case = make_case(rows=40, cols=48, padding=True)
+    case = without_windows(make_case(rows=40, cols=48, padding=True))
     slices, view, frame = one_to_one(case, FULL)
     inside = slices.plain(frame, view)[case.scan.valid[0]]
     assert (inside.min(), inside.max()) == (0, 255)
-    assert slices.full_range
+    assert slices.window_words.startswith("window full range: ")
     colour = make_case(rows=40, cols=48, channels=3)
     slices, view, frame = one_to_one(colour, FULL)
     picture = slices.plain(frame, view).astype(int)
     assert picture[..., 0].mean() > picture[..., 2].mean() + 5
 
 
+def windowed(center, width, function="LINEAR"):
+    """The fields of a window, as a reader leaves them in `Source.details`."""
+    return {"center": center, "width": width, "function": function, "explanation": None}
+
+
+def with_windows(case, *by_frame):
+    """The case, whose file gives each frame these windows."""
+    source = replace(case.scan.source, details={"windows_by_frame": list(by_frame)})
+    return replace(case, scan=replace(case.scan, source=source))
+
+
+def test_a_task_without_a_window_shows_each_slice_in_its_own():
+    """As a viewer would; the window of the task goes before, since its reader knows what to look for."""
+    case = make_case(frames=3, rows=40, cols=48)
+    mine = with_windows(
+        case, [windowed(-600, 1500), windowed(0, 9)], [windowed(40, 400)], [windowed(-600, 700, "SIGMOID")]
+    )
+    slices, view, _ = one_to_one(mine, FULL)
+    for frame, wanted in enumerate(
+        [linear(case.scan.pixels[0], -600, 1500), linear(case.scan.pixels[1], 40, 400),
+         sigmoid(case.scan.pixels[2], -600, 700)]
+    ):  # fmt: skip
+        assert np.abs(slices.plain(frame, view)[..., :1] - 255.0 * wanted).max() <= 1
+    assert slices.window_words == "window of each slice by the file"
+    slices, view, _ = one_to_one(mine, LUNG)
+    assert np.array_equal(slices.plain(1, view), one_to_one(case, LUNG)[0].plain(1, view))
+    assert slices.window_words == "window lung: center -600, width 1500"
+
+
+def test_a_slice_without_a_window_of_its_own_is_shown_whole():
+    case = without_windows(make_case(frames=2, rows=40, cols=48))
+    slices, view, _ = one_to_one(with_windows(case, [windowed(40, 400)], []), FULL)
+    whole, _, _ = one_to_one(case, FULL)
+    assert np.array_equal(slices.plain(1, view), whole.plain(1, view))
+    assert not np.array_equal(slices.plain(0, view), whole.plain(0, view))
+
+
+def test_one_window_of_the_file_is_for_every_slice_but_not_for_colours():
+    slices, _, _ = one_to_one(make_case(frames=2, rows=40, cols=48), FULL)
+    assert slices.window_words == "window of the file: center -600, width 1500"
+    assert slices.window(1) == slices.window(0)
+    colour = make_case(rows=40, cols=48, channels=3)
+    given = replace(colour, scan=replace(colour.scan, windows=(DisplayWindow(10, 5),)))
+    slices, view, frame = one_to_one(given, FULL)
+    assert slices.window_words == ""
+    assert np.array_equal(slices.plain(frame, view), one_to_one(colour, FULL)[0].plain(frame, view))
+
+
 def test_a_constant_slice_has_a_window_too():
-    case = make_case(rows=8, cols=8, findings=0)
+    case = without_windows(make_case(rows=8, cols=8, findings=0))
     flat = replace(case, scan=replace(case.scan, pixels=np.full((1, 8, 8, 1), 7, np.float32)))
     slices, view, frame = one_to_one(flat, FULL)
-    assert slices.window[1] > 0
+    assert slices.window(frame).width > 0
     assert len(np.unique(slices.plain(frame, view))) == 1
 
 

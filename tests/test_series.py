@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.uid import RLELossless
 
 from medvis.errors import InputError
@@ -111,6 +112,22 @@ def test_each_slice_has_its_own_rescale(tmp_path):
     assert scan.pixels[:, 0, 0, 0].tolist() == [100, 50]
     assert scan.unit == "BQML"
     assert scan.trail[0].settings["modality_transform"]["varies_by_frame"]
+
+
+def test_each_slice_has_its_own_window(tmp_path, medvis):
+    """In the order of the slices, not of the files."""
+    for index, center in enumerate((30, 10, 20)):
+        maker.save(
+            maker.ct(VOLUME[0], z=float(-index), WindowCenter=center, WindowWidth=100), tmp_path / f"{index}.dcm"
+        )
+    scan = read(tmp_path)
+    assert [windows[0]["center"] for windows in scan.source.details["windows_by_frame"]] == [20, 10, 30]
+    assert scan.windows[0].center == 20
+    assert "windows\teach frame has its own" in medvis("info", tmp_path).stdout.decode()
+    for path in tmp_path.iterdir():
+        if path.suffix == ".dcm":
+            maker.save(maker.with_tags(dcmread(path), {"WindowCenter": 5}), path)
+    assert "windows_by_frame" not in read(tmp_path).source.details
 
 
 def test_a_missing_slice_is_noted(tmp_path):

@@ -97,8 +97,11 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     shown = {
         key: value for key, value in facts.items() if key not in ("details", "unknown", "trail", "notes", "windows")
     }
+    details = {key: value for key, value in facts["details"].items() if key != "windows_by_frame"}
     windows = [_window(window) for window in facts["windows"]]
-    shown |= {**facts["details"], "windows": windows, "notes": facts["notes"]}
+    if details.keys() != facts["details"].keys():
+        windows = ["each frame has its own"]
+    shown |= {**details, "windows": windows, "notes": facts["notes"]}
     reasons = {name.removesuffix("_mm"): reason for name, reason in facts["unknown"].items()}
     rows = flat(shown)
     return [

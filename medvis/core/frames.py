@@ -155,11 +155,17 @@ class Made(Frames):
 
 
 def held(planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
-    """Frames [...], at least one, as a stack [frames, ...]: one alone as an array, several as `Packed`.
+    """Frames [...] as a stack [frames, ...]: one alone as an array, several as `Packed`.
 
     It is called an array because it reads like one.
+
+    Raises:
+        ValueError: there is no frame, so that nobody knows the shape.
     """
-    return _packed(planes, fill).stack()
+    packed = _packed(planes, fill)
+    if not len(packed):
+        raise ValueError("a stack of no frames has no shape")
+    return packed.stack()
 
 
 def made(make: Callable[[int], NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -169,10 +175,14 @@ def made(make: Callable[[int], NDArray[np.float32]], shape: tuple[int, ...]) -> 
 
 
 def like(given: Array, planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
-    """Frames, at least one, as a stack of the kind that `given` is: packed, or an array."""
-    if isinstance(given, Frames):
-        return cast("NDArray[T]", _packed(planes, fill))
-    return np.stack(list(planes))
+    """Frames as a stack of the kind that `given` is: packed, or an array.
+
+    Without any frame it is an empty array of the shape and type of a `given` without frames.
+    """
+    stack = _packed(planes, fill) if isinstance(given, Frames) else list(planes)
+    if not len(stack):
+        return np.empty((0, *given.shape[1:]), given.dtype)
+    return cast("NDArray[T]", stack) if isinstance(stack, Packed) else np.stack(stack)
 
 
 def _packed(planes: Iterable[Array], fill: float) -> Packed:

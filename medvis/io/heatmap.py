@@ -67,7 +67,7 @@ def _header(page: Canvas, report: Report, slices: Slices) -> None:
     width = page.size[0] - 2 * _MARGIN
     page.text(_MARGIN, 38, report.title, Style(27, TEXT), width)
     unit = "" if report.scan.unit in ("grey", "US") else f" {report.scan.unit}"
-    window = "" if slices.as_stored else f"window {slices.named}: {_limits(slices)}{unit}"
+    window = f"{slices.window_words}{unit}" if slices.window_words else ""
     spacing = report.scan.spacing_mm
     mm = "spacing unknown" if spacing is None else f"{spacing[0]:.3g} x {spacing[1]:.3g} mm per px"
     if report.scan.slice_spacing_mm is not None:
@@ -78,13 +78,6 @@ def _header(page: Canvas, report: Report, slices: Slices) -> None:
     rest = "  ·  ".join(part for part in (kind, size, mm, window) if part)
     name = fitted(PurePath(report.scan.path).name, 15, max(120, width - width_of(rest, 15) - 30), middle=True)
     page.text(_MARGIN, 64, f"{name}  ·  {rest}", Style(15, MUTED), width)
-
-
-def _limits(slices: Slices) -> str:
-    center, width = slices.window
-    if slices.full_range:
-        return f"{center - width / 2:g} to {center + width / 2:g}"
-    return f"center {center:g}, width {width:g}"
 
 
 def _footer(page: Canvas, report: Report) -> None:

@@ -76,18 +76,14 @@ def display_windows(ds: Dataset, frame: int = 0) -> tuple[tuple[DisplayWindow, .
 
 
 def frame_windows(ds: Dataset, order: Sequence[int]) -> dict[str, Any]:
-    """``windows_by_frame``, where the frames have different ones (PS3.3 C.7.6.16.2.10b); else nothing.
-
-    Args:
-        ds: the data set.
-        order: the frames of the file (0-based) in the order of the scan.
-
-    Returns:
-        For each frame of the scan a list of the fields of `DisplayWindow`.
-    """
+    """As `windows_by_frame`, of the frames of a file (0-based, in the order of the scan), PS3.3 C.7.6.16.2.10b."""
     if not any("FrameVOILUTSequence" in group for group in items(ds, "PerFrameFunctionalGroupsSequence")):
         return {}
-    found = [display_windows(ds, frame)[0] for frame in order]
+    return windows_by_frame([display_windows(ds, frame)[0] for frame in order])
+
+
+def windows_by_frame(found: Sequence[tuple[DisplayWindow, ...]]) -> dict[str, Any]:
+    """``windows_by_frame``, for each frame of the scan a list of the fields of `DisplayWindow`; empty if all agree."""
     if all(windows == found[0] for windows in found):
         return {}
     return {"windows_by_frame": [[asdict(window) for window in windows] for windows in found]}

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 
-from medvis.core.scan import Scan, Source
+from medvis.core.scan import DisplayWindow, Scan, Source
 from medvis.errors import InputError
 from medvis.io.dicom.canvas import Canvas
-from medvis.io.dicom.facts import details_of
+from medvis.io.dicom.facts import details_of, display_windows, windows_by_frame
 from medvis.io.dicom.file import Facts, fill, read_file, scan_of
 from medvis.io.dicom.header import Header
 from medvis.io.dicom.inside import frame_numbers
@@ -51,11 +52,13 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     canvas = Canvas((len(headers), *headers[0].shape), str(folder))
     first: Dataset | None = None
     found: list[Facts] = []
+    windows: list[tuple[DisplayWindow, ...]] = []
     notes: list[str] = []
     for rank, header in enumerate(headers):
         loaded = load(header.path)
         layout, gaps = layout_of(loaded.ds, header.path)
         found.append(fill(canvas, loaded.ds, layout, {0: rank}, header.path))
+        windows.append(display_windows(loaded.ds)[0])
         notes += [*loaded.notes, *gaps, *found[-1].notes]
         if first is None:
             first = loaded.ds
@@ -63,7 +66,7 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     if first is None:
         raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
     facts = _common(found, folder)
-    source = _source(folder, headers, first, facts)
+    source = _source(folder, headers, details_of(first, facts.layout) | windows_by_frame(windows))
     return scan_of(first, canvas, stack.geometry, facts, source, [*notes, *stack.notes])
 
 
@@ -75,7 +78,7 @@ def _common(found: Sequence[Facts], folder: Path) -> Facts:
     return replace(first, varies=any(facts.transform != first.transform for facts in found))
 
 
-def _source(folder: Path, headers: Sequence[Header], ds: Dataset, facts: Facts) -> Source:
+def _source(folder: Path, headers: Sequence[Header], details: dict[str, Any]) -> Source:
     uids = [header.uid for header in headers if header.uid is not None]
     hashes = "\n".join(sorted(header.sha256 for header in headers))
     return Source(
@@ -86,7 +89,7 @@ def _source(folder: Path, headers: Sequence[Header], ds: Dataset, facts: Facts) 
         sop_instance_uids=tuple(uids) if len(uids) == len(headers) else (),
         series_uid=headers[0].series,
         study_uid=headers[0].study,
-        details=details_of(ds, facts.layout),
+        details=details,
     )
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from medvis.core.case import Case
 from medvis.core.report import Box, Finding
-from medvis.core.scan import Scan
+from medvis.core.scan import DisplayWindow, Scan
 from medvis.io.picture.canvas import Picture, Rect
-from medvis.ops.window import linear_exact
+from medvis.ops.window import FUNCTIONS, window
 
 Points = NDArray[np.float64]
 FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
@@ -60,36 +60,56 @@ class Slices:
 
     Args:
         case: with `evidence` float32 [frames, rows, cols] in 0…1, or None: then there is nothing to lay over.
-        display: ``center`` and ``width`` of the window in the scan's unit (both None: from the least to the greatest
-            pixel that is not padding), and its ``name``.
+        display: the task's window: ``center`` and ``width`` in the scan's unit, and its ``name``. Where it has none
+            (None), each slice is shown in the window that its file gives for it; where the file gives none, from the
+            least to the greatest pixel that is not padding.
     """
 
     def __init__(self, case: Case, display: dict[str, Any]) -> None:
         self.case, self.scan = case, case.scan
-        self.named: str = str(display.get("name") or "full range")
-        self._display = (display.get("center"), display.get("width"))
-
-    @property
-    def full_range(self) -> bool:
-        """Whether the task names no window, so that everything is shown."""
-        return None in self._display
+        self._named: str = str(display.get("name") or "of the task")
+        center, width = display.get("center"), display.get("width")
+        self._task: DisplayWindow | None = None
+        if center is not None and width is not None:
+            self._task = DisplayWindow(float(center), max(float(width), 1e-6), "LINEAR_EXACT")
+        grey = self.scan.channels == 1  # colours have no VOI window, PS3.3 C.11.2.1.2
+        self._by_file = self.scan.windows if grey else ()
+        given = self.scan.source.details.get("windows_by_frame", ()) if grey else ()
+        self._by_frame = [tuple(DisplayWindow(**fields) for fields in windows) for windows in given]
 
     @cached_property
     def as_stored(self) -> bool:
         """Whether this is a picture of at most 8 bits that is shown as it is: black is 0, white the greatest value."""
-        if not self.full_range or self.scan.unit == "HU" or self.scan.bits > 8:
+        given = self._task is not None or self._by_frame or self._by_file
+        if given or self.scan.unit == "HU" or self.scan.bits > 8:
             return False
         low, high = _range(self.scan)
         return low >= 0 and high < 2**self.scan.bits
 
+    def window(self, frame: int) -> DisplayWindow:
+        """What a slice is shown in, width above 0."""
+        if self._task is not None:
+            return self._task
+        own = self._by_frame[frame] if self._by_frame else self._by_file
+        return own[0] if own else self._everything
+
+    @property
+    def window_words(self) -> str:
+        """The window for a heading; empty where there is nothing to say."""
+        if self.as_stored:
+            return ""
+        shown = self.window(0)
+        if self._task is None and self._by_frame:
+            return "window of each slice by the file"
+        if self._task is None and not self._by_file:
+            return f"window full range: {shown.center - shown.width / 2:g} to {shown.center + shown.width / 2:g}"
+        name = self._named if self._task is not None else "of the file"
+        return f"window {name}: center {shown.center:g}, width {shown.width:g}"
+
     @cached_property
-    def window(self) -> tuple[float, float]:
-        """(center, width) that is shown, width above 0."""
-        center, width = self._display
-        if center is not None and width is not None:
-            return float(center), max(float(width), 1e-6)
+    def _everything(self) -> DisplayWindow:
         low, high = (0.0, 2.0**self.scan.bits - 1) if self.as_stored else _range(self.scan)
-        return (low + high) / 2, max(high - low, 1e-6)
+        return DisplayWindow((low + high) / 2, max(high - low, 1e-6), "LINEAR_EXACT")
 
     @property
     def aspect(self) -> float:
@@ -126,10 +146,11 @@ class Slices:
         return View(region, Rect(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height))
 
     def plain(self, frame: int, view: View) -> Picture:
-        """The region in the display window, uint8 [height, width, 3] RGB; MONOCHROME1 inverted, padding black."""
+        """The region in the slice's window, uint8 [height, width, 3] RGB; MONOCHROME1 inverted, padding black."""
         area = _cut(view.region)
-        center, width = self.window
-        shown = linear_exact(self.scan.pixels[frame][area], center, width)
+        chosen = self.window(frame)
+        function = chosen.function if chosen.function in FUNCTIONS else "LINEAR_EXACT"
+        shown = window(self.scan.pixels[frame][area], chosen.center, chosen.width, function)
         if self.scan.inverted:
             np.subtract(1, shown, out=shown)
         if self.scan.valid is not None:
