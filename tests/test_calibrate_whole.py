@@ -95,6 +95,12 @@ def test_the_bars_come_before_dice():
     assert within([wild], bars) is wild, "the fewest there are"
 
 
+def test_within_the_bars_too_the_mildest_of_equals_is_taken():
+    strict, mild = trial(0.3, dice=0.8, recall=0.9), trial(0.15, dice=0.8 - SAME / 2, recall=0.98)
+    far = trial(0.05, dice=0.8 - 2 * SAME, recall=1.0)
+    assert within([strict, mild, far], {"false_findings": 0.5, "recall": 0.85}) is mild
+
+
 def marked(truth, logits, **changes):
     shape = truth.shape
     arrays = {"mask_logits": logits[None, None].astype(np.float32), "spread": np.zeros((1, *shape), np.float32)}

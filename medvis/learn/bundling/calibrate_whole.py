@@ -212,7 +212,7 @@ def mildest(trials: list[Trial], figure: str) -> Trial:
 
 
 def within(trials: list[Trial], bars: Mapping[str, float]) -> Trial:
-    """The best Dice that keeps the bars for false findings and recall; the nearest to them where none keeps both.
+    """The `mildest` by Dice that keeps the bars for false findings and recall; the nearest to them if none keeps both.
 
     False findings come first: a cut that misses the recall can be lowered by its user, who cannot see what it costs.
     """
@@ -223,14 +223,15 @@ def within(trials: list[Trial], bars: Mapping[str, float]) -> Trial:
         few = [trial for trial in trials if trial.extra == fewest]
     enough = [trial for trial in few if trial.recall >= least]
     if enough:
-        return max(enough, key=lambda trial: (trial.dice, -trial.finding, -trial.min_pixels))
+        return mildest(enough, "dice")
     return max(few, key=lambda trial: (trial.recall, trial.dice, -trial.finding))
 
 
 def _rule(whole: bool, bars: Mapping[str, float]) -> str:
+    best = f"mildest cut within {SAME:g} of the best mean Dice over"
     if whole:
-        return "best mean Dice over all val pictures, a clean picture without a lesion counting 1"
+        return f"{best} all val pictures, a clean picture without a lesion counting 1"
     kept = [
         f"{name} {sign} {bars[name]:g}" for name, sign in (("false_findings", "≤"), ("recall", "≥")) if name in bars
     ]
-    return "best mean Dice over val pictures with a lesion" + (f", with {' and '.join(kept)}" if kept else "")
+    return f"{best} val pictures with a lesion" + (f", with {' and '.join(kept)}" if kept else "")
