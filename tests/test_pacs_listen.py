@@ -72,6 +72,7 @@ def test_a_study_survives_every_kill(orthanc, slices, late, tmp_path):
         assert storescu(fourth.port, late) == 0
         assert fourth.told("done", 2)[1]["sent"] == 3
         assert kinds(orthanc) == Counter({kind: 2 * count for kind, count in once.items()})
+        check_that_the_later_report_names_the_earlier(orthanc, store)
         assert fourth.end(signal.SIGTERM) == 0
     check_that_no_identity_is_told(orthanc, "".join("".join(run.text) for run in (first, second, third, fourth)))
 
@@ -83,6 +84,23 @@ def check_that_nothing_is_new(running, slices, store) -> None:
     results = sorted((store / "studies").glob("*/out/**/*.dcm"))
     assert storescu(running.port, results[0]) == 0
     assert running.told("received", 2)[1]["new"] == 0
+
+
+def check_that_the_later_report_names_the_earlier(orthanc, store) -> None:
+    """Both are in the archive; of the earlier diagnosis the listener keeps the report, and nothing else."""
+    files = [path for path in (store / "studies").glob("*/out/**/*") if path.is_file()]
+    reports = {str(ds.SOPInstanceUID): ds for ds in (dcmread(path) for path in files if path.name == "sr.dcm")}
+    assert len(reports) == 2 and len({path.parent for path in files}) == 2
+    assert sorted(path.name for path in files) == sorted(
+        ["report.json", "seg.dcm", "capture.dcm", "sr.dcm", "sr.dcm"]
+    )  # fmt: skip
+    assert reports.keys() <= {item["MainDicomTags"]["SOPInstanceUID"] for item in orthanc.get("/instances?expand")}
+    [later] = [ds for ds in reports.values() if "PredecessorDocumentsSequence" in ds]
+    [earlier] = [ds for ds in reports.values() if "PredecessorDocumentsSequence" not in ds]
+    [study] = later.PredecessorDocumentsSequence
+    [series] = study.ReferencedSeriesSequence
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (earlier.StudyInstanceUID, earlier.SeriesInstanceUID)
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == earlier.SOPInstanceUID
 
 
 def check_that_no_identity_is_told(orthanc, log: str) -> None:

@@ -1,10 +1,12 @@
 """sr.dcm: the report as TID 1500, its numbers, its references, and what it says where something is not known."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import results_maker as make
 from highdicom.sr import srread
+from pydicom import dcmread
 
 from medvis.core.report import NOTICE, Attribute, Reading
 from medvis.io.dicom_objects import sr_content
@@ -163,3 +165,71 @@ def test_names_of_the_patient_survive_another_character_set(found):
     assert found["sr"].SpecificCharacterSet == "ISO_IR 192"
     assert str(found["sr"].PatientName) == make.PATIENT["PatientName"]
     assert str(found["sr"].ReferringPhysicianName) == make.PATIENT["ReferringPhysicianName"]
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory):
+    """Outcomes of the first three, four and five slices."""
+    folder = tmp_path_factory.mktemp("whole")
+    make.series(folder)
+    files = sorted(folder.iterdir(), key=lambda path: dcmread(path).ImagePositionPatient[0])
+    found = []
+    for count in (3, 4, 5):
+        part = tmp_path_factory.mktemp(f"first-{count}")
+        for path in files[:count]:
+            shutil.copy(path, part)
+        found.append(make.outcome_of(part))
+    return found
+
+
+def sent(outcome, folder, *earlier):
+    make.written(replace(outcome, earlier=earlier), folder, "seg", "sr")
+    return folder / "sr.dcm", dcmread(folder / "sr.dcm")
+
+
+def named(ds):
+    return [
+        (str(series.SeriesInstanceUID), str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID))
+        for study in ds.get("PredecessorDocumentsSequence", [])
+        for series in study.ReferencedSeriesSequence
+    ]
+
+
+def key(ds):
+    return str(ds.SeriesInstanceUID), str(ds.SOPInstanceUID)
+
+
+def test_each_names_the_newest_before_it(growing, tmp_path):
+    one, first = sent(growing[0], tmp_path / "1")
+    two, second = sent(growing[1], tmp_path / "2", one)
+    three, third = sent(growing[2], tmp_path / "3", one, two)
+    assert [named(ds) for ds in (first, second, third)] == [[], [key(first)], [key(second)]]
+    assert "replaces earlier" in third.SeriesDescription and "replaces earlier" not in first.SeriesDescription
+    [image, *_] = make.measurement_groups(third)
+    told = [item.TextValue for item in image.ContentSequence if item.ValueType == "TEXT"]
+    assert sum(text.startswith("This report replaces 1 earlier one(s)") for text in told) == 1
+    assert not make.errors_of(two, three)
+    assert "Predecessor" in make.dumped("dsrdump", three)
+
+
+def test_the_same_once_more_is_the_same(growing, tmp_path):
+    """Late slices of another series, or a listener that was killed: nothing new for the archive."""
+    one, _ = sent(growing[0], tmp_path / "1")
+    two, _ = sent(growing[1], tmp_path / "2", one)
+    again, _ = sent(growing[1], tmp_path / "3", two, one)
+    assert again.read_bytes() == two.read_bytes()
+    assert sent(growing[0], tmp_path / "4", one)[0].read_bytes() == one.read_bytes()
+
+
+def test_a_report_of_its_own_history_has_its_own_uid(growing, tmp_path):
+    """One UID, one content (PS3.5 9): with predecessors it is another object than without."""
+    one, _ = sent(growing[0], tmp_path / "1")
+    _, whole = sent(growing[1], tmp_path / "2")
+    _, later = sent(growing[1], tmp_path / "3", one)
+    assert len({key(whole), key(later)}) == 2
+
+
+def test_another_series_is_not_replaced(growing, tmp_path):
+    other = make.outcome_of(make.series(tmp_path / "in", SeriesInstanceUID="1.2.77"))
+    one, _ = sent(other, tmp_path / "1")
+    assert named(sent(growing[2], tmp_path / "2", one)[1]) == []

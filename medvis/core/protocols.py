@@ -40,6 +40,7 @@ class Outcome:
         display: the task's display settings.
         site: where in the body the task's findings lie, as a code; None if the task does not say.
         dicom: the task's settings for DICOM results.
+        earlier: files of DICOM reports that were sent to an archive when less of the study was there.
     """
 
     case: Case
@@ -47,6 +48,7 @@ class Outcome:
     display: dict[str, Any]
     site: Code | None = None
     dicom: dict[str, Any] = field(default_factory=dict)
+    earlier: tuple[Path, ...] = ()
 
 
 @runtime_checkable

@@ -174,6 +174,14 @@ class Journal:
             ).fetchall()
         return [Result(*row) for row in rows]
 
+    def taken(self, study: str) -> list[str]:
+        """The files, as `Result` has them, of all results that the destination has, of earlier diagnoses as well."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT file FROM results WHERE study = ? AND sent IS NOT NULL ORDER BY sent, file", (study,)
+            )
+            return [file for (file,) in rows]
+
     def sent(self, study: str, uids: Iterable[str]) -> None:
         """Notes that the destination has taken these."""
         with self.change() as base:

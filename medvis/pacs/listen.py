@@ -172,7 +172,7 @@ class Listener:
         digest = self.store.journal.digest(study.uid)
         folder = self.store.folder(study.uid)
         out = self.store.outcome_folder(study.uid, digest)
-        answer = self._worker(folder / "in", out, stop)
+        answer = self._worker(folder / "in", out, stop, self.store.reports(study.uid))
         flush_below(out)  # the queue must not survive a loss of power that its results do not survive
         flush_folder(folder)
         results = []

@@ -17,6 +17,7 @@ import time
 from io import BytesIO
 from pathlib import Path
 
+from medvis.io.dicom_objects.earlier import FILE
 from medvis.io.publish import write_error
 from medvis.pacs.files import Identity, file_header, whole_file
 from medvis.pacs.journal import Arrival, Journal, Study
@@ -102,12 +103,24 @@ class Store:
             raise write_error(place, error) from error
         return place
 
+    def reports(self, study: str) -> list[Path]:
+        """The DICOM reports of all diagnoses that the destination has."""
+        taken = [self.folder(study).absolute() / file for file in self.journal.taken(study)]
+        return [path for path in taken if path.name == FILE and path.is_file()]
+
     def drop_other_outcomes(self, study: str, digest: str) -> None:
-        """Removes the results of earlier diagnoses."""
-        out = self.folder(study) / "out"
+        """Removes the results of earlier diagnoses, but not the reports that a later one is to name."""
+        out = self.folder(study).absolute() / "out"
+        kept = set(self.reports(study))
         for place in out.iterdir() if out.is_dir() else ():
-            if place.name != digest[:16]:
+            if place.name == digest[:16]:
+                continue
+            if not any(path.is_relative_to(place) for path in kept):
                 shutil.rmtree(place, ignore_errors=True)
+                continue
+            for path in place.rglob("*"):
+                if path.is_file() and path not in kept:
+                    path.unlink(missing_ok=True)
 
     def purge(self, days: float) -> list[str]:
         """Removes what has been done for so many days: the studies that went."""

@@ -8,7 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +40,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def __call__(self, study: Path, out: Path, stop: threading.Event) -> dict[str, Any]:
+    def __call__(self, study: Path, out: Path, stop: threading.Event, earlier: Sequence[Path] = ()) -> dict[str, Any]:
         """As `medvis.pacs.worker.Diagnosis`.
 
         Raises:
@@ -49,7 +49,8 @@ class Worker:
         """
         process = self._running()
         try:
-            _write(process.stdin, {"study": str(study.absolute()), "out": str(out.absolute())})
+            job = {"study": study, "out": out, "earlier": list(earlier)}
+            _write(process.stdin, job)
             answer = json.loads(self._wait(stop) or "{}")
         except OSError as error:
             self.close()
@@ -104,8 +105,12 @@ class Worker:
 def _write(stream: IO[str] | None, value: object) -> None:
     if stream is None:
         raise BrokenPipeError
-    stream.write(json.dumps(value) + "\n")
+    stream.write(json.dumps(value, default=_absolute) + "\n")
     stream.flush()
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
 
 
 def _collect(stream: IO[str], answers: queue.SimpleQueue[str]) -> None:

@@ -1,7 +1,7 @@
 """The process that diagnoses: apart from the listener, so that a crash of it, or a hang, costs one attempt.
 
-It reads one JSON object a line from standard input, ``{"study": FOLDER, "out": FOLDER}``, and answers each with one
-line. It ends with its parent: when its standard input does, whatever it is doing.
+It reads one JSON object a line from standard input, ``{"study": FOLDER, "out": FOLDER, "earlier": [FILE, …]}``, and
+answers each with one line. It ends with its parent: when its standard input does, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import queue
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,13 @@ class Diagnosis:
         self._writers: list[Writer] = [plugins.load("medvis.writers", name)() for name in writers]
         self._pipeline = cache(lambda name: Pipeline(name, overrides))
 
-    def __call__(self, study: Path, out: Path) -> dict[str, Any]:
+    def __call__(self, study: Path, out: Path, earlier: Sequence[Path] = ()) -> dict[str, Any]:
         """Diagnoses every volume of a study that the task is for.
 
         Args:
             study: a folder, searched to its depth.
             out: where each volume's results get a folder.
+            earlier: DICOM reports on the study that an archive has already.
 
         Returns:
             ``verdicts``, one a volume that was diagnosed; ``files``, the DICOM objects made; ``left_out``, how many
@@ -65,7 +67,7 @@ class Diagnosis:
             with volumes(study) as found:
                 for volume in found:
                     try:
-                        verdict, made = self._one(volume, out / volume.label)
+                        verdict, made = self._one(volume, out / volume.label, tuple(earlier))
                     except InputError as error:
                         problems.append(f"{volume.label}: {error.line}")
                         continue
@@ -77,11 +79,11 @@ class Diagnosis:
             write_atomic(out / PROBLEMS, ("\n".join(problems) + "\n").encode())
         return {"verdicts": verdicts, "files": files, "left_out": len(problems)}
 
-    def _one(self, volume: Volume, out: Path) -> tuple[str, list[Path]]:
+    def _one(self, volume: Volume, out: Path, earlier: tuple[Path, ...]) -> tuple[str, list[Path]]:
         if volume.sketch is not None:  # without its pixels, where that is enough to see that it does not fit
             self._for(volume.sketch).accept(volume.sketch)
         scan = volume.read()
-        outcome = self._for(scan).outcome(scan)
+        outcome = replace(self._for(scan).outcome(scan), earlier=earlier)
         return outcome.report.verdict.decision, publish(outcome, out, self._writers, force=True)
 
     def _for(self, scan: Scan) -> Pipeline:
@@ -97,14 +99,14 @@ def main() -> None:
     diagnosis = Diagnosis(**json.loads(next(lines)))
     for line in lines:
         job = json.loads(line)
-        answers.write(json.dumps(_answer(diagnosis, Path(job["study"]), Path(job["out"]))) + "\n")
+        answers.write(json.dumps(_answer(diagnosis, job)) + "\n")
         answers.flush()
 
 
-def _answer(diagnosis: Diagnosis, study: Path, out: Path) -> dict[str, Any]:
+def _answer(diagnosis: Diagnosis, job: Mapping[str, Any]) -> dict[str, Any]:
     """What became of a job; of an error only its kind, since its text may quote from the data."""
     try:
-        return diagnosis(study, out)
+        return diagnosis(Path(job["study"]), Path(job["out"]), [Path(file) for file in job["earlier"]])
     except Exception as error:  # a bug must cost one attempt, not the process with its loaded models
         return {"error": type(error).__name__, "text": str(error)}
 

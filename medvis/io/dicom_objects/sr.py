@@ -15,6 +15,7 @@ from medvis.core.protocols import Outcome
 from medvis.core.report import Finding
 from medvis.io.dicom_objects import sr_content as said
 from medvis.io.dicom_objects.concepts import CATEGORY, LESION, concept, procedure_of
+from medvis.io.dicom_objects.earlier import FILE, earlier_reports, predecessors, replaced_by
 from medvis.io.dicom_objects.envelope import MAKER, Envelope
 from medvis.io.dicom_objects.gate_sr import check_report
 from medvis.io.dicom_objects.identity import Identity, identity_of
@@ -32,7 +33,7 @@ class SrWriter(ObjectWriter):
     """One measurement group for the image as a whole, and one a finding."""
 
     name: ClassVar[str] = "sr"
-    file: ClassVar[str] = "sr.dcm"
+    file: ClassVar[str] = FILE
     after: ClassVar[tuple[str, ...]] = ("seg",)
 
     def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
@@ -41,9 +42,12 @@ class SrWriter(ObjectWriter):
 
         seg = _segmentation(folder)
         segments = None if seg is None else segments_of(seg)
-        kind = "sr" if segments is None else f"sr {segments.uid}"
-        envelope = Envelope(parent, identity_of(outcome, parent), kind, "report")
-        content = _Content(outcome, parent, envelope.identity, segments).report()
+        identity = identity_of(outcome, parent)
+        known = earlier_reports(outcome.earlier, parent)
+        replaced = replaced_by(known, lambda uids: identity.instance(_kind(segments, uids)))
+        kind = _kind(segments, [one.report.uid for one in replaced])
+        envelope = Envelope(parent, identity, kind, "report, replaces earlier" if replaced else "report")
+        content = _Content(outcome, parent, identity, segments).report(len(replaced))
         stubs = [_stub(parent, one.uid) for one in parent.instances()]
         ds = ComprehensiveSR(
             evidence=stubs if seg is None else [*stubs, seg],
@@ -52,6 +56,8 @@ class SrWriter(ObjectWriter):
             **envelope.arguments(),
         )
         ds.CurrentRequestedProcedureEvidenceSequence = _evidence(parent, seg)
+        if replaced:
+            ds.PredecessorDocumentsSequence = predecessors(parent.study, replaced)
         envelope.seal(ds)
         return ds
 
@@ -67,7 +73,8 @@ class _Content:
         self._report, self._mask, self._site = outcome.report, outcome.case.mask, outcome.site
         self._parent, self._identity, self._segments = parent, identity, segments
 
-    def report(self) -> MeasurementReport:
+    def report(self, replaced: int) -> MeasurementReport:
+        """The tree of a report that replaces so many earlier ones."""
         from highdicom import sr  # noqa: PLC0415 - see above
 
         made = self._identity
@@ -82,10 +89,13 @@ class _Content:
         return sr.MeasurementReport(
             observation_context=sr.ObservationContext(observer_device_context=observer),
             procedure_reported=procedure_of(self._report.scan.modality),
-            imaging_measurements=[self._image(), *(self._finding(finding) for finding in self._report.findings)],
+            imaging_measurements=[
+                self._image(replaced),
+                *(self._finding(finding) for finding in self._report.findings),
+            ],
         )
 
-    def _image(self) -> Any:  # noqa: ANN401 - one of three templates
+    def _image(self, replaced: int) -> Any:  # noqa: ANN401 - one of three templates
         """TID 1501 for the image as a whole."""
         from highdicom import sr  # noqa: PLC0415 - see above
 
@@ -96,7 +106,8 @@ class _Content:
         ]
         facts = _facts(said.image_numbers(report), said.image_codes(report))
         group = sr.MeasurementsAndQualitativeEvaluations(**self._common(0), **facts, source_images=sources)
-        return _with_words(group, said.image_words(report, self._parent.placed, self._segments is not None))
+        words = said.image_words(report, self._parent.placed, self._segments is not None)
+        return _with_words(group, [*said.replacing(replaced), *words])
 
     def _finding(self, finding: Finding) -> Any:  # noqa: ANN401 - one of three templates
         """TID 1411 for a segment in a series, TID 1410 for one in an image, TID 1501 where no segment was written."""
@@ -154,6 +165,11 @@ class _Content:
             listed = shown.setdefault((origin.instance.sop_class, origin.instance.uid), [])
             listed += [] if origin.number is None else [origin.number]
         return [kind(*instance, sorted(numbers) or None) for instance, numbers in shown.items()]
+
+
+def _kind(segments: Segments | None, replaced: Sequence[str]) -> str:
+    """What else than input, model and settings the report depends on."""
+    return " ".join(["sr", *([] if segments is None else [segments.uid]), *(["after", *replaced] if replaced else [])])
 
 
 def _facts(numbers: Iterable[said.Number], evaluations: Iterable[tuple[Concept, Concept]]) -> dict[str, Any]:

@@ -115,6 +115,15 @@ def image_words(report: Report, placed: bool, segmented: bool) -> Iterator[tuple
     yield COMMENT, NOTICE
 
 
+def replacing(count: int) -> Iterator[tuple[Concept, str]]:
+    """That this report takes the place of so many earlier ones, which its predecessors' list names."""
+    if count:
+        yield (
+            COMMENT,
+            f"This report replaces {count} earlier one(s), made of fewer images or by another model or settings.",
+        )
+
+
 def as_percent(share: float) -> float:
     """A probability, which the report gives to four digits, in percent."""
     return round(100 * share, 4)
