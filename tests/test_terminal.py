@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from case_maker import make_outcome
+
+from medvis.cli.summary import show
 
 
 class TestTerminal:
@@ -34,6 +37,14 @@ class TestTerminal:
         assert "working" in _on_terminal(code.format(0.1))
         assert _on_terminal(code.format(5.0)) == ""
         assert _on_terminal(code.format(0.1), TERM="dumb") == ""
+
+    @pytest.mark.parametrize(
+        ("spacing", "said", "unsaid"), [((0.7, 0.7), "longest", "area"), (None, "area", "longest")]
+    )
+    def test_what_is_unknown_in_mm_is_not_called_a_length(self, capsys, spacing, said, unsaid):
+        show(make_outcome(spacing=spacing).report, [], 1.0)
+        told = capsys.readouterr().err
+        assert said in told and unsaid not in told
 
 
 def _on_terminal(what: list[str] | str, cwd: Path | None = None, **environment: str) -> str:
