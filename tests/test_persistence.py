@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_chest import chest, pipeline, scan_of
 
 from medvis.ops.components import label_frames, link
-from medvis.stages.persistence import expected_frames, persistence
+from medvis.stages.persistence import expected_frames, likeliest, persistence
 from medvis.stages.scoring import Score
 
 STEPS = np.arange(9.0)
@@ -78,3 +80,41 @@ def test_segment_drops_what_does_not_last(monkeypatch):
     one = {"stages.segment.lasting": True}
     single, _ = pipeline(one).run(pipeline(one).accept(scan_of(scan.pixels[2:3, ..., 0])), last="segment")
     assert single.mask.max() > 0, "a single slice asks for nothing more"
+
+
+def test_a_finding_is_as_likely_as_its_likeliest_slice():
+    scores, components, linked = volume((3, 4, 5), (6,))
+    raised = [replace(score, probability=0.9) if score.frame == 4 else score for score in scores]
+    best = likeliest(raised, components, linked)
+    assert best[[0, linked[4, 12, 12], linked[6, 12, 42]]].tolist() == [1.0, 0.9, 0.6]
+    empty = np.zeros((3, 8, 8), np.int32)
+    assert likeliest([], empty, empty).tolist() == [1.0]
+
+
+def kept(case, settings=None, **thresholds):
+    """The mask of `segment` with these thresholds on the card and these settings."""
+    from tiny_chest import Blobs
+
+    line = pipeline({f"stages.segment.{name}": value for name, value in (settings or {}).items()}, Blobs(**thresholds))
+    return line.run(case, first="segment", last="segment")[0]
+
+
+def test_a_series_asks_for_more_than_a_slice():
+    line = pipeline()
+    case, _ = line.run(line.accept(chest()), last="infer")
+    low = {"high": 0.5, "low": 0.4, "finding": 0.05}
+    loose, strict = kept(case, thresholds=low), kept(case, thresholds={**low, "series": 0.9999999})
+    assert loose.mask.max() >= 3 and strict.mask.max() == 0
+    assert strict.scan.trail[-1].settings["series"] == 0.9999999
+    by_hand = kept(case, {"series": 0.0}, thresholds={**low, "series": 0.9999999})
+    assert np.array_equal(by_hand.mask, loose.mask)
+    asked = kept(case, {"finding": 0.05}, thresholds={**low, "series": 0.9999999})
+    assert np.array_equal(asked.mask, loose.mask), "a threshold that is set by hand counts for a series too"
+
+
+def test_a_single_slice_does_not_know_the_threshold_of_a_series():
+    line = pipeline()
+    one = scan_of(chest().pixels[2:3, ..., 0])
+    case, _ = line.run(line.accept(one), last="infer")
+    thresholds = {"high": 0.5, "low": 0.4, "finding": 0.05}
+    assert kept(case, thresholds={**thresholds, "series": 0.9999999}).mask.max() > 0

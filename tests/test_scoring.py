@@ -9,11 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import tiny_card
+from tiny_chest import scan_of
 
 from medvis.core.card import Card
 from medvis.core.case import Candidates, Prediction
-from medvis.stages.scoring import REACH, features, finding_probability, logistic, match, score_components
+from medvis.core.scan import Geometry
+from medvis.ops.surroundings import aerated_rim
+from medvis.stages.scoring import (
+    REACH,
+    features,
+    finding_probability,
+    logistic,
+    match,
+    score_components,
+    surroundings,
+)
 
+RICH = {"mask": 0.4, "log_diameter_mm": 0.8, "class": 0.3, "air": 2.0, "bias": -2.5}
 WEIGHTS = {"mask": 0.5, "spread": -4.0, "log_diameter_px": 1.0, "class": 0.25, "class_spread": -2.0, "bias": -1.5}
 
 
@@ -122,3 +134,46 @@ def test_every_component_of_every_frame_gets_a_score():
     assert score_components(seen, np.zeros_like(mask), card()) == []
     whole = score_components(prediction(None), mask, card(calibration={"finding": WEIGHTS}))
     assert all(score.probability > 0 for score in whole), "a whole task takes no closer look at anything"
+
+
+def halves():
+    """Two frames of lung beside tissue in HU, pixels of 0.8 mm."""
+    hu = np.full((2, 30, 40), -850, np.float32)
+    hu[:, :, 20:] = 30
+    return scan_of(hu, geometry=Geometry(spacing=(0.8, 0.8)))
+
+
+def test_the_surroundings_are_measured_in_hu_and_mm():
+    scan, inside = halves(), disc(12, 20)
+    values = surroundings(scan, inside, 1)
+    assert values["air"] == aerated_rim(scan.pixels[1][..., 0], inside, (0.8, 0.8)) == pytest.approx(0.5, abs=0.1)
+    assert values["log_diameter_mm"] == pytest.approx(math.log(2 * 0.8 * math.sqrt(inside.sum() / math.pi)))
+
+
+def test_without_hu_or_mm_nothing_is_known_of_the_surroundings():
+    scan, inside = halves(), disc(12, 20)
+    unknown = [None, scan.derive(unit="grey"), scan.derive(geometry=Geometry(reasons={"spacing": "a picture"}))]
+    assert [surroundings(one, inside, 0) for one in unknown] == [{}, {}, {}]
+    assert surroundings(scan, np.ones((30, 40), bool), 0) == {}, "nor where there is nothing around it"
+
+
+def test_the_model_with_the_surroundings_counts_where_all_of_it_is_known():
+    both = card(calibration={"finding": WEIGHTS, "finding_hu": RICH})
+    values = {"mask": 2.0, "spread": 0.1, "log_diameter_px": 2.0, "class": 4.0, "class_spread": 0.05}
+    around = {"log_diameter_mm": 1.7, "air": 0.9}
+    assert finding_probability({**values, **around}, both) == pytest.approx(logistic(RICH, {**values, **around}))
+    assert finding_probability(values, both) == logistic(WEIGHTS, values)
+    assert finding_probability({**values, "air": 0.9}, both) == logistic(WEIGHTS, values), "a part of it is not enough"
+    del values["class"]
+    assert finding_probability({**values, **around}, both) == logistic(WEIGHTS, values)
+
+
+def test_scores_look_at_the_scan_where_it_is_given():
+    scan, seen = halves(), prediction(candidates((0, 12, 10), (0, 12, 30)))
+    seen.mask_logits[:] = 1.0
+    mask = np.zeros((2, 30, 40), np.int32)
+    mask[0][disc(12, 10)], mask[0][disc(12, 30)] = 1, 2
+    both = card(calibration={"finding": WEIGHTS, "finding_hu": {**RICH, "class": 0.0}})
+    in_lung, in_tissue = score_components(seen, mask, both, scan)
+    assert in_lung.probability > in_tissue.probability + 0.3
+    assert score_components(seen, mask, both) == score_components(seen, mask, card(calibration={"finding": WEIGHTS}))

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from medvis.core.card import Card
 from medvis.core.case import Prediction
+from medvis.core.scan import Scan
 from medvis.stages.labels import abnormal, exclusive, ranked
 from medvis.stages.scoring import Score, features, finding_probability, score_components
 
 
-def score_lesions(prediction: Prediction, mask: NDArray[np.int32], card: Card) -> list[Score]:
+def score_lesions(prediction: Prediction, mask: NDArray[np.int32], card: Card, scan: Scan | None = None) -> list[Score]:
     """A score for every component of every frame of an int32 mask [frames, rows, cols].
 
     Of a whole image with classes, the features of the card's calibration ``finding`` are those of the outline and
     `class_features`. Without a calibration the probability is that of the mask alone.
     """
-    scores = score_components(prediction, mask, card)
+    scores = score_components(prediction, mask, card, scan)
     seen = class_features(prediction, card)
     if not seen or not card.calibration.get("finding"):
         return scores

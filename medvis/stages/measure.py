@@ -66,7 +66,7 @@ class Measure(BaseStage):
         geometry = case.scan.geometry
         grey = case.scan.pixels[..., 0] if case.scan.channels == 1 else case.scan.pixels.mean(-1)
         sizes = measure(mask, grey, geometry.spacing, self._depths(case))
-        scores = score_lesions(prediction, mask, self.context.card) if sizes else []
+        scores = score_lesions(prediction, mask, self.context.card, case.scan) if sizes else []
         findings = tuple(
             self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
         )

@@ -49,16 +49,29 @@ def persistence(
     Returns:
         [n + 1], indexed by the number of the finding; [0] is 1.
     """
-    seen: dict[int, list[Score]] = {}
-    for score in scores:
-        number = int(linked[score.frame][components[score.frame] == score.label][0])
-        if number:
-            seen.setdefault(number, []).append(score)
     out = np.ones(int(linked.max()) + 1)
-    for number, parts in seen.items():
+    for number, parts in _parts(scores, components, linked).items():
         key = max(parts, key=lambda score: score.area)
         diameter = 2 * sqrt(key.area * spacing[0] * spacing[1] / pi)
         frames = {score.frame for score in parts}
         best = [max(score.probability for score in parts if score.frame == frame) for frame in frames]
         out[number] = sum(best) / max(len(frames), expected_frames(diameter, heights, key.frame))
     return out
+
+
+def likeliest(scores: Sequence[Score], components: Labels, linked: Labels) -> NDArray[np.float64]:
+    """Probability of each finding on its likeliest slice; arguments and result as of `persistence`."""
+    out = np.ones(int(linked.max()) + 1)
+    for number, parts in _parts(scores, components, linked).items():
+        out[number] = max(score.probability for score in parts)
+    return out
+
+
+def _parts(scores: Sequence[Score], components: Labels, linked: Labels) -> dict[int, list[Score]]:
+    """Number of the finding → the scores of its components."""
+    seen: dict[int, list[Score]] = {}
+    for score in scores:
+        number = int(linked[score.frame][components[score.frame] == score.label][0])
+        if number:
+            seen.setdefault(number, []).append(score)
+    return seen

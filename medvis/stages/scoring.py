@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, pi, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.card import Card
 from medvis.core.case import Floats, Prediction
+from medvis.core.scan import Scan
+from medvis.ops.surroundings import aerated_rim
 
 # How far (px) a component's centre may have moved from its candidate's while the views were merged.
 REACH = 12.0
@@ -36,12 +39,19 @@ class Score:
     spread: float
 
 
-def score_components(prediction: Prediction, mask: NDArray[np.int32], card: Card) -> list[Score]:
-    """A score for every component of every frame of an int32 mask [frames, rows, cols]."""
+def score_components(
+    prediction: Prediction, mask: NDArray[np.int32], card: Card, scan: Scan | None = None
+) -> list[Score]:
+    """A score for every component of every frame of an int32 mask [frames, rows, cols].
+
+    With the scan in Hounsfield units and the size of its pixels, its surroundings count as well.
+    """
     scores = []
     for frame, plane in enumerate(mask):
         for label in np.unique(plane[plane > 0]):
-            scores.append(_score(prediction, plane == label, frame, int(label), card))
+            inside = plane == label
+            around = surroundings(scan, inside, frame)
+            scores.append(_score(prediction, inside, (frame, int(label)), around, card))
     return scores
 
 
@@ -63,9 +73,28 @@ def outline_features(logits: Floats, spread: Floats, inside: NDArray[np.bool_]) 
     }
 
 
+def surroundings(scan: Scan | None, inside: NDArray[np.bool_], frame: int) -> dict[str, float]:
+    """The part of the features that millimetres and Hounsfield units give; empty where one of them is unknown."""
+    if scan is None or scan.unit != "HU" or scan.geometry.spacing is None:
+        return {}
+    air = aerated_rim(scan.pixels[frame][..., 0], inside, scan.geometry.spacing)
+    if air is None:
+        return {}
+    area = float(inside.sum()) * scan.geometry.spacing[0] * scan.geometry.spacing[1]
+    return {"log_diameter_mm": log(2 * sqrt(area / pi)), "air": air}
+
+
 def finding_probability(values: dict[str, float], card: Card) -> float:
     """The calibrated probability of a true finding; without a calibration that of its mask."""
-    return logistic(card.calibration.get("finding") or {"bias": 0.0, "mask": 1.0}, values)
+    return logistic(finding_weights(values, card.calibration), values)
+
+
+def finding_weights(values: dict[str, float], calibration: dict[str, Any]) -> dict[str, float]:
+    """``finding_hu``, the model with the surroundings, where all that it looks at is known; else ``finding``."""
+    rich = calibration.get("finding_hu")
+    if rich and set(values).issuperset(name for name in rich if name != "bias"):
+        return dict(rich)
+    return calibration.get("finding") or {"bias": 0.0, "mask": 1.0}
 
 
 def rating_values(logits: dict[str, float], longest_mm: float, area_mm2: float) -> dict[str, float]:
@@ -94,9 +123,12 @@ def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int 
     return int(here[best]) if gaps[best] <= REACH else None
 
 
-def _score(prediction: Prediction, inside: NDArray[np.bool_], frame: int, label: int, card: Card) -> Score:
+def _score(
+    prediction: Prediction, inside: NDArray[np.bool_], place: tuple[int, int], around: dict[str, float], card: Card
+) -> Score:
+    frame, label = place
     candidate = match(prediction, inside, frame)
-    values = features(prediction, inside, frame, candidate)
+    values = {**features(prediction, inside, frame, candidate), **around}
     # What a closer look at another place has left over was never looked at itself.
     unseen = prediction.candidates is not None and candidate is None
     probability = 0.0 if unseen else finding_probability(values, card)

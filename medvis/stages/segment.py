@@ -17,7 +17,7 @@ from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.ladder import ladder_of
 from medvis.stages.lesions import score_lesions
-from medvis.stages.persistence import Labels, persistence
+from medvis.stages.persistence import Labels, likeliest, persistence
 from medvis.stages.scoring import Score
 
 # Components of fewer pixels are noise, where neither settings nor card say otherwise.
@@ -36,6 +36,9 @@ class SegmentSettings(StageSettings):
         link_mm: in-plane distance of centres up to which components of neighbouring frames are one finding.
         lasting: a finding of a series is kept only if its mean probability over the slices that a sphere of its size
             would cross reaches `finding`; needs spacings in mm.
+        series: calibrated probability that a finding of a series must reach on one of its slices; `finding` where
+            that is set here, or neither says. A nodule has a chance on every slice that it crosses, and a series has
+            many places to err.
     """
 
     high: float | None = Field(default=None, gt=0, lt=1)
@@ -45,6 +48,7 @@ class SegmentSettings(StageSettings):
     min_diameter_mm: float | None = Field(default=None, gt=0)
     link_mm: float | None = Field(default=None, gt=0)
     lasting: bool = False
+    series: float | None = Field(default=None, ge=0, lt=1)
 
 
 class Segment(BaseStage):
@@ -69,8 +73,8 @@ class Segment(BaseStage):
             )
         used = self._thresholds()
         components = held(self._components(prediction.mask_logits, used, case.scan.geometry.spacing))
-        scores = score_lesions(prediction, components, self.context.card)
-        return case.derive(self.step(**used), mask=self._findings(case, components, scores, used["finding"]))
+        scores = score_lesions(prediction, components, self.context.card, case.scan)
+        return case.derive(self.step(**used), mask=self._findings(case, components, scores, used))
 
     def _components(
         self, logits: Floats, used: dict[str, float], spacing: tuple[float, float] | None
@@ -84,26 +88,31 @@ class Segment(BaseStage):
             count = max(count, int(plane.max()))
             yield plane
 
-    def _findings(self, case: Case, components: Labels, scores: list[Score], least: float) -> Labels:
+    def _findings(self, case: Case, components: Labels, scores: list[Score], used: dict[str, float]) -> Labels:
         """The components that are likely enough, linked across frames and numbered."""
         spacing, ladder = case.scan.geometry.spacing, ladder_of(case.scan.geometry, len(components))
         moves = None if ladder is None else ladder.moves
         kept = np.zeros(int(components.max()) + 1, bool)
-        kept[[score.label for score in scores if score.probability >= least]] = True
+        kept[[score.label for score in scores if score.probability >= used["finding"]]] = True
         components = _only(kept, components)
         linked = link(components, 1, self.settings.link_mm, spacing, moves)
-        if not self.settings.lasting or len(linked) == 1 or spacing is None or ladder is None:
+        if ladder is None:
             return linked
         own = [score for score in scores if kept[score.label]]
-        lasts = persistence(own, components, linked, spacing, ladder.heights) >= least
-        return link(_only(lasts, linked), 1, None, spacing, moves)
+        stays = likeliest(own, components, linked) >= used["series"]
+        if self.settings.lasting and spacing is not None:
+            stays &= persistence(own, components, linked, spacing, ladder.heights) >= used["finding"]
+        return link(_only(stays, linked), 1, None, spacing, moves)
 
     def _thresholds(self) -> dict[str, float]:
         fitted = self.context.card.thresholds
         own = {"high": self.settings.high, "low": self.settings.low, "finding": self.settings.finding}
         used = {name: fitted.get(name, 0.5) if value is None else value for name, value in own.items()}
         least = self.settings.min_pixels or fitted.get("min_pixels", LEAST)
-        return {**used, "low": min(used["low"], used["high"]), "min_pixels": least}
+        series = self.settings.series
+        if series is None:
+            series = used["finding"] if own["finding"] is not None else fitted.get("series", used["finding"])
+        return {**used, "low": min(used["low"], used["high"]), "min_pixels": least, "series": series}
 
 
 def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
