@@ -221,6 +221,23 @@ def test_an_interrupt_leaves_nothing(series, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+INTERRUPTED_IMPORT = """
+import sys
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+from medvis.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_before_anything_is_imported():
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "medvis: interrupted\n")
+
+
 def test_a_name_that_a_terminal_would_obey(medvis, tmp_path):
     line = medvis("diagnose", tmp_path / "a\x1b[31mred\nb.dcm").error(INPUT)
     assert "\x1b" not in line
