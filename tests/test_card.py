@@ -9,11 +9,12 @@ from tiny_data import write_data
 from tiny_sets import write_index
 from tiny_whole import BREAST, OUTLINED, Tones, write_whole
 
-from medvis.backends.bundle import read_card
+from medvis.backends.bundle import bundle_folder, read_card
 from medvis.cli.cards import card_rows, matrix_rows
 from medvis.core.card import Ablation, Card, Figure, Worst
 from medvis.learn.bundling.card_file import add_figures, write_card
 from medvis.learn.measuring.evaluation import Evaluation
+from medvis.settings import load_task, task_names
 
 FULL = {
     "figures": [{"name": "Dice", "value": 0.8, "ci95": [0.7, 0.9], "n": 9, "bar": "≥ 0.7", "baseline": "disc 0.5"}],
@@ -117,3 +118,14 @@ def _task(folder, monkeypatch) -> str:
     (folder / "own" / "card.yaml").write_text(yaml.safe_dump(model.card.model_dump(mode="json")), encoding="utf-8")
     monkeypatch.setattr("medvis.pipeline._open_model", lambda _: model)
     return write_whole(folder, OUTLINED, bundle="own", train={"readers": 1})
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_a_shipped_card_says_what_its_task_says_and_no_worst_case_went_unseen(task):
+    config = load_task(task)
+    card = read_card(bundle_folder(config.bundle))
+    told = card.model_dump(exclude_none=True)
+    for name, said in config.card.items():
+        assert told[name] == said, f"{name}: the card and the task's YAML differ"
+    assert card.figures and card.worst and all(worst.seen for worst in card.worst)
+    assert all(figure.bar is None or figure.data for figure in card.figures)
