@@ -21,6 +21,7 @@ from medvis.backends.torch import TorchPredictor
 from medvis.core.card import OUTPUTS
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.bundle import Packing, make_bundle
+from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.index import load_grey_scans, read_index
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import export, train
@@ -108,9 +109,21 @@ def test_size_and_speed_stand_on_the_certificate_beside_their_bars(card):
 
 
 def test_the_calibration_was_fitted(card):
-    assert set(card.thresholds) == {"high", "low", "finding"}
-    assert {"finding", "malignancy", "val"} <= set(card.calibration)
+    assert set(card.thresholds) == {"high", "low", "finding", "series"}
+    assert {"finding", "finding_hu", "malignancy", "val"} <= set(card.calibration)
     assert card.calibration["val"]["dice"] > 0.5
+
+
+def test_a_bundle_can_be_calibrated_anew(home, card, data, tmp_path):
+    """The graph and what was measured stay; `export` of a bundle writes into another folder or into its own."""
+    write_card(tmp_path, card.model_copy(update={"thresholds": {}, "calibration": {}, "summary": "an old text"}))
+    for name in ("model.onnx", "model.safetensors"):
+        (tmp_path / name).write_bytes((home / "tiny" / name).read_bytes())
+    for out in (tmp_path / "elsewhere", tmp_path):
+        export(str(home / "tiny.yaml"), tmp_path, data, out, quiet)
+        assert read_card(out) == card
+        for entry in (card.model, card.weights):
+            assert hashlib.sha256((out / entry.file).read_bytes()).hexdigest() == entry.sha256
 
 
 def test_the_bundle_beside_the_yaml_is_what_the_pipeline_runs(home, data):

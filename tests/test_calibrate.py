@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_chest import EVERYWHERE, Blobs, pipeline
+from tiny_chest import EVERYWHERE, Blobs, chest, pipeline, truth
 from tiny_data import write_data
 
 from medvis.errors import InputError, ModelError
-from medvis.learn.bundling.calibrate import CUTS, FEATURES, MOST_EXTRA, OUTLINES, calibrate
+from medvis.learn.bundling.calibrate import CUTS, FEATURES, FEATURES_HU, KEPT, MOST_EXTRA, OUTLINES, calibrate
 from medvis.learn.data.index import load_grey_scans, read_index
-from medvis.learn.figures.metrics import dice
+from medvis.learn.figures.metrics import dice, iou
 from medvis.learn.measuring.crops import run_crops
 from medvis.stages.scoring import logistic
 
@@ -33,7 +33,7 @@ def fitted(data):
 
 def test_thresholds_are_chosen_from_those_that_were_tried(fitted):
     thresholds, _ = fitted
-    assert set(thresholds) == {"high", "low", "finding"}
+    assert set(thresholds) == {"high", "low", "finding", "series"}
     assert (thresholds["high"], thresholds["low"]) in OUTLINES and thresholds["finding"] in CUTS
 
 
@@ -41,8 +41,54 @@ def test_the_finding_score_tells_nodules_from_the_rest(fitted):
     _, calibration = fitted
     weights = calibration["finding"]
     assert set(weights) == {*FEATURES, "bias"} and all(np.isfinite(list(weights.values())))
+    assert set(calibration["finding_hu"]) == {*FEATURES_HU, "bias"}
     assert calibration["val"]["extra"] <= MOST_EXTRA
     assert calibration["val"]["dice"] > 0.3
+
+
+def test_a_series_keeps_nearly_all_nodules_that_a_slice_shows(data, fitted):
+    thresholds, calibration = fitted
+    scans = load_grey_scans(read_index(data, "val"), 2)
+    best: dict[str, float] = {}
+    line = pipeline(EVERYWHERE, Blobs(labels=LABELS, thresholds=thresholds, calibration=calibration))
+    for crop in run_crops(line, scans, None, "measure", quiet):
+        for finding in crop.case.findings:
+            if iou(crop.case.mask[0] == finding.id, crop.truth) >= 0.3:
+                nodule = f"{crop.row.group} {crop.row.fields['nodule']}"
+                best[nodule] = max(best.get(nodule, 0.0), finding.probability)
+    assert thresholds["finding"] <= thresholds["series"] < 1
+    assert np.mean(np.array([*best.values()]) >= thresholds["series"]) >= KEPT - 1 / len(best)
+
+
+def test_a_nodule_of_one_slice_sets_no_threshold_for_a_series(data, tmp_path):
+    folder = write_data(tmp_path / "single")
+    path = folder / "index.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if "f1," not in line), encoding="utf-8")
+    assert "series" not in calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)[0]
+
+
+def test_without_millimetres_there_is_no_model_of_the_surroundings(tmp_path):
+    folder = write_data(tmp_path / "no-spacing")
+    path = folder / "index.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",0.7,", ",,"), encoding="utf-8")
+    _, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
+    assert "finding_hu" not in calibration and "finding" in calibration
+
+
+def test_what_is_found_outside_the_tumour_of_a_volume_counts_as_false(data, tmp_path, fitted):
+    import nibabel
+
+    folder = write_data(tmp_path / "with-volume")
+    (folder / "lung2").mkdir()
+    scan, marked = chest(), np.zeros_like(truth())
+    for name, values in (("image", scan.pixels[..., 0].astype(np.int16)), ("label", marked.astype(np.uint8))):
+        image = nibabel.Nifti1Image(np.ascontiguousarray(values.T), np.diag([-1.1, -1.1, 2.5, 1.0]))
+        nibabel.save(image, folder / "lung2" / f"{name}.nii.gz")
+    _, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
+    values = {"mask": 2.0, "class": 1.0, "log_diameter_mm": 2.2, "air": 0.9, "log_diameter_px": 2.5}
+    for model in ("finding", "finding_hu"):
+        assert logistic(calibration[model], values) < 0.9 * logistic(fitted[1][model], values)
 
 
 def test_malignancy_grows_with_size(fitted):

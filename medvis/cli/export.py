@@ -13,7 +13,13 @@ from medvis.cli.tables import flat, show_pairs
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="model.safetensors, as 'medvis train' made it.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="model.safetensors, as 'medvis train' made it; or a bundle, whose thresholds are to be fitted anew.",
+        ),
+    ],
     task: NamedTask,
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="The data set; thresholds are fitted on its val split.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The new bundle.")],

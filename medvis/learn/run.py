@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import SettingsError
-from medvis.learn.bundling.bundle import Packing, input_range, make_bundle
+from medvis.learn.bundling.bundle import Packing, input_range, make_bundle, recalibrate
 from medvis.learn.measuring.crops import Say
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.train import Range, Trainer
@@ -28,6 +28,8 @@ def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, An
 
 
 def export(task: str, weights: Path, data: Path, out: Path, say: Say, keep_weights: bool = False) -> dict[str, Any]:
-    """Weights → bundle folder; returns the card. Raises MedvisError."""
+    """Weights → bundle folder, or a bundle → one that is calibrated anew; returns the card. Raises MedvisError."""
+    if weights.is_dir():
+        return recalibrate(task, weights, data, out, say).model_dump(mode="json")
     packing = Packing(keep_weights=keep_weights)
     return make_bundle(task, weights, data, out, say, packing).model_dump(mode="json")

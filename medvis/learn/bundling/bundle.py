@@ -82,6 +82,35 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, pa
     return card
 
 
+def recalibrate(task: str, bundle: Path, data: Path, folder: Path, say: Say) -> Card:
+    """A bundle with thresholds and calibration fitted anew, and with what the task's YAML says of it; same graph.
+
+    The figures of its card were measured with the old ones; `medvis evaluate --update-card` replaces them.
+
+    Args:
+        task: name or YAML of the task.
+        bundle: what to start from.
+        data: data set folder, for its val split.
+        folder: the bundle to write; may be the same.
+        say: progress.
+
+    Raises:
+        ModelError, SettingsError, InputError.
+    """
+    config = load_task(task)
+    recipe = validated(Recipe, config.train, "train")
+    predictor = OnnxPredictor(bundle)
+    thresholds, calibration = _fit(task, recipe, predictor, data, say)
+    told = Card.model_validate({**predictor.card.model_dump(), **config.card})
+    card = told.model_copy(update={"thresholds": thresholds, "calibration": calibration})
+    folder.mkdir(parents=True, exist_ok=True)
+    graphs = [kept.file for kept in (card.model, card.weights) if kept is not None]
+    for name in graphs if folder.resolve() != bundle.resolve() else []:
+        (folder / name).write_bytes((bundle / name).read_bytes())
+    write_card(folder, card)
+    return card
+
+
 def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
     told = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
     found = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.card import Card
-from medvis.core.case import Prediction
+from medvis.core.case import Case, Prediction
 from medvis.core.protocols import Predictor
+from medvis.core.scan import Scan
 from medvis.errors import ModelError
 from medvis.learn.data.index import Row, load_grey_scans, read_index
 from medvis.learn.figures.metrics import (
     auc,
     calibration_error,
     dice,
-    fit_logistic,
     fit_scaled_logistic,
     iou,
     named_weights,
@@ -28,22 +28,39 @@ from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Say, run_crops
 from medvis.ops.components import hysteresis, label_frames
 from medvis.ops.measure import diameters
 from medvis.ops.tta import sigmoid
-from medvis.pipeline import Pipeline
-from medvis.stages.scoring import features, logistic, match, rating_values
+from medvis.pipeline import Pipeline, load
+from medvis.stages.scoring import (
+    features,
+    finding_weights,
+    logistic,
+    match,
+    rating_values,
+    surroundings,
+)
 
 FEATURES = ("mask", "spread", "log_diameter_px", "class", "class_spread")
+# Where Hounsfield units and millimetres are known: the size in mm, and how much of the surroundings is lung.
+FEATURES_HU = ("mask", "spread", "log_diameter_mm", "class", "class_spread", "air")
 OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.3, 0.2), (0.25, 0.25))
 # Chosen by cross-validation within val: with all the readers' ratings the AUC is 0.935, with the malignancy logit and
 # size 0.928, with size alone 0.905.
 RATINGS = ("calcification", "texture", "spiculation", "lobulation", "margin", "sphericity", "subtlety")
 DESCRIPTORS = ("malignancy", *RATINGS, "log_area_mm2")
 SIZES = ("log_diameter_mm", "log_area_mm2")
-CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.05), 2))
+CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.02), 2))
 HIT = 0.3
-# False findings a crop of 128 px that val may have. A whole slice has about ten times as many - hilum and mediastinum
-# are rare in the crops - and two a slice are the most that a reader will bear: on the 48 slices of a chest CT that is
-# in no split (lung1 of pyradiomics 3.0.1) 0.2 makes 2.5, and 0.12 leaves a margin.
+# False findings a crop of 128 px that val may have. A whole slice has about six times as many - hilum and mediastinum
+# are rare in the crops - and one a slice is what a reader will bear: on the 48 slices of a chest CT that is in no split
+# (lung1 of pyradiomics 3.0.1) 0.12 makes 0.65.
 MOST_EXTRA = 0.12
+# Mean Dice of val that is no difference: what is within it of the best is chosen by its false findings.
+TIE = 0.003
+# The components of a whole volume are the only ones from the mediastinum: they count this many times.
+VOLUME = 2
+# Penalty on the weights per standard deviation.
+RIDGE = 2.0
+# Share of val's nodules that the threshold for a series keeps, of those that are found on one of two slices or more.
+KEPT = 0.95
 
 
 @dataclass(frozen=True)
@@ -59,37 +76,67 @@ class Component:
 
 @dataclass(frozen=True)
 class Looked:
-    """One val crop after inference: what the thresholds are tried on."""
+    """One val crop, or one frame of a volume, after inference: what the thresholds are tried on."""
 
     row: Row
     prediction: Prediction
     truth: NDArray[np.bool_]
-    spacing: tuple[float, float] | None
+    scan: Scan
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one choice of outline and cut does to val, and the models of a finding that belong to that outline."""
+
+    high: float
+    low: float
+    finding: float
+    dice: float
+    extra: float
+    models: dict[str, dict[str, float]]
 
 
 def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[dict[str, float], dict[str, Any]]:
-    """Thresholds and calibration for the card, fitted on the val split only.
+    """Thresholds and calibration for the card, fitted on the val split; the finding's model on the volume as well.
 
     Returns:
-        (thresholds: high, low, finding; calibration: weights, and how well they fit val).
+        (thresholds: high, low, finding, series; calibration: weights, and how well they fit val).
     """
     # Nothing is given up early: what a candidate is worth is only fitted here.
-    pipeline = Pipeline(task, {**EVERYWHERE, "stages.infer.candidate.reject": 0.0}, predictor)
-    scans = load_grey_scans(read_index(data, "val"), int(pipeline.config.train.get("readers", 1)))
+    patient = {"stages.infer.candidate.reject": 0.0}
+    pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
+    train = pipeline.config.train
+    scans = load_grey_scans(read_index(data, "val"), int(train.get("readers", 1)))
     crops = [_looked(crop) for crop in run_crops(pipeline, scans, None, "infer", say)]
-    components = _components(crops, 0.4, 0.3)
-    finding = _fit_finding(components)
-    choice = max((_try(crops, finding, high, low) for high, low in OUTLINES), key=lambda tried: tried["dice"])
-    thresholds = {name: choice[name] for name in ("high", "low", "finding")}
-    calibration: dict[str, Any] = {"finding": finding, "val": {key: round(choice[key], 4) for key in ("dice", "extra")}}
+    folder = data / str(train.get("negative_volume") or "")
+    frames = _volume(Pipeline(task, patient, predictor), folder) if train.get("negative_volume") else []
+    choice = _best([trial for outline in OUTLINES for trial in _try(crops, frames, outline)])
+    thresholds = {"high": choice.high, "low": choice.low, "finding": choice.finding, **_series(crops, choice)}
+    val = {"dice": round(choice.dice, 4), "extra": round(choice.extra, 4)}
+    calibration: dict[str, Any] = {**choice.models, "val": val}
     if predictor.card.index("malignancy") is not None:
-        calibration.update(_fit_malignancy(crops, components, predictor.card))
+        calibration.update(_fit_malignancy(crops, _components(crops, 0.4, 0.3), predictor.card))
     return thresholds, calibration
 
 
 def _looked(crop: CropCase) -> Looked:
     assert crop.case.prediction is not None  # the pipeline has run up to infer
-    return Looked(crop.row, crop.case.prediction, crop.truth, crop.case.scan.geometry.spacing)
+    return Looked(crop.row, crop.case.prediction, crop.truth, crop.case.scan)
+
+
+def _volume(pipeline: Pipeline, folder: Path) -> list[Looked]:
+    """The frames of a chest CT with one marked lesion (image.nii.gz, label.nii.gz); none where it is absent."""
+    if not folder.is_dir():
+        return []
+    scan, label = load(folder / "image.nii.gz"), load(folder / "label.nii.gz")
+    row = Row(folder.name, "train", folder.name, "", folder, None, {})
+    frames = []
+    for index, truth in enumerate(label.pixels[..., 0] > 0):
+        place = replace(scan.geometry, slice_spacing=None, positions=None)
+        one = scan.derive(pixels=scan.pixels[index : index + 1], geometry=place)
+        case, _ = pipeline.run(Case(scan=one, task=pipeline.asked), last="infer")
+        frames.append(_looked(CropCase(row, case, np.asarray(truth))))
+    return frames
 
 
 def _components(crops: list[Looked], high: float, low: float) -> list[Component]:
@@ -102,30 +149,54 @@ def _components(crops: list[Looked], high: float, low: float) -> list[Component]
             if row is None or candidates is None:
                 continue  # never a finding: nobody looked at it closely
             values, logits = features(crop.prediction, inside, 0, row), candidates.logits[row]
+            values |= surroundings(crop.scan, inside, 0)
             out.append(Component(index, inside, values, iou(inside, crop.truth), logits))
     return out
 
 
-def _fit_finding(components: list[Component]) -> dict[str, float]:
+def _fit_finding(components: list[Component]) -> dict[str, dict[str, float]]:
+    """``finding``, and ``finding_hu`` from the components of which all is known, if there are any of both kinds."""
     if not components:
         raise ModelError("the model outlines nothing on val", "a trained network", "train it longer")
-    table = np.array([[component.values.get(name, 0.0) for name in FEATURES] for component in components])
+    full = [component for component in components if component.values.keys() >= set(FEATURES_HU)]
+    models = {"finding": _fit_weights(components, FEATURES)}
+    if 0 < sum(component.overlap >= HIT for component in full) < len(full):
+        models["finding_hu"] = _fit_weights(full, FEATURES_HU)
+    return models
+
+
+def _fit_weights(components: list[Component], names: tuple[str, ...]) -> dict[str, float]:
+    table = np.array([[component.values.get(name, 0.0) for name in names] for component in components])
     truth = np.array([component.overlap >= HIT for component in components], float)
-    return named_weights(FEATURES, fit_logistic(table, truth))
+    return named_weights(names, fit_scaled_logistic(table, truth, RIDGE))
 
 
-def _try(crops: list[Looked], finding: dict[str, float], high: float, low: float) -> dict[str, float]:
-    """The best cut for one outline: largest val Dice with at most `MOST_EXTRA` false findings a crop."""
-    components = _components(crops, high, low)
-    chances = np.array([logistic(finding, component.values) for component in components])
-    tried = [_at_cut(crops, components, chances, cut) for cut in CUTS]
-    allowed = [one for one in tried if one["extra"] <= MOST_EXTRA] or [min(tried, key=lambda one: one["extra"])]
-    return {**max(allowed, key=lambda one: one["dice"]), "high": high, "low": low}
+def _chances(components: list[Component], models: dict[str, dict[str, float]]) -> NDArray[np.float64]:
+    """The calibrated probability of each, as the pipeline will say it."""
+    return np.array([logistic(finding_weights(one.values, models), one.values) for one in components])
+
+
+def _try(crops: list[Looked], frames: list[Looked], outline: tuple[float, float]) -> list[Trial]:
+    """All cuts for one outline."""
+    components = _components(crops, *outline)
+    models = _fit_finding([*components, *VOLUME * _components(frames, *outline)])
+    chances = _chances(components, models)
+    return [Trial(*outline, cut, *_at_cut(crops, components, chances, cut), models) for cut in map(float, CUTS)]
+
+
+def _best(trials: list[Trial]) -> Trial:
+    """At most `MOST_EXTRA` false findings a crop; of those within `TIE` of the largest Dice the one with the fewest."""
+    allowed = [one for one in trials if one.extra <= MOST_EXTRA]
+    if not allowed:
+        return min(trials, key=lambda one: one.extra)
+    enough = max(one.dice for one in allowed) - TIE
+    return min((one for one in allowed if one.dice >= enough), key=lambda one: (one.extra, -one.dice))
 
 
 def _at_cut(
     crops: list[Looked], components: list[Component], chances: NDArray[np.float64], cut: float
-) -> dict[str, float]:
+) -> tuple[float, float]:
+    """Mean Dice, and false findings a crop."""
     found = [np.zeros_like(crop.truth) for crop in crops]
     extra = 0
     for component, chance in zip(components, chances, strict=True):
@@ -133,7 +204,24 @@ def _at_cut(
             found[component.crop] |= component.inside
             extra += not (component.inside & crops[component.crop].truth).any()
     scores = [dice(mask, crop.truth) for mask, crop in zip(found, crops, strict=True)]
-    return {"dice": float(np.mean(scores)), "extra": extra / len(crops), "finding": float(cut)}
+    return float(np.mean(scores)), extra / len(crops)
+
+
+def _series(crops: list[Looked], choice: Trial) -> dict[str, float]:
+    """The threshold of a finding's likeliest slice, where val shows nodules on several slices."""
+    slices = Counter(_nodule(crop.row) for crop in crops)
+    components = _components(crops, choice.high, choice.low)
+    best: dict[str, float] = {}
+    for component, chance in zip(components, _chances(components, choice.models), strict=True):
+        nodule = _nodule(crops[component.crop].row)
+        if component.overlap >= HIT and chance >= choice.finding and slices[nodule] > 1:
+            best[nodule] = max(best.get(nodule, 0.0), float(chance))
+    return {"series": float(np.floor(100 * np.quantile([*best.values()], 1 - KEPT)) / 100)} if best else {}
+
+
+def _nodule(row: Row) -> str:
+    """The same for all slices of a nodule."""
+    return f"{row.group} {row.fields.get('nodule', row.id)}"
 
 
 def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card) -> dict[str, Any]:
@@ -143,14 +231,14 @@ def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card
     nodules: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for component in components:
         crop = crops[component.crop]
-        if component.overlap < HIT or crop.spacing is None:
+        spacing = crop.scan.geometry.spacing
+        if component.overlap < HIT or spacing is None:
             continue
         if crop.row.label in ("benign", "malignant"):
             logits = dict(zip(labels, map(float, component.logits), strict=True))
-            area = float(component.inside.sum()) * crop.spacing[0] * crop.spacing[1]
-            values = rating_values(logits, diameters(component.inside, crop.spacing).longest, area)
-            key = (crop.row.label, f"{crop.row.group} {crop.row.fields.get('nodule', crop.row.id)}")
-            nodules[key].append([values[name] for name in names])
+            area = float(component.inside.sum()) * spacing[0] * spacing[1]
+            values = rating_values(logits, diameters(component.inside, spacing).longest, area)
+            nodules[crop.row.label, _nodule(crop.row)].append([values[name] for name in names])
     truth = np.array([label == "malignant" for label, _ in nodules], bool)
     if truth.all() or not truth.any():
         return {}
