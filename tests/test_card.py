@@ -81,6 +81,10 @@ def test_what_a_person_saw_stays_and_each_data_set_keeps_its_own(tmp_path):
     other = add_figures(tmp_path, _measured("elsewhere test", 0.6, "a-1"), "measure elsewhere")
     assert other.worst[:2] == new.worst and (other.worst[2].data, other.worst[2].seen) == ("elsewhere test", None)
     assert [(figure.value, figure.data) for figure in other.figures] == [(0.9, "set test"), (0.6, "elsewhere test")]
+    again = add_figures(tmp_path, _measured("set test", 0.8, "c-3"), "measure")
+    assert [(figure.value, figure.data) for figure in again.figures] == [(0.8, "set test"), (0.6, "elsewhere test")]
+    assert [one.id for one in again.worst] == ["c-3", "a-1"], "measured again, they stay where they were"
+    assert again.measured_by.splitlines()[-2:] == ["measure", "measure elsewhere"]
     assert other.ablation == [Ablation(variant="no attention", figures=[Figure(name="Dice", value=0.75)])]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
 from medvis.backends.bundle import CARD, read_card
-from medvis.core.card import Card, Worst
+from medvis.core.card import Card, Figure, Worst
 from medvis.learn.measuring.evaluation import Evaluation
+
+M = TypeVar("M", bound=Figure | Worst)
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -20,7 +23,7 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
-    """The card with figures and worst cases in place of those that were measured on the same data.
+    """The card with figures and worst cases in place of those that were measured on the same data, where those stood.
 
     Args:
         folder: the bundle.
@@ -29,10 +32,10 @@ def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
     """
     card = read_card(folder)
     names = {figure.name for figure in found.figures}
-    kept = [one for one in card.figures if one.data not in (None, found.data) or one.name not in names]
+    old = [one for one in card.figures if one.data is not None or one.name not in names]
     fresh = [figure.model_copy(update={"data": found.data}) for figure in found.figures]
-    commands = [line for line in card.measured_by.splitlines() if line and line != command]
-    measured = {"figures": [*kept, *fresh], "measured_by": "\n".join([*commands, command])}
+    commands = dict.fromkeys([*filter(None, card.measured_by.splitlines()), command])
+    measured = {"figures": _in_place(old, fresh, found.data), "measured_by": "\n".join(commands)}
     new = card.model_copy(update={**measured, "worst": _worst(card, found)})
     write_card(folder, new)
     return new
@@ -40,6 +43,13 @@ def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
 
 def _worst(card: Card, found: Evaluation) -> list[Worst]:
     seen = {(one.data, one.id): one.seen for one in card.worst}
-    others = [one for one in card.worst if one.data != found.data]
     looked = [{"data": found.data, "seen": seen.get((found.data, one.id))} for one in found.worst]
-    return [*others, *(one.model_copy(update=more) for one, more in zip(found.worst, looked, strict=True))]
+    fresh = [one.model_copy(update=more) for one, more in zip(found.worst, looked, strict=True)]
+    return _in_place(card.worst, fresh, found.data)
+
+
+def _in_place(old: list[M], fresh: list[M], data: str) -> list[M]:
+    """The fresh ones where the old ones of the same data began, or at the end."""
+    begin = next((place for place, one in enumerate(old) if one.data == data), len(old))
+    others = [one for one in old[begin:] if one.data != data]
+    return [*old[:begin], *fresh, *others]
