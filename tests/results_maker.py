@@ -153,3 +153,19 @@ def named(container: Dataset, kind: str) -> dict[str, Any]:
     }[kind]
     found = [item for item in container.ContentSequence if item.ValueType == kind]
     return {item.ConceptNameCodeSequence[0].CodeMeaning: taken(item) for item in found}
+
+
+def read_by_dcmqi(tool: str, path: Path, folder: Path) -> None:
+    """Has one of dcmqi's readers read a file. Skips the test where it is not installed."""
+    command = shutil.which(tool)
+    if command is None:
+        pytest.skip(f"{tool} of dcmqi is not installed (pip install dcmqi)")
+    folder.mkdir()
+    told = (
+        ["--outputMetadata", str(folder / "meta.json")]
+        if tool == "tid1500reader"
+        else ["--outputDirectory", str(folder)]
+    )
+    ran = subprocess.run([command, "--inputDICOM", str(path), *told], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-500:] + ran.stderr[-500:]
+    assert list(folder.iterdir())

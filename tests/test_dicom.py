@@ -19,6 +19,7 @@ from pydicom.uid import (
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
+from medvis.io.dicom.file import read_file
 from medvis.io.dicom.reader import DicomReader
 from medvis.ops.window import voi_lut
 
@@ -91,6 +92,20 @@ def test_one_bit(tmp_path):
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 1, 1, 0
     ds.PixelData = np.packbits(mask.ravel(), bitorder="little").tobytes() + b"\x00"
     np.testing.assert_array_equal(plane(read(ds, tmp_path)), mask)
+
+
+@pytest.mark.parametrize("size", [(3, 5, 7), (2, 61, 67), (4, 3, 3)])
+def test_frames_of_bits_that_end_within_a_byte(tmp_path, size):
+    """35 pixels are four bytes and three bits, and the next frame begins at once (PS3.5 8.1.1)."""
+    mask = np.random.default_rng(3).random(size) < 0.5
+    ds = maker.image(mask.astype(np.uint8), "OT")
+    ds.BitsAllocated = ds.BitsStored = 1
+    ds.HighBit = 0
+    data = np.packbits(mask, bitorder="little").tobytes()
+    ds.PixelData = data + bytes(len(data) % 2)
+    path = maker.save(ds, tmp_path / "bits.dcm")
+    np.testing.assert_array_equal(DicomReader().read(path).pixels[..., 0], mask)
+    np.testing.assert_array_equal(read_file(path, [2]).pixels[0, ..., 0], mask[1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

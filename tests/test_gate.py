@@ -41,34 +41,45 @@ def broken(monkeypatch, module, name, change):
     monkeypatch.setattr(module, name, lambda *args, **options: change(original(*args, **options)))
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """Makes the writer draw a changed mask."""
+    original = seg.put_pixels
+
+    def change(how):
+        monkeypatch.setattr(
+            seg, "put_pixels", lambda ds, parent, mask, *rest: original(ds, parent, how(np.array(mask)), *rest)
+        )
+
+    return change
+
+
 def test_unbroken_it_lets_everything_pass(case, tmp_path):
     assert set(make.written(case, tmp_path / "out", "seg", "sr", "sc", "pm")) == {"seg", "sr", "sc", "pm"}
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_a_flipped_outline(monkeypatch, refused, axis):
-    broken(monkeypatch, seg, "_labels", lambda labels: np.flip(labels, axis))
+def test_a_flipped_outline(drawn, refused, axis):
+    drawn(lambda mask: np.flip(mask, axis))
     assert "the outline of finding" in refused("seg")
 
 
-def test_an_outline_on_the_next_frame(monkeypatch, refused):
-    broken(monkeypatch, seg, "_labels", lambda labels: np.roll(labels, 1, 0))
+def test_an_outline_on_the_next_frame(drawn, refused):
+    drawn(lambda mask: np.roll(mask, 1, 0))
     assert "the outline of finding" in refused("seg", "sr")
 
 
-def test_two_findings_taken_for_each_other(monkeypatch, refused):
-    broken(monkeypatch, seg, "_labels", lambda labels: np.array([0, 2, 1], labels.dtype)[labels])
+def test_two_findings_taken_for_each_other(drawn, refused):
+    drawn(lambda mask: np.array([0, 2, 1], mask.dtype)[mask])
     assert "the outline of finding" in refused("seg")
 
 
-def test_one_voxel_too_few(monkeypatch, refused):
-    def without_one(labels):
-        place = tuple(index[0] for index in np.nonzero(labels))
-        labels = labels.copy()
-        labels[place] = 0
-        return labels
+def test_one_voxel_too_few(drawn, refused):
+    def without_one(mask):
+        mask[tuple(index[0] for index in np.nonzero(mask))] = 0
+        return mask
 
-    broken(monkeypatch, seg, "_labels", without_one)
+    drawn(without_one)
     assert "the outline of finding" in refused("seg")
 
 

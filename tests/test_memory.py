@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from medvis import plugins
 from medvis.core.frames import Frames, Made, Packed, held, like, made
 
 FULL = "MEDVIS_TEST_FULL_CT"
@@ -121,7 +122,7 @@ def test_a_series_takes_little_more_than_its_pixels():
 
 
 @pytest.mark.skipif(FULL not in os.environ, reason=f"takes minutes; set {FULL}=1")
-def test_a_ct_of_300_slices_runs_in_a_gigabyte(tmp_path):
+def test_a_ct_of_300_slices_with_every_result_runs_in_a_gigabyte(tmp_path):
     subprocess.run([sys.executable, "-m", "medvis", "phantom", "-o", tmp_path / "ct", "--frames", "300"], check=True)
     command = [
         sys.executable,
@@ -131,6 +132,8 @@ def test_a_ct_of_300_slices_runs_in_a_gigabyte(tmp_path):
         tmp_path / "ct" / "series",
         "-o",
         tmp_path / "out",
+        "--write",
+        ",".join(plugins.names("medvis.writers")),
         "--quiet",
     ]
     child = subprocess.Popen(command)

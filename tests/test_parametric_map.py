@@ -87,3 +87,22 @@ def test_reducing_keeps_the_mean(rows, cols, step, seed):
 @pytest.mark.parametrize(("shape", "step"), [((512, 512), 4), ((510, 512), 2), ((511, 512), 1)])
 def test_the_step_divides_both_sides(shape, step):
     assert step_of(np.zeros((1, *shape), np.float32)) == step
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"), [("seg", "segimage2itkimage"), ("sr", "tid1500reader"), ("pm", "paramap2itkimage")]
+)
+def test_dcmqi_reads_it(case, tmp_path, name, tool):
+    """The readers behind 3D Slicer; that of maps wants to know the anatomy."""
+    made = make.written(case, tmp_path / "out", "seg", "sr", "pm")
+    make.read_by_dcmqi(tool, make.Path(made[name].filename), tmp_path / "read")
+
+
+def test_the_anatomy_and_its_side(case, found, tmp_path):
+    anatomy = found.SharedFunctionalGroupsSequence[0].FrameAnatomySequence[0]
+    assert (anatomy.AnatomicRegionSequence[0].CodeMeaning, anatomy.FrameLaterality) == ("Lung structure", "B")
+    assert "ContentCreatorName" in found and not found.ContentCreatorName
+    left = make.outcome_of(make.series(tmp_path / "in", Laterality="L"))
+    other = make.written(left, tmp_path / "out", "pm")["pm"]
+    assert other.SharedFunctionalGroupsSequence[0].FrameAnatomySequence[0].FrameLaterality == "L"
+    assert not make.errors_of(make.Path(other.filename))

@@ -134,11 +134,21 @@ def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] |
         for index in range(layout.frames) if only is None else only:
             yield _compressed(ds, layout, index, notes)
         return
+    if layout.allocated == 1 and layout.rows * layout.cols * layout.samples % 8:
+        yield from _whole(ds, layout, only)
+        return
     swapped = words_are_swapped(ds, layout)
     if swapped is not None:
         notes.add(WORDS)
     for frame, _ in DECODERS[layout.syntax].iter_array(ds, indices=only, view_only=True, allow_excess_frames=False):
         yield swap_words(frame) if swapped else frame
+
+
+def _whole(ds: Dataset, layout: Layout, only: Sequence[int] | None) -> Iterator[Stored]:
+    """Bits of frames that end within a byte, which pydicom 3.0 gets right only for all frames together."""
+    every, _ = DECODERS[layout.syntax].as_array(ds)
+    frames = every.reshape(layout.frames, *every.shape[-2 if layout.samples == 1 else -3 :])
+    yield from frames if only is None else frames[list(only)]
 
 
 def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Stored:

@@ -16,7 +16,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
-from medvis.io.dicom.values import text, value
+from medvis.io.dicom.values import FrameGroups, text, value
 from medvis.io.dicom.write import hashed_uid
 from medvis.io.dicom_objects.concepts import SCHEME
 from medvis.io.dicom_objects.identity import Identity
@@ -46,6 +46,7 @@ _DATE, _MOMENT = r"\d{4}(0[1-9]|1[0-2])([0-2]\d|3[01])", r"(\d{8})(.*)"
 _TIME = r"([01]\d|2[0-3])([0-5]\d){0,2}(\.\d{1,6})?"
 _PUNCTUATED = {"DA": ".", "TM": ":"}  # as before DICOM: 1994.11.05 and 11:20:00, PS3.5 6.2
 _UNDATED = ("19700101", "000000")
+_SIDES = ("R", "L", "U", "B")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
@@ -97,6 +98,8 @@ class Envelope:
             setattr(ds, keyword, None)
         for keyword in _CARRIED:
             _carry(self.parent.header, ds, keyword)
+        if "ContentLabel" in ds:
+            ds.ContentCreatorName = None  # Type 2, PS3.3 Table 10-12: no person has made it
         ds.ContributingEquipmentSequence = [self._equipment()]
         ds.CodingSchemeIdentificationSequence = [_own_scheme()]
         ds.file_meta = self._meta(ds)
@@ -129,6 +132,14 @@ def carry_orientation(header: Dataset, ds: Dataset) -> None:
     """Patient Orientation of the General Image Module, PS3.3 C.7.6.1.1.1, for an image without a place: else empty."""
     ds.PatientOrientation = None
     _carry(header, ds, "PatientOrientation")
+
+
+def side_of(header: Dataset) -> str:
+    """Frame Laterality, PS3.3 C.7.6.16.2.8: the source's; of tomography that names no side, both."""
+    anatomy = FrameGroups(header).get(0, "FrameAnatomySequence")
+    said = [None if anatomy is None else text(anatomy, "FrameLaterality")]
+    said += [text(header, keyword) for keyword in ("ImageLaterality", "Laterality")]
+    return next((side for side in said if side in _SIDES), "B")
 
 
 def carry_side(header: Dataset, ds: Dataset) -> None:

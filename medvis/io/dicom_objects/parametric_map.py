@@ -12,8 +12,9 @@ from pydicom.sr.codedict import codes
 
 from medvis.core.case import require
 from medvis.core.protocols import Outcome
+from medvis.core.report import Code
 from medvis.io.dicom_objects.concepts import own
-from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_side
+from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_side, side_of
 from medvis.io.dicom_objects.gate_pm import check_map
 from medvis.io.dicom_objects.identity import identity_of
 from medvis.io.dicom_objects.planes import relink, stand_ins
@@ -69,7 +70,10 @@ class MapWriter(ObjectWriter):
             **envelope.arguments(),
         )
         relink(ds, envelope, frames, step)
-        carry_side(parent.header, ds)
+        if outcome.site is None:
+            carry_side(parent.header, ds)  # which must not be there beside a Frame Laterality, PS3.3 C.7.3.1
+        else:
+            ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(outcome.site, side_of(parent.header))]
         envelope.seal(ds)
         return ds
 
@@ -77,6 +81,14 @@ class MapWriter(ObjectWriter):
         """Value by value, and the place of the first and the last pixel of each frame."""
         del folder
         check_map(ds, outcome, parent)
+
+
+def _anatomy(site: Code, side: str) -> Dataset:
+    """Frame Anatomy Macro, PS3.3 C.7.6.16.2.8; the readers of dcmqi fail without it."""
+    item, region = Dataset(), Dataset()
+    region.CodeValue, region.CodingSchemeDesignator, region.CodeMeaning = site.value, site.scheme, site.meaning
+    item.AnatomicRegionSequence, item.FrameLaterality = [region], side
+    return item
 
 
 def step_of(evidence: Floats) -> int:

@@ -6,30 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medvis.core.case import require
 from medvis.core.protocols import Outcome
-from medvis.core.report import Finding
 from medvis.io.dicom_objects.concepts import CATEGORY, LESION, concept
 from medvis.io.dicom_objects.envelope import NOT_FOR_DIAGNOSIS, Envelope
 from medvis.io.dicom_objects.gate import check_segments
 from medvis.io.dicom_objects.identity import Identity, identity_of
-from medvis.io.dicom_objects.planes import frame_index, relink, stand_ins
+from medvis.io.dicom_objects.planes import relink, stand_ins
+from medvis.io.dicom_objects.seg_pixels import FULL, put_pixels, tokens
 from medvis.io.dicom_objects.source import Parent
 from medvis.io.dicom_objects.writer import ObjectWriter
-from medvis.ops.tta import sigmoid
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
 FILE = "seg.dcm"
 NOMINAL = "Slice thickness is not known; the one given here is nominal."
-_FULL = 255  # Maximum Fractional Value
-
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class SegWriter(ObjectWriter):
@@ -51,22 +46,22 @@ class SegWriter(ObjectWriter):
         frames = np.flatnonzero(mask.any((1, 2))).tolist()
         kind = seg_type(outcome)
         envelope = Envelope(parent, identity_of(outcome, parent), f"seg {kind}", "segmentation")
-        sources = stand_ins(parent, frames, outcome.case.scan.shape)
+        numbers = {finding.id: number for number, finding in enumerate(outcome.report.findings, 1)}
+        marks = tokens(mask, frames, numbers)
         ds = Segmentation(
-            source_images=sources,
-            pixel_array=_labels(mask, frames, outcome.report.findings),
+            source_images=stand_ins(parent, frames, (1, marks.shape[2])),
+            pixel_array=marks,
             segmentation_type=kind.upper(),
             segment_descriptions=_segments(outcome, envelope.identity),
             fractional_type="OCCUPANCY" if outcome.case.prediction is None else "PROBABILITY",
-            max_fractional_value=_FULL,
+            max_fractional_value=FULL,
             content_label="FINDINGS",
             content_description=NOT_FOR_DIAGNOSIS,
             **envelope.arguments(),
         )
         relink(ds, envelope, frames)
+        put_pixels(ds, parent, mask, numbers, outcome.case.prediction)
         _thicken(ds)
-        if kind == "fractional":
-            _weigh(ds, outcome, parent)
         envelope.seal(ds)
         return ds
 
@@ -79,15 +74,6 @@ class SegWriter(ObjectWriter):
 def seg_type(outcome: Outcome) -> str:
     """``binary``, ``fractional`` or ``labelmap``."""
     return str(outcome.dicom.get("segmentation", "binary"))
-
-
-def _labels(mask: NDArray[np.int32], frames: list[int], findings: list[Finding]) -> Labels:
-    """[frames, rows, cols] with the number of the segment: segments are counted from 1 without a gap."""
-    kind = np.uint8 if len(findings) < 256 else np.uint16
-    numbers = np.zeros(int(mask.max(initial=0)) + 1, kind)
-    for number, finding in enumerate(findings, 1):
-        numbers[finding.id] = number
-    return np.stack([numbers[mask[frame]] for frame in frames])
 
 
 def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
@@ -132,21 +118,3 @@ def _thicken(ds: Dataset) -> None:
             measures.SliceThickness = measures.PixelSpacing[0]
             for segment in ds.SegmentSequence:
                 segment.SegmentDescription = NOMINAL
-
-
-def _weigh(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
-    """Puts the probability of each pixel, 1 to 255, where a segment is.
-
-    Frame by frame: a dense array of all segments in floating point would be too large. What rounds to 0 inside an
-    outline becomes 1, so that the outline remains the one of the report.
-    """
-    prediction = outcome.case.prediction
-    if prediction is None:
-        return
-    shape = (int(ds.NumberOfFrames), int(ds.Rows), int(ds.Columns))
-    size = int(np.prod(shape))
-    stored = np.frombuffer(ds.PixelData, np.uint8, size).reshape(shape).copy()
-    for plane, frame in zip(stored, frame_index(ds, parent), strict=True):
-        share = sigmoid(prediction.mask_logits[frame].max(0))
-        plane[:] = np.where(plane > 0, np.maximum(np.rint(share * _FULL), 1), 0)
-    ds.PixelData = stored.tobytes() + bytes(size % 2)

@@ -9,9 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import iter_pixels
 
 from medvis.io.dicom_objects.planes import frame_index
 from medvis.io.dicom_objects.source import Parent
+
+LABELMAP = "LABELMAP"
 
 
 class Plane(NamedTuple):
@@ -59,17 +62,26 @@ def segments_of(ds: Dataset) -> Segments:
 def planes_of(ds: Dataset, parent: Parent) -> Iterator[Plane]:
     """Every segment on every frame of a Segmentation of any type."""
     frames = frame_index(ds, parent)
-    stored = ds.pixel_array.reshape(len(frames), ds.Rows, ds.Columns)
-    if ds.SegmentationType != "LABELMAP":
-        for rank, segment in enumerate(_segments(ds)):
-            yield Plane(rank, segment, frames[rank], stored[rank] > 0)
+    stored = _stored(ds)
+    if ds.SegmentationType != LABELMAP:
+        for rank, (segment, plane) in enumerate(zip(numbers_of(ds), stored, strict=True)):
+            yield Plane(rank, segment, frames[rank], plane > 0)
         return
     for rank, plane in enumerate(stored):
         for segment in np.unique(plane[plane > 0]).tolist():
             yield Plane(rank, segment, frames[rank], plane == segment)
 
 
-def _segments(ds: Dataset) -> list[int]:
+def _stored(ds: Dataset) -> Iterator[NDArray[np.uint8]]:
+    """One plane at a time, since all together may be larger than the scan; pydicom 3.0 cannot if one ends in a byte."""
+    shape = (ds.Rows, ds.Columns)
+    if ds.BitsAllocated == 1 and shape[0] * shape[1] % 8:
+        yield from ds.pixel_array.reshape(-1, *shape)
+    else:
+        yield from iter_pixels(ds)
+
+
+def numbers_of(ds: Dataset) -> list[int]:
     """Referenced Segment Number of each frame, which a single segment may have put among the shared groups."""
     shared = ds.SharedFunctionalGroupsSequence[0]
     groups = (

@@ -14,6 +14,7 @@ from medvis.errors import MedvisError, OutputError
 from medvis.io.dicom.facts import without_identity
 from medvis.io.dicom.load import pydicom_notes
 from medvis.io.dicom_objects.envelope import save
+from medvis.io.dicom_objects.lean import lighten
 from medvis.io.dicom_objects.source import Parent, check_source, open_parent
 
 # What highdicom and pydicom raise where a source's header is not as the standard asks.
@@ -56,6 +57,7 @@ class ObjectWriter(ABC):
                 that no object can refer to it; or what was written is not what was meant.
         """
         parent = open_parent(outcome.case.scan)
+        lighten()
         path = folder / self.file
         try:
             with pydicom_notes():
