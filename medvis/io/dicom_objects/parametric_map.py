@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from medvis.io.dicom_objects.identity import identity_of
 from medvis.io.dicom_objects.planes import relink, stand_ins
 from medvis.io.dicom_objects.source import Parent, is_placed
 from medvis.io.dicom_objects.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from highdicom.pm import RealWorldValueMapping
 
 QUANTITY = own("class_activation", "Class activation: explains a model, measures nothing")
 _STEPS = (4, 2)
@@ -41,28 +44,18 @@ class MapWriter(ObjectWriter):
     def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
         """The map, with the geometry of its source."""
         from highdicom import VOILUTTransformation  # noqa: PLC0415 - 0.2 s; only where DICOM is written
-        from highdicom.pm import ParametricMap, RealWorldValueMapping  # noqa: PLC0415 - see above
+        from highdicom.pm import ParametricMap  # noqa: PLC0415 - see above
 
         del folder
         evidence = require(outcome.case.evidence, "pm", "evidence", "explain")
         frames = np.flatnonzero(evidence.any((1, 2))).tolist()
         step = step_of(evidence)
         envelope = Envelope(parent, identity_of(outcome, parent), "pm", "explanation map")
-        of = f" for: {outcome.case.evidence_of}" if outcome.case.evidence_of else ""
-        mapping = RealWorldValueMapping(
-            lut_label="EVIDENCE",
-            lut_explanation=f"Class activation{of}"[:64],
-            unit=codes.UCUM.NoUnits,
-            value_range=(0.0, 1.0),
-            slope=1.0,
-            intercept=0.0,
-            quantity_definition=QUANTITY,
-        )
         ds = ParametricMap(
             source_images=stand_ins(parent, frames, outcome.case.scan.shape, step),
             pixel_array=np.stack([reduced(evidence[frame], step) for frame in frames]),
             contains_recognizable_visual_features=False,
-            real_world_value_mappings=[mapping],
+            real_world_value_mappings=[_mapping(outcome.case.evidence_of)],
             voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
             content_label="EXPLANATION",
             content_description=f"Explanation map. {NOT_FOR_DIAGNOSIS}"[:64],
@@ -73,7 +66,8 @@ class MapWriter(ObjectWriter):
         if outcome.site is None:
             carry_side(parent.header, ds)  # which must not be there beside a Frame Laterality, PS3.3 C.7.3.1
         else:
-            ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(outcome.site, side_of(parent.header))]
+            anatomy = _anatomy(outcome.site, side_of(parent.header))
+            ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
         envelope.seal(ds)
         return ds
 
@@ -81,6 +75,21 @@ class MapWriter(ObjectWriter):
         """Value by value, and the place of the first and the last pixel of each frame."""
         del folder
         check_map(ds, outcome, parent)
+
+
+def _mapping(speaks_for: str | None) -> RealWorldValueMapping:
+    from highdicom.pm import RealWorldValueMapping  # noqa: PLC0415 - see above
+
+    of = f" for: {speaks_for}" if speaks_for else ""
+    return RealWorldValueMapping(
+        lut_label="EVIDENCE",
+        lut_explanation=f"Class activation{of}"[:64],
+        unit=codes.UCUM.NoUnits,
+        value_range=(0.0, 1.0),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=QUANTITY,
+    )
 
 
 def _anatomy(site: Code, side: str) -> Dataset:
