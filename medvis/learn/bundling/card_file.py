@@ -32,10 +32,10 @@ def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
     """
     card = read_card(folder)
     names = {figure.name for figure in found.figures}
-    old = [one for one in card.figures if one.data is not None or one.name not in names]
+    stale = [one.data in (None, found.data) and one.name in names for one in card.figures]
     fresh = [figure.model_copy(update={"data": found.data}) for figure in found.figures]
     commands = dict.fromkeys([*filter(None, card.measured_by.splitlines()), command])
-    measured = {"figures": _in_place(old, fresh, found.data), "measured_by": "\n".join(commands)}
+    measured = {"figures": _in_place(card.figures, stale, fresh), "measured_by": "\n".join(commands)}
     new = card.model_copy(update={**measured, "worst": _worst(card, found)})
     write_card(folder, new)
     return new
@@ -45,11 +45,11 @@ def _worst(card: Card, found: Evaluation) -> list[Worst]:
     seen = {(one.data, one.id): one.seen for one in card.worst}
     looked = [{"data": found.data, "seen": seen.get((found.data, one.id))} for one in found.worst]
     fresh = [one.model_copy(update=more) for one, more in zip(found.worst, looked, strict=True)]
-    return _in_place(card.worst, fresh, found.data)
+    return _in_place(card.worst, [one.data == found.data for one in card.worst], fresh)
 
 
-def _in_place(old: list[M], fresh: list[M], data: str) -> list[M]:
-    """The fresh ones where the old ones of the same data began, or at the end."""
-    begin = next((place for place, one in enumerate(old) if one.data == data), len(old))
-    others = [one for one in old[begin:] if one.data != data]
-    return [*old[:begin], *fresh, *others]
+def _in_place(old: list[M], stale: list[bool], fresh: list[M]) -> list[M]:
+    """The fresh ones where the first stale one was, or at the end; without the stale ones."""
+    begin = stale.index(True) if any(stale) else len(old)
+    rest = [one for one, gone in zip(old[begin:], stale[begin:], strict=True) if not gone]
+    return [*old[:begin], *fresh, *rest]
