@@ -49,7 +49,7 @@ def test_the_shipped_card_describes_the_shipped_model(shipped):
     assert card.task == "lung-nodule" and card.labels[0].name == "nodule" and card.index("malignancy") is not None
     assert card.model.bytes == (SHIPPED / card.model.file).stat().st_size
     assert card.model.sha256 == hashlib.sha256((SHIPPED / card.model.file).read_bytes()).hexdigest()
-    assert set(card.thresholds) == {"high", "low", "finding"}
+    assert set(card.thresholds) == {"high", "low", "finding", "series"}
     assert set(card.calibration["finding"]) >= {"bias", "mask"}
     assert card.not_for and card.known_failures and card.data, "a card without limits is no card"
 
