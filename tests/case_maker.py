@@ -270,6 +270,8 @@ def _finding(scan: Scan, mask: np.ndarray, number: int) -> Finding:
         centroid_mm=scan.geometry.to_patient(key, *centroid[1:]),
         contour=[(float(point[0][1]), float(point[0][0])) for point in max(outlines, key=len)],
         area_px=int(areas[key]),
+        longest_diameter_px=round(across, 2),
+        perpendicular_diameter_px=round(0.85 * across, 2),
         area_mm2=float(areas[key]) * spacing[0] * spacing[1] if spacing else None,
         longest_diameter_mm=across * max(spacing) if spacing else None,
         perpendicular_diameter_mm=0.85 * across * min(spacing) if spacing else None,

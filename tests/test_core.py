@@ -189,6 +189,8 @@ def finding(**changes) -> Finding:
             "centroid_mm": None,
             "contour": [(1, 1), (2, 2)],
             "area_px": 4,
+            "longest_diameter_px": 2.24,
+            "perpendicular_diameter_px": 2.24,
             "area_mm2": None,
             "longest_diameter_mm": None,
             "perpendicular_diameter_mm": None,

@@ -111,6 +111,8 @@ def test_a_finding_is_measured_in_the_plane_and_in_the_patient():
     # 13 pixels down and across: 10.4 mm wide, 6.5 mm high.
     assert one.longest_diameter_mm == pytest.approx(10.4, abs=0.3)
     assert one.perpendicular_diameter_mm == pytest.approx(6.5, abs=0.3)
+    assert one.longest_diameter_px == pytest.approx(13, abs=0.4), "the line that is longest in mm, not in pixels"
+    assert one.perpendicular_diameter_px == pytest.approx(13, abs=0.4)
     assert (one.box.frame, one.box.row0, one.box.col0, one.box.row1, one.box.col1) == (0, 14, 14, 27, 27)
     assert other.centroid == (1, 50, 60) and other.centroid_mm == (48.0, 25.0, 2.0)
     assert one.name == "lung nodule" and one.code.scheme == "SCT"

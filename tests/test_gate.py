@@ -110,7 +110,9 @@ def test_a_finding_of_the_mask_without_a_segment(case, refused):
     assert "finding 2 is missing on" in refused("seg", outcome=replace(case, report=fewer))
 
 
-@pytest.mark.parametrize("field", ["longest_diameter_mm", "area_mm2", "volume_mm3", "probability", "spread"])
+@pytest.mark.parametrize(
+    "field", ["longest_diameter_mm", "longest_diameter_px", "area_mm2", "volume_mm3", "probability", "spread"]
+)
 def test_a_number_that_is_not_that_of_the_report(monkeypatch, refused, field):
     original = sr_content.numbers_of
 

@@ -133,7 +133,8 @@ def test_what_is_unknown_is_said(said):
     verdict = outcome.report.verdict.model_copy(update={"decision": "refer", "probability": None})
     draw(replace(outcome, report=outcome.report.model_copy(update={"verdict": verdict})))
     text = words(said)
-    assert "diameter unknown" in text
+    finding = outcome.report.findings[0]
+    assert f"diameter {finding.longest_diameter_px:.0f} x {finding.perpendicular_diameter_px:.0f} px" in text
     assert REASON in text
     assert "spacing unknown" in text and "px (" not in text, "no scale bar"
     assert "probability unknown" in text

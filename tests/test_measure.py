@@ -183,6 +183,7 @@ def test_unknown_is_none_with_a_reason():
         assert getattr(found, name) is None and found.reasons[name] == NO_SPACING
     assert found.volume_mm3 is None and found.reasons["volume_mm3"] == ONE_FRAME
     assert np.hypot(*np.diff(found.longest_axis, axis=0)[0]) == pytest.approx(math.hypot(3, 2))
+    assert found.longest_diameter_px == pytest.approx(math.hypot(3, 2))
     assert only(mask, spacing=(1.0, 1.0), slice_spacing=5.0).reasons == {"volume_mm3": ONE_FRAME}
     deep = np.ones((2, 3, 3), np.bool_)
     assert only(deep, spacing=(1.0, 1.0)).reasons == {"volume_mm3": NO_DEPTH}
@@ -195,6 +196,8 @@ def test_outline_and_diameters_are_those_of_the_largest_part():
     mask[2:5, 2:5], mask[20:26, 10:20] = True, True
     found = only(mask, spacing=(1.0, 1.0))
     assert found.area_px == 69 and found.box == (2, 2, 26, 20)
+    assert found.longest_diameter_px == found.longest_diameter_mm
+    assert found.perpendicular_diameter_px == found.perpendicular_diameter_mm
     assert sorted(found.contour) == [(20, 10), (20, 19), (25, 10), (25, 19)]
     assert found.longest_diameter_mm == pytest.approx(math.hypot(5, 10))
 

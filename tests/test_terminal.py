@@ -38,13 +38,13 @@ class TestTerminal:
         assert _on_terminal(code.format(5.0)) == ""
         assert _on_terminal(code.format(0.1), TERM="dumb") == ""
 
-    @pytest.mark.parametrize(
-        ("spacing", "said", "unsaid"), [((0.7, 0.7), "longest", "area"), (None, "area", "longest")]
-    )
-    def test_what_is_unknown_in_mm_is_not_called_a_length(self, capsys, spacing, said, unsaid):
-        show(make_outcome(spacing=spacing).report, [], 1.0)
+    @pytest.mark.parametrize(("spacing", "said"), [((0.7, 0.7), "{mm:.1f} mm"), (None, "{px:.0f} px")])
+    def test_a_length_is_told_in_mm_or_in_pixels(self, capsys, spacing, said):
+        report = make_outcome(spacing=spacing).report
+        show(report, [], 1.0)
         told = capsys.readouterr().err
-        assert said in told and unsaid not in told
+        for one in report.findings:
+            assert f" {said.format(mm=one.longest_diameter_mm or 0, px=one.longest_diameter_px)} " in told
 
 
 def _on_terminal(what: list[str] | str, cwd: Path | None = None, **environment: str) -> str:

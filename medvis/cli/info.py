@@ -94,14 +94,11 @@ def _row(volume: Volume) -> Sequence[str]:
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts for a person: the file's own details beside the others, and a reason beside what is unknown."""
-    shown = {
-        key: value for key, value in facts.items() if key not in ("details", "unknown", "trail", "notes", "windows")
-    }
-    details = {key: value for key, value in facts["details"].items() if key != "windows_by_frame"}
-    windows = [_window(window) for window in facts["windows"]]
-    if details.keys() != facts["details"].keys():
-        windows = ["each frame has its own"]
-    shown |= {**details, "windows": windows, "notes": facts["notes"]}
+    apart = ("details", "unknown", "trail", "notes", "windows", "windows_by_frame")
+    shown = {key: value for key, value in facts.items() if key not in apart}
+    own = ["each frame has its own"] if facts["windows_by_frame"] else None
+    windows = own or [_window(window) for window in facts["windows"]]
+    shown |= {**facts["details"], "windows": windows, "notes": facts["notes"]}
     reasons = {name.removesuffix("_mm"): reason for name, reason in facts["unknown"].items()}
     rows = flat(shown)
     return [

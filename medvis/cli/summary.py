@@ -69,8 +69,7 @@ def _table(report: Report) -> Table:
     if len({finding.name for finding in found}) > 1:
         columns["finding"] = [printable(finding.name) for finding in found]
     columns["probability"] = [_probability(finding) for finding in found]
-    known = any(finding.longest_diameter_mm is not None for finding in found)
-    columns["longest" if known else "area"] = [_length(finding) if known else _area(finding) for finding in found]
+    columns["longest"] = [_length(finding) for finding in found]
     if report.scan.frames > 1:
         columns["frame"] = [_frames(finding) for finding in found]
     columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in found]
@@ -93,11 +92,8 @@ def _probability(finding: Finding) -> str:
 
 
 def _length(finding: Finding) -> str:
-    return UNKNOWN if finding.longest_diameter_mm is None else f"{finding.longest_diameter_mm:.1f} mm"
-
-
-def _area(finding: Finding) -> str:
-    return f"{finding.area_px} px"
+    longest = finding.longest_diameter_mm
+    return f"{finding.longest_diameter_px:.0f} px" if longest is None else f"{longest:.1f} mm"
 
 
 def _frames(finding: Finding) -> str:

@@ -37,7 +37,9 @@ class InputContract(_Model):
     channels: int
     multiple_of: int
     crop: int = Field(description="Side in px of the square view that class_logits were trained on")
-    unit: str = Field(description="Modality unit the view is made from, e.g. HU")
+    unit: str = Field(
+        description="Unit of the pixels that the view is made from: a modality unit such as HU, grey or RGB"
+    )
 
 
 class ModelFile(_Model):

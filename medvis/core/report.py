@@ -15,10 +15,10 @@ class _Model(BaseModel):
 
 
 def percent(probability: float) -> str:
-    """A probability in words: in whole percent, and never 0 or 100 where it is not."""
-    if 0 < probability < 0.005:
+    """A probability in words: in whole percent, and never 0 or 100, which no model can know."""
+    if probability < 0.005:
         return "<1%"
-    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
+    return ">99%" if probability >= 0.995 else f"{probability:.0%}"
 
 
 class Code(_Model):
@@ -86,6 +86,10 @@ class Finding(_Model):
     centroid_mm: tuple[float, float, float] | None = Field(description="Patient LPS coordinates")
     contour: list[tuple[float, float]] = Field(description="Outline on the key frame as (row, col)")
     area_px: int
+    longest_diameter_px: float = Field(
+        description="Length in the pixel grid of the line that is longest in mm, if known"
+    )
+    perpendicular_diameter_px: float = Field(description="Length in the pixel grid of the perpendicular line")
     area_mm2: float | None
     longest_diameter_mm: float | None
     perpendicular_diameter_mm: float | None

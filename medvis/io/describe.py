@@ -17,8 +17,8 @@ _OBLIQUE = 0.95
 def describe(scan: Scan) -> dict[str, Any]:
     """Everything that is known of a scan, in JSON values only; unknown is None, and `unknown` says why.
 
-    `range` is [least, largest] of the pixels that are not padding, None if all are; `windows` are the file's own;
-    lengths are in mm. No patient identity.
+    `range` is [least, largest] of the pixels that are not padding, None if all are; `windows` are the file's own,
+    and `windows_by_frame` those of each frame where they differ; lengths are in mm. No patient identity.
     """
     source, geometry = scan.source, scan.geometry
     details = dict(source.details)
@@ -39,6 +39,7 @@ def describe(scan: Scan) -> dict[str, Any]:
         "inverted": scan.inverted,
         "padding_fraction": 0.0 if scan.valid is None else float(1 - scan.valid.mean()),
         "windows": [asdict(window) for window in scan.windows],
+        "windows_by_frame": details.pop("windows_by_frame", []),
         "voi_luts": [{**{key: lut[key] for key in lut if key != "data"}, "entries": len(lut["data"])} for lut in luts],
         **_place(scan, geometry),
         "series_uid": source.series_uid,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import dist
 
 import cv2
 import numpy as np
@@ -78,6 +79,16 @@ class Measurement:
     intensity: Statistics
     frame_pixels: tuple[tuple[int, int], ...]
     reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def longest_diameter_px(self) -> float:
+        """The length of the longest axis in the pixel grid."""
+        return dist(*self.longest_axis)
+
+    @property
+    def perpendicular_diameter_px(self) -> float:
+        """The length of the perpendicular axis in the pixel grid."""
+        return dist(*self.perpendicular_axis)
 
 
 @dataclass(frozen=True)

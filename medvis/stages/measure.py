@@ -205,6 +205,8 @@ def _measured(size: Measurement, unit: str) -> dict[str, object]:
         "centroid": tuple(round(value, 2) for value in size.centroid),
         "contour": [(round(row, 2), round(col, 2)) for row, col in size.contour],
         "area_px": size.area_px,
+        "longest_diameter_px": round(size.longest_diameter_px, 2),
+        "perpendicular_diameter_px": round(size.perpendicular_diameter_px, 2),
         "area_mm2": _rounded(size.area_mm2),
         "longest_diameter_mm": _rounded(size.longest_diameter_mm),
         "perpendicular_diameter_mm": _rounded(size.perpendicular_diameter_mm),

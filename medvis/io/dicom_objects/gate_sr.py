@@ -67,11 +67,14 @@ def _check_finding(finding: Finding, group: _Group) -> None:
     for code, name in _STATISTICS.items():
         _equal(getattr(finding.intensity, name), group.statistics.get(code), f"{name} of finding {finding.id}")
     _equal(100 * finding.probability, group.numbers.pop(_CERTAINTY, None), f"probability of finding {finding.id}")
-    left = {unit: [value for (_, other), value in group.numbers.items() if other == unit] for unit in ("%", "{score}")}
+    units = ("%", "{score}", "{pixels}")
+    left = {unit: [value for (_, other), value in group.numbers.items() if other == unit] for unit in units}
     shares = [finding.spread, finding.malignancy, *(reading.probability for reading in finding.differential)]
     _same([share for share in shares if share is not None], left["%"], f"finding {finding.id}")
     scores = [attribute.score for attribute in finding.attributes if attribute.score is not None]
     _same(scores, left["{score}"], f"the attributes of finding {finding.id}", per=1)
+    pixels = [finding.area_px, finding.longest_diameter_px, finding.perpendicular_diameter_px]
+    _same(pixels, left["{pixels}"], f"the size in pixels of finding {finding.id}", per=1)
 
 
 def _same(meant: list[float], read: list[float], what: str, per: float = 100) -> None:

@@ -15,6 +15,7 @@ from medvis.core.report import NOTICE, Finding, Reading, Report
 from medvis.io.dicom_objects.concepts import intensity_of, own, unit_of
 
 PERCENT: Concept = codes.UCUM.Percent
+PIXELS = Concept("{pixels}", "UCUM", "pixels")
 VERDICT = own("verdict", "Verdict of the model")
 REASON = own("reason", "Reason for the verdict")
 COMMENT: Concept = codes.DCM.Comment
@@ -28,7 +29,9 @@ _SIZES: tuple[tuple[str, Concept, Concept], ...] = (
     ("perpendicular_diameter_mm", codes.SCT.ShortAxis, codes.UCUM.Millimeter),
     ("area_mm2", codes.SCT.Area, codes.UCUM.SquareMillimeter),
     ("volume_mm3", codes.SCT.Volume, codes.UCUM.CubicMillimeter),
-    ("area_px", own("area_px", "Area on the key frame in pixels"), Concept("{pixels}", "UCUM", "pixels")),
+    ("area_px", own("area_px", "Area on the key frame in pixels"), PIXELS),
+    ("longest_diameter_px", own("longest_diameter_px", "Long axis in pixels"), PIXELS),
+    ("perpendicular_diameter_px", own("perpendicular_diameter_px", "Short axis in pixels"), PIXELS),
 )
 _STATISTICS: tuple[tuple[str, Concept], ...] = (
     ("mean", codes.SCT.Mean),

@@ -55,7 +55,7 @@ def facts(finding: Finding, of_image: bool = False) -> list[str]:
 def _diameter(finding: Finding) -> str:
     longest, across = finding.longest_diameter_mm, finding.perpendicular_diameter_mm
     if longest is None:
-        return f"unknown, area {finding.area_px} px"
+        return f"{finding.longest_diameter_px:.0f} x {finding.perpendicular_diameter_px:.0f} px"
     return f"{longest:.1f} mm" if across is None else f"{longest:.1f} x {across:.1f} mm"
 
 

@@ -130,7 +130,8 @@ def _graph(net: DualStreamUNetPP, held: Held | None, seed: int) -> tuple[bytes, 
 
 
 def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:
-    unit = config.accepts.units[0] if config.accepts.units else "grey"
+    plain = "grey" if net.spec.channels == 1 else "RGB"
+    unit = config.accepts.units[0] if config.accepts.units else plain
     side = recipe.phases[-1].size
     return InputContract(channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=side, unit=unit)
 
