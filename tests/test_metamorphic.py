@@ -14,11 +14,14 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLossless,
@@ -164,6 +167,24 @@ def test_jpeg_lossless(original, expected, line, tmp_path, syntax):
         writer.SetFileName(str(path))
         assert writer.Write()
         assert pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID == syntax
+    same(open_scan(tmp_path), expected, line)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL], ids=lambda syntax: syntax.keyword)
+def test_high_throughput_jpeg_2000(original, expected, line, tmp_path, syntax):
+    imagecodecs = pytest.importorskip("imagecodecs", reason="OpenJPH in imagecodecs encodes HTJ2K")
+    rpcl = {"tlm": True, "tilepart": imagecodecs.HTJ2K.TILEPART.RESOLUTIONS} if syntax == HTJ2KLosslessRPCL else {}
+    write(original, tmp_path, plain)
+
+    def change(ds):
+        stream = imagecodecs.htj2k_encode(ds.pixel_array, reversible=True, **rpcl)
+        assert b"\xff\x50" in stream[:200], "the CAP marker of Part 15"
+        ds.PixelData = encapsulate([stream])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+        ds.file_meta.TransferSyntaxUID = syntax
+        return ds
+
+    rewrite(tmp_path, change)
     same(open_scan(tmp_path), expected, line)
 
 
