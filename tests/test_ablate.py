@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 
@@ -18,11 +19,11 @@ from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn import ablate as module
 from medvis.learn.ablate import FULL, Plan, ablate, add_ablation, table, variants
 from medvis.learn.bundling.card_file import write_card
-from medvis.learn.measuring.evaluation import Evaluation
+from medvis.learn.measuring.evaluation import Evaluation, Judge
 from medvis.learn.training.recipe import Recipe
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.nets.weights import save_net
-from medvis.settings import load_task, validated
+from medvis.settings import Measured, load_task, validated
 
 
 def recipe(**changes):
@@ -66,7 +67,9 @@ def home(tmp_path, monkeypatch):
         config = load_task(task)
         assert config.bundle == "bundle" and split == "val"
         done.append(("evaluate", config.stages["infer"]["scales"], config.stages["infer"]["flips"]))
-        figures = [Figure(name="Dice", value=0.5, ci95=(0.4, 0.6), bar="≥ 0.7"), Figure(name="Recall", value=0.25)]
+        scores = np.array([0.1, 0.4, 0.6, 0.9]) - (0.1 if config.stages["infer"]["flips"] == ["none"] else 0)
+        judge = Judge(Measured(bars={"dice": 0.7}))
+        figures = [*judge.mean("dice", "Dice", scores, list("abcd")), Figure(name="Recall", value=0.25)]
         return Evaluation("tiny", "1", "data val", figures)
 
     for step in (train, make_bundle, evaluate):
@@ -99,6 +102,14 @@ def test_variants_differ_in_what_their_names_say(home, tmp_path):
     summary = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert [one["variant"] for one in summary["variants"]] == [one.variant for one in found]
     assert summary["epochs"] == 4 and summary["data"] == "data val" and str(tmp_path) not in summary["data"]
+    assert found[0].differences == [] and "draws" not in json.dumps(summary)
+    # Each case is worse by 0.1: the difference is certain, though each Dice is anything but.
+    (apart,) = found[-1].differences
+    assert apart.name == "Dice" and (apart.value, *apart.ci95) == pytest.approx((-0.1, -0.1, -0.1), abs=1e-6)
+    low, high = found[-1].figures[0].ci95
+    assert high - low > 0.4
+    row = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8").splitlines()[-1]
+    assert row == "| no TTA | 0.400 (-0.100 [-0.100, -0.100]) |"
 
 
 def test_what_is_finished_is_not_done_again(home, tmp_path):

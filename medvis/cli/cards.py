@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.core.card import Ablation, Card, Figure, Label, Worst
+    from medvis.core.card import Ablation, Card, Difference, Figure, Label, Worst
     from medvis.settings import TaskConfig
 
 
@@ -57,7 +57,17 @@ def _worst(one: Worst) -> str:
 
 
 def _variant(one: Ablation) -> str:
-    return f"{one.variant}: {', '.join(figure_text(figure) for figure in one.figures)}"
+    """Of the figures that have a bar: those of the first variant, and how far the others are from it."""
+    shown = [figure for figure in one.figures if figure.bar is not None] or one.figures
+    apart = {item.name: item for item in one.differences}
+    return f"{one.variant}: {', '.join(_beside(figure, apart.get(figure.name)) for figure in shown)}"
+
+
+def _beside(figure: Figure, apart: Difference | None) -> str:
+    if apart is None:
+        return f"{figure.name} {figure.value:.3g}"
+    interval = "" if apart.ci95 is None else f" [{apart.ci95[0]:+.2g}, {apart.ci95[1]:+.2g}]"
+    return f"{figure.name} {figure.value:.3g} ({apart.value:+.2g}{interval})"
 
 
 def _fitted(card: Card) -> list[tuple[str, str]]:

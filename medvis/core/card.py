@@ -98,11 +98,20 @@ class Worst(_Model):
     seen: str | None = None
 
 
+class Difference(_Model):
+    """A figure less that of another model on the same data, with the interval of the paired bootstrap by group."""
+
+    name: str
+    value: float
+    ci95: tuple[float, float] | None = None
+
+
 class Ablation(_Model):
     """One variant of the model, trained and measured as the shipped one but for what its name says."""
 
     variant: str
     figures: list[Figure]
+    differences: list[Difference] = Field(default=[], description="From the first variant, where it can be paired")
 
 
 class Card(_Model):

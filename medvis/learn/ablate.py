@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 
 from medvis.backends.bundle import read_card
-from medvis.core.card import Ablation, Figure
+from medvis.core.card import Ablation, Difference, Figure
 from medvis.errors import InputError, SettingsError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.measuring.evaluate import evaluate
+from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
 from medvis.nets.weights import load_net
@@ -96,8 +97,19 @@ def ablate(plan: Plan, out: Path, say: Report) -> list[Ablation]:
     recipe = _recipe(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
     results = [_measured(variant, plan, recipe, out, say) for variant in variants(recipe)]
-    found = [Ablation(variant=one["variant"], figures=[Figure(**f) for f in one["figures"]]) for one in results]
-    _write(out / SUMMARY, json.dumps({**_told(plan), "variants": results}, indent=2, ensure_ascii=False) + "\n")
+    found = [
+        Ablation(
+            variant=one["variant"],
+            figures=[Figure(**figure) for figure in one["figures"]],
+            differences=[] if one is results[0] else differences(results[0]["samples"], one["samples"]),
+        )
+        for one in results
+    ]
+    told = [
+        {**one.model_dump(mode="json"), "parameters": result["parameters"]}
+        for one, result in zip(found, results, strict=True)
+    ]
+    _write(out / SUMMARY, json.dumps({**_told(plan), "variants": told}, indent=2, ensure_ascii=False) + "\n")
     _write(out / TABLE, table(found, plan))
     return found
 
@@ -113,7 +125,8 @@ def table(found: list[Ablation], plan: Plan) -> str:
     budget = "the recipe's epochs" if plan.epochs is None else f"{plan.epochs} epochs"
     head = [
         f"Each variant trained alike ({budget}, one seed) and measured on {plan.data.name} {plan.split}; in brackets "
-        "95 % intervals by group. Variants whose intervals overlap are not told apart.",
+        "95 % intervals by group. Below the first variant: the difference from it, paired by group; where its interval "
+        "holds 0, the two are not told apart.",
         "",
         "| variant | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
@@ -121,7 +134,8 @@ def table(found: list[Ablation], plan: Plan) -> str:
     rows = []
     for one in found:
         figures = {figure.name: figure for figure in one.figures}
-        cells = [_cell(figures.get(name)) for name in names]
+        apart = {difference.name: difference for difference in one.differences}
+        cells = [_cell(figures.get(name), apart.get(name)) for name in names]
         rows.append(f"| {one.variant} | " + " | ".join(cells) + " |")
     return "\n".join([*head, *rows]) + "\n"
 
@@ -131,11 +145,17 @@ def _columns(found: list[Ablation]) -> list[str]:
     return [figure.name for figure in figures if figure.bar is not None] or [one.name for one in figures[:FIRST]]
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Figure | None, apart: Difference | None) -> str:
     if figure is None:
         return "–"
-    interval = "" if figure.ci95 is None else f" [{figure.ci95[0]:.3f}, {figure.ci95[1]:.3f}]"
-    return f"{figure.value:.3f}{interval}"
+    if apart is not None:
+        return f"{figure.value:.3f} ({_with_interval(apart, '+.3f')})"
+    return _with_interval(figure, ".3f")
+
+
+def _with_interval(one: Figure | Difference, digits: str) -> str:
+    interval = "" if one.ci95 is None else f" [{one.ci95[0]:{digits}}, {one.ci95[1]:{digits}}]"
+    return f"{one.value:{digits}}{interval}"
 
 
 def _recipe(config: TaskConfig) -> Recipe:
@@ -162,6 +182,7 @@ def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, say: Repo
         "key": key,
         "parameters": sum(parameter.numel() for parameter in load_net(weights).parameters()),
         "figures": [figure.model_dump(mode="json") for figure in evaluation.figures],
+        "samples": samples_of(evaluation.figures),
     }
     _write(folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     say({"variant": variant.name, **{figure.name: round(figure.value, 4) for figure in evaluation.figures[:FIRST]}})

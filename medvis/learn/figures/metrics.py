@@ -76,16 +76,17 @@ def brier(probability: Floats, truth: NDArray[np.intp]) -> float:
     return float(((probability - np.eye(probability.shape[1])[truth]) ** 2).sum(1).mean())
 
 
-def bootstrap(
+def resampled(
     statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of a statistic of row indices, whole groups being drawn with replacement.
+) -> Floats:
+    """A statistic of row indices on bootstrap samples, whole groups being drawn with replacement; float64 [draws].
 
     Args:
-        statistic: takes row indices, gives the figure.
+        statistic: takes row indices, gives the figure; nan where it has none.
         groups: group of each row.
         draws: bootstrap samples.
-        seed: the same seed gives the same interval.
+        seed: the same seed and the same set of groups give the same samples, whatever the statistic: the values of two
+            models on the same rows are paired.
     """
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     rows = [np.flatnonzero(member == index) for index in range(len(names))]
@@ -94,6 +95,11 @@ def bootstrap(
     for _ in range(draws):
         drawn = rng.integers(len(names), size=len(names))
         values.append(statistic(np.concatenate([rows[index] for index in drawn])))
+    return np.array(values, np.float64)
+
+
+def interval(values: Floats) -> tuple[float, float]:
+    """The 95 % percentile interval of bootstrap values; what is nan is left out."""
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from medvis.core.card import Figure, Worst
-from medvis.learn.figures.metrics import bootstrap
+from medvis.learn.figures.metrics import interval, resampled
 from medvis.settings import Measured
 
 # Key of every figure that a bar or a baseline in a task's YAML may name → whether more is better.
@@ -49,6 +51,18 @@ WORST = 5
 
 Statistic = Callable[[NDArray[np.intp]], float]
 Draw = Callable[[Path], None]
+
+
+class Sampled(Figure):
+    """A figure with its bootstrap values, which a card does not keep.
+
+    Attributes:
+        draws: the figure on each bootstrap sample, or empty.
+        drawn_from: a hash of the groups of all rows; where it is the same, the samples are the same.
+    """
+
+    draws: tuple[float, ...] = Field(default=(), exclude=True, repr=False)
+    drawn_from: str = Field(default="", exclude=True, repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,11 +132,17 @@ class Judge:
         value = statistic(np.arange(len(groups))) if len(groups) else float("nan")
         if isnan(value):
             return []
-        drawn = bootstrap(statistic, groups) if len(set(groups)) > 1 else (value, value)
-        interval = drawn if drawn[0] < drawn[1] else None
+        values = resampled(statistic, groups) if len(set(groups)) > 1 else np.full(1, value)
+        low, high = interval(values)
         beside = [text for text in (baseline, self.settings.baselines.get(key)) if text]
-        told = "; ".join(beside) or None
-        return [Figure(name=name, value=value, ci95=interval, n=len(groups), baseline=told, bar=self.bar(key))]
+        return [
+            Sampled(
+                name=name, value=value, ci95=(low, high) if low < high else None, n=len(groups),
+                baseline="; ".join(beside) or None, bar=self.bar(key),
+                draws=tuple(values.tolist()) if len(values) > 1 else (),
+                drawn_from=sha256("\n".join(groups).encode()).hexdigest()[:16],
+            )
+        ]  # fmt: skip
 
     def mean(
         self, key: str, name: str, values: Sequence[float], groups: Sequence[str], baseline: str | None = None
