@@ -8,7 +8,17 @@ from tiny_chest import EVERYWHERE, Blobs, chest, pipeline, truth
 from tiny_data import write_data
 
 from medvis.errors import InputError, ModelError
-from medvis.learn.bundling.calibrate import CUTS, FEATURES, FEATURES_HU, KEPT, MOST_EXTRA, OUTLINES, calibrate
+from medvis.learn.bundling import calibrate as module
+from medvis.learn.bundling.calibrate import (
+    CUTS,
+    FEATURES,
+    FEATURES_HU,
+    KEPT,
+    MOST_A_SLICE,
+    MOST_EXTRA,
+    OUTLINES,
+    calibrate,
+)
 from medvis.learn.data.index import load_grey_scans, read_index
 from medvis.learn.figures.metrics import dice, iou
 from medvis.learn.measuring.crops import run_crops
@@ -76,15 +86,32 @@ def test_without_millimetres_there_is_no_model_of_the_surroundings(tmp_path):
     assert "finding_hu" not in calibration and "finding" in calibration
 
 
-def test_what_is_found_outside_the_tumour_of_a_volume_counts_as_false(data, tmp_path, fitted):
+def with_volume(folder, volume):
+    """A data set with a chest CT beside it, on which nothing is marked."""
     import nibabel
 
-    folder = write_data(tmp_path / "with-volume")
-    (folder / "lung2").mkdir()
+    folder = write_data(folder)
+    (folder / volume).mkdir()
     scan, marked = chest(), np.zeros_like(truth())
     for name, values in (("image", scan.pixels[..., 0].astype(np.int16)), ("label", marked.astype(np.uint8))):
         image = nibabel.Nifti1Image(np.ascontiguousarray(values.T), np.diag([-1.1, -1.1, 2.5, 1.0]))
-        nibabel.save(image, folder / "lung2" / f"{name}.nii.gz")
+        nibabel.save(image, folder / volume / f"{name}.nii.gz")
+    return folder
+
+
+def test_the_cut_leaves_few_false_findings_on_a_volume_of_val(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "OUTLINES", ((0.5, 0.5),))
+    folder = with_volume(tmp_path / "with-volume", "lung1")
+    without, told = calibrate("lung-nodule", Blobs(labels=LABELS), data, quiet)
+    thresholds, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
+    assert calibration["finding"] == told["finding"], "nothing is fitted on it"
+    assert "slice_extra" not in told["val"]
+    assert calibration["val"]["slice_extra"] <= MOST_A_SLICE
+    assert thresholds["finding"] > without["finding"]
+
+
+def test_what_is_found_outside_the_tumour_of_a_volume_counts_as_false(data, tmp_path, fitted):
+    folder = with_volume(tmp_path / "with-volume", "lung2")
     _, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
     values = {"mask": 2.0, "class": 1.0, "log_diameter_mm": 2.2, "air": 0.9, "log_diameter_px": 2.5}
     for model in ("finding", "finding_hu"):

@@ -89,6 +89,7 @@ class Recipe(_Settings):
         hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
         negative_volume: a folder with image.nii.gz (HU) and label.nii.gz, one marked lesion: the rest is negative.
             Relative to the data folder; without it, training goes on without.
+        val_volume: another one, which no training sees: the threshold of a finding is chosen on it as well.
         hard_negative_share: how many of the crops are taken from both.
         trunk_rate: learning rate of the pretrained trunk relative to the rest.
         ema: how much of the averaged weights stays at each step; 0: no average.
@@ -121,6 +122,7 @@ class Recipe(_Settings):
     pretrained: bool = True
     hard_negatives: str | None = None
     negative_volume: str | None = None
+    val_volume: str | None = None
     hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
     threads: int = 2
     validate_every: int = 2
