@@ -162,10 +162,15 @@ def test_a_picture_is_shown_as_it_is_and_of_a_deeper_one_the_range_is_said(said,
 
 def test_a_series_shows_each_key_slice_and_the_overview(said):
     outcome = make_outcome(frames=16, rows=64, cols=64, findings=2)
+    one, other = outcome.report.findings
+    other = other.model_copy(update={"first_frame": other.key_frame, "last_frame": other.key_frame})
+    outcome = replace(outcome, report=outcome.report.model_copy(update={"findings": [one, other]}))
     draw(outcome)
     text = words(said)
+    assert one.first_frame < one.last_frame
     for finding in outcome.report.findings:
-        span = f"seen on {finding.first_frame + 1} to {finding.last_frame + 1}"
+        first, last = finding.first_frame + 1, finding.last_frame + 1
+        span = "on this slice only" if first == last else f"seen on {first} to {last}"
         assert f"Finding {finding.id}: slice {finding.key_frame + 1} of 16, {span}" in text
     assert "Overview, all 16 slices; framed: with a finding" in text
     assert "volume" in text

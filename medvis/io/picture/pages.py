@@ -69,7 +69,8 @@ def _tile(
 ) -> None:
     x, y, side, panels = place
     frame = finding.key_frame
-    span = f", seen on {finding.first_frame + 1} to {finding.last_frame + 1}"
+    first, last = finding.first_frame + 1, finding.last_frame + 1
+    span = ", on this slice only" if first == last else f", seen on {first} to {last}"
     page.text(x, y + 16, f"Finding {finding.id}: slice {frame + 1} of {slices.scan.frames}{span}", Style(16, MUTED))
     boxes = [Rect(x + index * (side + GAP), y + CAPTION, side, side) for index in range(panels)]
     if panels == 3:
