@@ -106,7 +106,7 @@ def test_the_cut_leaves_few_false_findings_on_a_volume_of_val(data, tmp_path, mo
     thresholds, calibration = calibrate("lung-nodule", Blobs(labels=LABELS), folder, quiet)
     assert calibration["finding"] == told["finding"], "nothing is fitted on it"
     assert "slice_extra" not in told["val"]
-    assert calibration["val"]["slice_extra"] <= MOST_A_SLICE
+    assert calibration["val"]["slice_extra"] <= MOST_A_SLICE and calibration["val"]["volume"] == "lung1"
     assert thresholds["finding"] > without["finding"]
 
 

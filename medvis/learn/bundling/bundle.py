@@ -154,13 +154,14 @@ def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
 def _told(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
     """The recipe as the card tells it, with the network that it is (a student's is not the recipe's).
 
-    Where the volumes lay on the training machine is nobody's business.
+    Where the volume lay on the training machine is nobody's business; the one of val is told with the calibration.
     """
     told = recipe.model_dump(mode="json")
     shape = net.spec.as_dict()
     told["network"] = {name: _plain(shape[name]) for name in told["network"] if name in shape}
-    for name in ("negative_volume", "val_volume"):
-        told[name] = Path(told[name]).name if told[name] else None
+    if recipe.negative_volume:
+        told["negative_volume"] = Path(recipe.negative_volume).name
+    del told["val_volume"]
     return told
 
 

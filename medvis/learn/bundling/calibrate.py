@@ -125,9 +125,9 @@ def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[di
     frames, held = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))
     choice = _best([trial for outline in OUTLINES for trial in _try(crops, frames, held, outline)])
     thresholds = {"high": choice.high, "low": choice.low, "finding": choice.finding, **_series(crops, choice)}
-    val = {"dice": round(choice.dice, 4), "extra": round(choice.extra, 4)}
+    val: dict[str, Any] = {"dice": round(choice.dice, 4), "extra": round(choice.extra, 4)}
     if choice.slice_extra is not None:
-        val["slice_extra"] = round(choice.slice_extra, 4)
+        val |= {"slice_extra": round(choice.slice_extra, 4), "volume": Path(train["val_volume"]).name}
     calibration: dict[str, Any] = {**choice.models, "val": val}
     if predictor.card.index("malignancy") is not None:
         calibration.update(_fit_malignancy(crops, _components(crops, 0.4, 0.3), predictor.card))
