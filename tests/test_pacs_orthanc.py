@@ -61,13 +61,19 @@ def test_a_study_there_and_back(filled, slices, known, medvis):
     assert ran.code == 0, ran.stderr
     assert names(Path("in")) == [f"{series}/{instance}.dcm" for instance in instances]
     assert same_images(Path("in"), slices)
-    assert medvis("diagnose", "in", "-o", "out", "--write", "json,seg,sr,sc", "--quiet").code == 0
+    for source, out in (("in", "out"), (slices[0].parent, "of the disk")):
+        assert medvis("diagnose", source, "-o", out, "--write", "json,seg,sr,sc", "--quiet").code == 0
+    assert objects("out") == objects("of the disk")
     assert medvis("push", "out", "--to", filled.web).code == 0
     wanted = sorted([("CT", study, 3), ("SEG", study, 1), ("SR", study, 1), sc_of("out", study)])
     assert filled.series() == wanted
     pushed = medvis("push", "out", "--to", filled.dimse, "--json")  # again, the other way: nothing is doubled
     assert (pushed.code, len(pushed.json["files"]), pushed.json["failures"]) == (0, 3, {})
     assert filled.series() == wanted
+
+
+def objects(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).rglob("*.dcm")}
 
 
 def sc_of(folder, study) -> tuple[str, str, int]:

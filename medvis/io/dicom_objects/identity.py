@@ -1,7 +1,7 @@
 """Who a result is: UIDs, numbers and tracking identifiers that depend on input, model and settings, on nothing else.
 
 The same input, model and settings therefore give the same objects, byte by byte, so that sending them twice to an
-archive changes nothing there; anything else gives other UIDs.
+archive changes nothing there; anything else gives other UIDs. Input is what the source says, however it is encoded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from medvis.core.protocols import Outcome
 from medvis.io.dicom.values import whole
 from medvis.io.dicom.write import hashed_uid
+from medvis.io.dicom_objects.content import pixel_digest
 from medvis.io.dicom_objects.source import Parent
 
 _ORDER = ("seg", "sr", "sc", "pm")
@@ -68,7 +69,7 @@ def identity_of(outcome: Outcome, parent: Parent) -> Identity:
     name, _, version = made.model_name.rpartition(" ")
     frames = outcome.case.scan.source.details.get("frame_numbers") or ()
     parts = (
-        *("medvis", made.medvis, report.scan.sha256, parent.study, parent.series, *report.scan.sop_instance_uids),
+        *("medvis", made.medvis, parent.content, pixel_digest(outcome.case.scan)),
         *(made.task, made.model_sha256, made.config_sha256),
         *(str(frame) for frame in frames),  # two stacks of one file are two sources
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -17,6 +18,7 @@ from medvis.io.dicom.load import Loaded, load
 from medvis.io.dicom.place import Place, places_of
 from medvis.io.dicom.stack import SAME_PLACE
 from medvis.io.dicom.values import uid, whole
+from medvis.io.dicom_objects.content import header_digest
 
 WRITERS = "seg, sr, sc, pm"
 
@@ -44,6 +46,7 @@ class Parent:
     Attributes:
         header: the first file without its pixels; patient and study are read from it.
         study, series: their UIDs.
+        content: SHA-256 of what the files' headers say, however they are encoded.
         frames: in the order of the scan.
         places: of each frame, as the files say; independent of the scan's geometry.
         geometry: of the scan.
@@ -54,6 +57,7 @@ class Parent:
     header: Dataset
     study: str
     series: str
+    content: str
     frames: tuple[Frame, ...]
     places: tuple[Place, ...]
     geometry: Geometry
@@ -92,44 +96,54 @@ def open_parent(scan: Scan) -> Parent:
     check_source(scan.source)
     source = scan.source
     order = tuple(source.details.get("frame_numbers") or range(1, scan.frames + 1))
-    header, frames, places, partial = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
+    opened = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
     geometry = scan.geometry
     return Parent(
-        header=header,
+        **opened._asdict(),
         study=source.study_uid or "",
         series=source.series_uid or "",
-        frames=frames,
-        places=places,
         geometry=geometry,
         placed=is_placed(geometry),
-        partial=partial,
     )
 
 
+class _Opened(NamedTuple):
+    """As in `Parent`."""
+
+    header: Dataset
+    content: str
+    frames: tuple[Frame, ...]
+    places: tuple[Place, ...]
+    partial: bool
+
+
 @lru_cache(maxsize=1)
-def _opened(
-    path: str, files: tuple[str, ...], sha256: str, uids: tuple[str, ...], order: tuple[int, ...]
-) -> tuple[Dataset, tuple[Frame, ...], tuple[Place, ...], bool]:
-    """As in `Parent`: header, frames, places, partial; kept, since several writers ask for the same in turn."""
+def _opened(path: str, files: tuple[str, ...], sha256: str, uids: tuple[str, ...], order: tuple[int, ...]) -> _Opened:
+    """Kept, since several writers ask for the same in turn."""
     base = Path(path)
     digests: list[str] = []
+    contents: list[str] = []
     instances: list[Instance] = []
     places: list[Place] = []
     first: Dataset | None = None
     for file in [base] if base.is_file() else [base / name for name in files]:
         loaded = _load(file)
         digests.append(loaded.sha256)
+        contents.append(header_digest(loaded.ds))
         instances.append(Instance(uid(loaded.ds, "SOPClassUID") or "", uid(loaded.ds, "SOPInstanceUID") or ""))
         places += places_of(loaded.ds, whole(loaded.ds, "NumberOfFrames") or 1)
         first = first or loaded.ds
     if first is None or _digest(digests) != sha256 or tuple(one.uid for one in instances) != uids:
         raise OutputError(f"{path} has changed since it was read", "the same files", "run medvis again")
+    content = _digest(contents)
     if len(instances) == 1:
         frames = tuple(Frame(instances[0], number if len(places) > 1 else None) for number in order)
-        return first, frames, tuple(places[number - 1] for number in order), len(order) < len(places)
+        found = tuple(places[number - 1] for number in order)
+        return _Opened(first, content, frames, found, partial=len(order) < len(places))
     if len(places) != len(order):
         raise OutputError(f"{path} has {len(places)} frames where {len(order)} were read")
-    return first, tuple(Frame(instance, None) for instance in instances), tuple(places), False
+    frames = tuple(Frame(instance, None) for instance in instances)
+    return _Opened(first, content, frames, tuple(places), partial=False)
 
 
 def _load(file: Path) -> Loaded:
@@ -140,7 +154,7 @@ def _load(file: Path) -> Loaded:
 
 
 def _digest(digests: Sequence[str]) -> str:
-    """As `Source.sha256`."""
+    """Of one file, or of a series, as `Source.sha256` has it."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
