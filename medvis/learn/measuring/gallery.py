@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -81,8 +81,14 @@ def _outline(axes: Any, mask: Bools | None, colour: str, dash: str) -> None:  # 
 def _legend(axes: Any, case: Case, truth: Bools | None) -> None:  # noqa: ANN401 - matplotlib's axes
     lines = []
     if case.mask is not None:
-        lines.append(Line2D([], [], color=FOUND, label="outlined"))
-    if truth is not None:
-        lines.append(Line2D([], [], color=TRUTH, linestyle="--", label="reference"))
+        lines.append(_key("outlined", bool(np.any(case.mask[0])), FOUND, "-"))
+    if truth is not None and (case.mask is not None or truth.any()):
+        lines.append(_key("reference", bool(truth.any()), TRUTH, "--"))
     if lines:
         axes.legend(handles=lines, loc="upper left", fontsize=8, framealpha=0.7, frameon=True)
+
+
+def _key(name: str, drawn: bool, colour: str, dash: Literal["-", "--"]) -> Line2D:
+    """A line of the legend; where there is nothing to draw, the words alone."""
+    shown, label = (colour, name) if drawn else ("none", f"{name}: nothing")
+    return Line2D([], [], color=shown, linestyle=dash, label=label)
