@@ -220,6 +220,11 @@ def test_the_verdict_says_what_it_rests_on(blobs, changes, decision, words):
     assert verdict.probability == (pytest.approx(0.9, abs=1e-3) if blobs else None)
 
 
+def test_no_finding_is_said_to_be_certain():
+    [reason] = run(case_of(maps((0, 20, 20, 6, 0.998)))).verdict.reasons
+    assert reason.endswith("the likeliest >99%")
+
+
 def test_a_series_on_which_some_finding_is_certain_is_not_referred():
     seen = maps(*TWO)
     seen.spread[1][disc(50, 60, 4, SHAPE)] = 0.4

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from medvis.core.case import Case, require
-from medvis.core.report import Finding, Verdict
+from medvis.core.report import Finding, Verdict, percent
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.opinion import Opinion, opinion_of
 from medvis.stages.quality import image_quality
@@ -56,7 +56,7 @@ class Judge(BaseStage):
             name = self.context.task.taxonomy.finding
             return Verdict(decision="negative", reasons=[f"no {name} was found in what was searched"])
         highest = max(finding.probability for finding in findings)
-        reason = f"{self._count(findings)}, the likeliest {highest:.0%}"
+        reason = f"{self._count(findings)}, the likeliest {percent(highest)}"
         return Verdict(decision="positive", probability=highest, reasons=[reason])
 
     def _by_class(self, opinion: Opinion, findings: tuple[Finding, ...]) -> Verdict:
