@@ -25,8 +25,8 @@ WRITERS = ("seg", "sr", "sc", "pm")
 TAG = Tag("ReferencedStudySequence")
 
 
-def results(path, out):
-    make.written(make.outcome_of(path), out, *WRITERS)
+def results(path, out, **overrides):
+    make.written(make.outcome_of(path, **overrides), out, *WRITERS)
     return {file.name: file.read_bytes() for file in out.glob("*.dcm")}
 
 
@@ -68,6 +68,15 @@ def compressed(syntax):
 )
 def test_a_series_in_another_encoding_gives_the_same_bytes(change, plain, tmp_path):
     assert results(changed(make.series(tmp_path / "series"), change), tmp_path / "out") == plain
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_so_does_a_colour_picture_whose_planes_and_colours_are_stored_otherwise(syntax, tmp_path):
+    path = make.picture(tmp_path / "in" / "a.dcm", "OT", PhotometricInterpretation="RGB")
+    first = results(path, tmp_path / "first", **make.RASTER)
+    changed(path.parent, compressed(syntax))
+    assert "sr.dcm" in first
+    assert results(path, tmp_path / "again", **make.RASTER) == first
 
 
 @pytest.mark.parametrize("options", [["+ti"], ["+te", "+e", "+g"], ["+te", "-e", "-p"]])
