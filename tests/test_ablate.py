@@ -14,7 +14,7 @@ from tiny_bundle import tiny_card, tiny_net
 from tiny_task import RECIPE, write_task
 
 from medvis.backends.bundle import read_card
-from medvis.core.card import Ablation, Card, Figure
+from medvis.core.card import Ablated, Ablation, Card, Figure
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn import ablate as module
 from medvis.learn.ablate import FULL, Plan, ablate, add_ablation, table, variants
@@ -87,7 +87,13 @@ def test_variants_differ_in_what_their_names_say(home, tmp_path):
     task, done = home
     told = []
     found = ablate(plan(task, tmp_path), tmp_path / "out", told.append)
-    assert [one.variant for one in found] == ["full", "no attention", "U-Net decoder", "no target pasting", "no TTA"]
+    assert [one.variant for one in found.variants] == [
+        "full",
+        "no attention",
+        "U-Net decoder",
+        "no target pasting",
+        "no TTA",
+    ]
     trained = {folder: settings for step, folder, settings in done if step == "train"}
     assert set(trained) == {"full", "no-attention", "u-net-decoder", "no-target-pasting"}
     assert [phase["epochs"] for phase in trained["full"]["phases"]] == [1, 3], "the same budget, shared out alike"
@@ -100,13 +106,13 @@ def test_variants_differ_in_what_their_names_say(home, tmp_path):
     assert views[-1] == ({1.0: 1.0}, ["none"]) and len(views[0][0]) > 1
     assert told[0] == {"variant": "full", "epoch": 1} and told[-1]["variant"] == "no TTA"
     summary = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
-    assert [one["variant"] for one in summary["variants"]] == [one.variant for one in found]
+    assert [one["variant"] for one in summary["variants"]] == [one.variant for one in found.variants]
     assert summary["epochs"] == 4 and summary["data"] == "data val" and str(tmp_path) not in summary["data"]
-    assert found[0].differences == [] and "draws" not in json.dumps(summary)
+    assert found.variants[0].differences == [] and "draws" not in json.dumps(summary)
     # Each case is worse by 0.1: the difference is certain, though each Dice is anything but.
-    (apart,) = found[-1].differences
+    (apart,) = found.variants[-1].differences
     assert apart.name == "Dice" and (apart.value, *apart.ci95) == pytest.approx((-0.1, -0.1, -0.1), abs=1e-6)
-    low, high = found[-1].figures[0].ci95
+    low, high = found.variants[-1].figures[0].ci95
     assert high - low > 0.4
     row = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8").splitlines()[-1]
     assert row == "| no TTA | 0.400 (-0.100 [-0.100, -0.100]) |"
@@ -131,6 +137,16 @@ def test_results_of_other_settings_do_not_stand_beside_these(home, tmp_path):
             ablate(plan(task, tmp_path, **changed), tmp_path / "out", lambda _: None)
 
 
+def test_other_words_on_the_card_are_no_other_settings(home, tmp_path):
+    task, done = home
+    first = ablate(plan(task, tmp_path), tmp_path / "out", lambda _: None)
+    done.clear()
+    task.write_text(task.read_text(encoding="utf-8").replace("summary: ", "summary: now "), encoding="utf-8")
+    assert load_task(str(task)).card["summary"].startswith("now ")
+    assert ablate(plan(task, tmp_path), tmp_path / "out", lambda _: None) == first
+    assert done == []
+
+
 def test_a_broken_result_is_one_line(home, tmp_path):
     task, _ = home
     ablate(plan(task, tmp_path), tmp_path / "out", lambda _: None)
@@ -144,24 +160,27 @@ def test_too_few_epochs_are_one_line(home, tmp_path):
         ablate(plan(home[0], tmp_path, epochs=1), tmp_path / "out", lambda _: None)
 
 
-def test_the_table_shows_the_figures_that_have_a_bar(home, tmp_path):
+def test_the_table_shows_the_figures_that_have_a_bar():
     dice = Figure(name="Dice", value=0.5, ci95=(0.4, 0.6), bar="≥ 0.7")
     found = [
-        Ablation(variant="full", figures=[dice, Figure(name="Recall", value=0.25)]),
-        Ablation(variant="no attention", figures=[]),
+        Ablated(variant="full", figures=[dice, Figure(name="Recall", value=0.25)]),
+        Ablated(variant="no attention", figures=[]),
     ]
-    lines = table(found, plan(home[0], tmp_path)).splitlines()
+    lines = table(Ablation(data="data val", epochs=4, settings={"train.seed": 9}, variants=found)).splitlines()
     assert lines[2:] == ["| variant | Dice |", "|---|---|", "| full | 0.500 [0.400, 0.600] |", "| no attention | – |"]
-    assert "4 epochs" in lines[0] and "data val" in lines[0]
-    without = [Ablation(variant="full", figures=[Figure(name="Recall", value=0.25)])]
-    assert "| full | 0.250 |" in table(without, plan(home[0], tmp_path))
+    assert "4 epochs, train.seed 9, one seed" in lines[0] and "data val" in lines[0]
+    without = [Ablated(variant="full", figures=[Figure(name="Recall", value=0.25)])]
+    told = table(Ablation(data="data val", variants=without))
+    assert "| full | 0.250 |" in told and "the recipe's epochs" in told
 
 
 def test_the_card_holds_the_last_ablation(tmp_path):
     write_card(tmp_path, Card.model_validate(tiny_card()))
     for variant in ("old", "new"):
-        add_ablation(tmp_path, [Ablation(variant=variant, figures=[Figure(name="Dice", value=0.5)])])
-    assert [one.variant for one in read_card(tmp_path).ablation] == ["new"]
+        row = Ablated(variant=variant, parameters=9, figures=[Figure(name="Dice", value=0.5)])
+        add_ablation(tmp_path, Ablation(data="data val", epochs=4, variants=[row]))
+    found = read_card(tmp_path).ablation
+    assert [one.variant for one in found.variants] == ["new"] and found.epochs == 4
 
 
 def test_the_variants_are_tasks_that_a_user_can_run(home, tmp_path):

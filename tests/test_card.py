@@ -21,14 +21,22 @@ FULL = {
     "worst": [
         {"id": "a-1", "score": 0.1, "description": "missed", "data": "set test", "seen": "a shadow under the rib"}
     ],
-    "ablation": [
-        {"variant": "full", "figures": [{"name": "Dice", "value": 0.8, "bar": "≥ 0.7"}, {"name": "IoU", "value": 0.7}]},
-        {
-            "variant": "no attention",
-            "figures": [{"name": "Dice", "value": 0.75}],
-            "differences": [{"name": "Dice", "value": -0.05, "ci95": [-0.07, 0.01]}],
-        },
-    ],
+    "ablation": {
+        "data": "set test",
+        "epochs": 4,
+        "settings": {"train.augment.paste": 0.5},
+        "variants": [
+            {
+                "variant": "full",
+                "figures": [{"name": "Dice", "value": 0.8, "bar": "≥ 0.7"}, {"name": "IoU", "value": 0.7}],
+            },
+            {
+                "variant": "no attention",
+                "figures": [{"name": "Dice", "value": 0.75}],
+                "differences": [{"name": "Dice", "value": -0.05, "ci95": [-0.07, 0.01]}],
+            },
+        ],
+    },
     "calibration": {"temperature": 1.3},
     "measured_by": "medvis evaluate --task tiny --data set",
 }
@@ -42,10 +50,14 @@ def test_a_card_is_read_from_top_to_bottom():
     told = dict(rows)
     assert told["figures"] == "Dice 0.8 [0.7, 0.9] (n=9; bar ≥ 0.7 reached; disc 0.5)"
     assert told["worst cases"] == "set test, a-1 (0.10): missed - a shadow under the rib"
-    assert told["ablation"] == "full: Dice 0.8" and told["temperature"] == "1.3, fitted on val"
-    assert rows[[name for name, _ in rows].index("ablation") + 1] == (
-        "", "no attention: Dice 0.75 (-0.05 [-0.07, +0.01])",
-    )  # fmt: skip
+    assert told["temperature"] == "1.3, fitted on val"
+    first = [name for name, _ in rows].index("ablation")
+    assert [text for _, text in rows[first : first + 3]] == [
+        "each variant trained alike (4 epochs, train.augment.paste 0.5), measured on set test; in brackets how far it "
+        "is from the first",
+        "full: Dice 0.8",
+        "no attention: Dice 0.75 (-0.05 [-0.07, +0.01])",
+    ]
     plain = [name for name, _ in card_rows(Card.model_validate(tiny_card()))]
     assert not {"worst cases", "ablation", "temperature"} & set(plain), "what was not measured takes no line"
 
@@ -95,7 +107,7 @@ def test_what_a_person_saw_stays_and_each_data_set_keeps_its_own(tmp_path):
     assert [(figure.value, figure.data) for figure in again.figures] == [(0.8, "set test"), (0.6, "elsewhere test")]
     assert [one.id for one in again.worst] == ["c-3", "a-1"], "measured again, they stay where they were"
     assert again.measured_by.splitlines()[-2:] == ["measure", "measure elsewhere"]
-    assert other.ablation == [Ablation.model_validate(one) for one in FULL["ablation"]]
+    assert other.ablation == Ablation.model_validate(FULL["ablation"])
 
 
 class TestEvaluateCommand:

@@ -45,7 +45,7 @@ def ablate(
         task = import_module("medvis.settings").load_task(config, changes)
         learn.add_ablation(import_module("medvis.backends.bundle").bundle_folder(task.bundle, task.base), found)
     if json:
-        emit_json([one.model_dump(mode="json") for one in found], indent=2)
+        emit_json(found.model_dump(mode="json"), indent=2)
     else:
         emit((output / learn.TABLE).read_text(encoding="utf-8"))
 

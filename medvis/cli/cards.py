@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.core.card import Ablation, Card, Difference, Figure, Label, Worst
+    from medvis.core.card import Ablated, Ablation, Card, Difference, Figure, Label, Worst
     from medvis.settings import TaskConfig
 
 
@@ -35,7 +35,7 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         *_list("data", data),
         *_list("figures", figures),
         *_list("worst cases", [_worst(one) for one in card.worst], optional=True),
-        *_list("ablation", [_variant(one) for one in card.ablation], optional=True),
+        *_list("ablation", _ablation(card.ablation), optional=True),
         *_list("known failures", card.known_failures),
         *_list("measure again", card.measured_by.splitlines()),
         ("model", f"{model.file}, {model.bytes / 1e6:.1f} MB {model.precision}, SHA-256 {model.sha256}"),
@@ -56,7 +56,16 @@ def _worst(one: Worst) -> str:
     return f"{place} ({one.score:.2f}): {one.description}" + (f" - {one.seen}" if one.seen else "")
 
 
-def _variant(one: Ablation) -> str:
+def _ablation(found: Ablation | None) -> list[str]:
+    if found is None:
+        return []
+    head = (
+        f"each variant trained alike ({found.how}), measured on {found.data}; in brackets how far it is from the first"
+    )
+    return [head, *(_variant(one) for one in found.variants)]
+
+
+def _variant(one: Ablated) -> str:
     """Of the figures that have a bar: those of the first variant, and how far the others are from it."""
     shown = [figure for figure in one.figures if figure.bar is not None] or one.figures
     apart = {item.name: item for item in one.differences}

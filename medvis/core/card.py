@@ -106,12 +106,28 @@ class Difference(_Model):
     ci95: tuple[float, float] | None = None
 
 
-class Ablation(_Model):
-    """One variant of the model, trained and measured as the shipped one but for what its name says."""
+class Ablated(_Model):
+    """One variant of the model, trained and measured as the others but for what its name says."""
 
     variant: str
+    parameters: int | None = None
     figures: list[Figure]
     differences: list[Difference] = Field(default=[], description="From the first variant, where it can be paired")
+
+
+class Ablation(_Model):
+    """What each part of the model is worth. All variants had the same budget, which need not be the shipped model's."""
+
+    data: str = Field(description="Data set and split that were measured on")
+    epochs: int | None = Field(default=None, description="Of every training; null: the recipe's own")
+    settings: dict[str, Any] = Field(default={}, description="Changes to the task that all variants had")
+    variants: list[Ablated] = Field(min_length=1, description="The full model first")
+
+    @property
+    def how(self) -> str:
+        """How each variant was trained, in words."""
+        budget = "the recipe's epochs" if self.epochs is None else f"{self.epochs} epochs"
+        return ", ".join([budget, *(f"{name} {value}" for name, value in self.settings.items())])
 
 
 class Card(_Model):
@@ -135,7 +151,7 @@ class Card(_Model):
     measured_by: str
     training: dict[str, Any] = {}
     known_failures: list[str]
-    ablation: list[Ablation] = []
+    ablation: Ablation | None = None
     worst: list[Worst] = []
 
     def index(self, label: str) -> int | None:

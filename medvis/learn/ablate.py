@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from medvis.backends.bundle import read_card
-from medvis.core.card import Ablation, Difference, Figure
+from medvis.core.card import Ablated, Ablation, Difference, Figure
 from medvis.errors import InputError, SettingsError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
@@ -82,7 +82,7 @@ def variants(recipe: Recipe) -> list[Variant]:
     return [*found, Variant("no TTA", ONE_VIEW, trained=False)]
 
 
-def ablate(plan: Plan, out: Path, say: Report) -> list[Ablation]:
+def ablate(plan: Plan, out: Path, say: Report) -> Ablation:
     """Trains and measures every variant; one that is finished is not done again.
 
     Args:
@@ -97,42 +97,41 @@ def ablate(plan: Plan, out: Path, say: Report) -> list[Ablation]:
     recipe = _recipe(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
     results = [_measured(variant, plan, recipe, out, say) for variant in variants(recipe)]
-    found = [
-        Ablation(
+    rows = [
+        Ablated(
             variant=one["variant"],
+            parameters=one["parameters"],
             figures=[Figure(**figure) for figure in one["figures"]],
             differences=[] if one is results[0] else differences(results[0]["samples"], one["samples"]),
         )
         for one in results
     ]
-    told = [
-        {**one.model_dump(mode="json"), "parameters": result["parameters"]}
-        for one, result in zip(found, results, strict=True)
-    ]
-    _write(out / SUMMARY, json.dumps({**_told(plan), "variants": told}, indent=2, ensure_ascii=False) + "\n")
-    _write(out / TABLE, table(found, plan))
+    data = f"{plan.data.name} {plan.split}"
+    found = Ablation(data=data, epochs=plan.epochs, settings=dict(plan.settings), variants=rows)
+    told = {"task": plan.task, **found.model_dump(mode="json")}
+    _write(out / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    _write(out / TABLE, table(found))
     return found
 
 
-def add_ablation(folder: Path, found: list[Ablation]) -> None:
-    """Puts the variants on the card of a bundle, in place of those that were there."""
+def add_ablation(folder: Path, found: Ablation) -> None:
+    """Puts it on the card of a bundle, in place of the one that was there."""
     write_card(folder, read_card(folder).model_copy(update={"ablation": found}))
 
 
-def table(found: list[Ablation], plan: Plan) -> str:
+def table(found: Ablation) -> str:
     """Markdown: a row a variant; the figures that have a bar, or the first few."""
-    names = _columns(found)
-    budget = "the recipe's epochs" if plan.epochs is None else f"{plan.epochs} epochs"
+    names = _columns(found.variants[0])
     head = [
-        f"Each variant trained alike ({budget}, one seed) and measured on {plan.data.name} {plan.split}; in brackets "
-        "95 % intervals by group. Below the first variant: the difference from it, paired by group; where its interval "
-        "holds 0, the two are not told apart.",
+        f"Each variant trained alike ({found.how}, one seed) and measured on {found.data}; in brackets 95 % intervals "
+        "by group. Below the first variant: the difference from it, paired by group; where its interval holds 0, "
+        "the two are not told apart.",
         "",
         "| variant | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
     ]
     rows = []
-    for one in found:
+    for one in found.variants:
         figures = {figure.name: figure for figure in one.figures}
         apart = {difference.name: difference for difference in one.differences}
         cells = [_cell(figures.get(name), apart.get(name)) for name in names]
@@ -140,9 +139,9 @@ def table(found: list[Ablation], plan: Plan) -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _columns(found: list[Ablation]) -> list[str]:
-    figures = found[0].figures
-    return [figure.name for figure in figures if figure.bar is not None] or [one.name for one in figures[:FIRST]]
+def _columns(full: Ablated) -> list[str]:
+    barred = [figure.name for figure in full.figures if figure.bar is not None]
+    return barred or [figure.name for figure in full.figures[:FIRST]]
 
 
 def _cell(figure: Figure | None, apart: Difference | None) -> str:
@@ -216,8 +215,10 @@ def _shortened(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
 
 
 def _key(task: Path, plan: Plan) -> str:
-    """What a finished variant must have been measured with, to stand beside the others."""
-    text = f"{task.read_text(encoding='utf-8')}\n{plan.data.name} {plan.split}"
+    """What a finished variant must have been measured with, to stand beside the others: all but the card's words."""
+    measured = yaml.safe_load(task.read_text(encoding="utf-8"))
+    measured.pop("card", None)
+    text = f"{json.dumps(measured, default=str)}\n{plan.data.name} {plan.split}"
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -232,10 +233,6 @@ def _finished(path: Path, key: str) -> dict[str, Any]:
             f"{path} was measured with other settings, epochs or data", hint="give another output folder"
         )
     return result
-
-
-def _told(plan: Plan) -> dict[str, Any]:
-    return {"task": plan.task, "data": f"{plan.data.name} {plan.split}", "epochs": plan.epochs}
 
 
 def _named(say: Report, name: str) -> Report:
