@@ -43,10 +43,9 @@ def until(wanted, seconds: float = 180.0):
 
 
 def need_tool(name: str) -> str:
-    """A program of the system: pynetdicom brings a storescu of its own along, beside the interpreter."""
-    own = Path(sys.executable).parent
-    places = [place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != own]
-    found = shutil.which(name, path=os.pathsep.join(places))
+    """A program of the system: pynetdicom brings a storescu of its own, a script, into every environment."""
+    places = [shutil.which(name, path=place) for place in os.environ["PATH"].split(os.pathsep)]
+    found = next((place for place in places if place and Path(place).read_bytes()[:2] != b"#!"), None)
     if found is None:
         pytest.skip(f"{name} is not installed (Debian's dcmtk, openssl)")
     return found
