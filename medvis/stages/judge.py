@@ -86,6 +86,8 @@ class Judge(BaseStage):
             doubts.append(f"the views disagree on the class (spread {opinion.spread:.2f}, above {settings.spread:g})")
         if opinion.rivals is not None and opinion.margin < settings.margin:
             doubts.append(f"{opinion.rivals} are too close to tell apart")
+        if opinion.decision == "negative" and opinion.probability >= 0.5:
+            doubts.append(f"likelier than not, yet under the threshold: {opinion.reason}")
         if case.findings and opinion.decision == "negative":
             doubts.append(f"the class of the image says {opinion.reason}, yet outlined: {self._count(case.findings)}")
         if case.findings == () and opinion.decision == "positive":

@@ -18,7 +18,8 @@ class Opinion:
     Attributes:
         decision: of the classes alone.
         probability: that there is something to find.
-        reason: the class it rests on, and how likely that is.
+        reason: the class it rests on, and how likely that is; of a negative that is likelier than not to be none, the
+            class that speaks against it.
         spread: sd of the likeliest class's probability over the views; None if unknown.
         rivals: the two likeliest of the classes that exclude each other, each with its probability; else None.
         margin: the distance between those two.
@@ -48,11 +49,13 @@ def opinion_of(case: Case, card: Card) -> Opinion | None:
     chance, threshold = abnormal(shares), card.thresholds.get("positive", 0.5)
     defects_only = exclusive(card) and not any(share.label.normal for share in shares)
     positive = defects_only or chance >= threshold
-    told = leading(shares) if positive else next((one for one in shares if one.label.normal), shares[0])
+    likely = chance >= 0.5
+    told = leading(shares) if positive or likely else next((one for one in shares if one.label.normal), shares[0])
     reason = words[told.place]
-    if positive and sum(not share.label.normal for share in shares) > 1 and not defects_only and exclusive(card):
+    others = exclusive(card) and sum(not share.label.normal for share in shares) > 1
+    if others and not defects_only and not told.label.normal:
         reason += f", not normal {percent(chance)}"
-    if not defects_only and positive != (chance >= 0.5):
+    if not defects_only and positive != likely:
         reason += f" (positive from {percent(threshold)})"
     spread = case.prediction.logits_spread
     return Opinion(
