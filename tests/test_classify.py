@@ -14,7 +14,7 @@ from tiny_chest import pipeline
 from tiny_whole import BREAST, CHEST, STEEL, patch, picture, whole_card
 
 from medvis.core.case import Case, Prediction
-from medvis.core.report import percent
+from medvis.core.report import decimal, percent
 from medvis.errors import SettingsError, StageError
 from medvis.stages.classify import Classify, ClassifySettings
 from medvis.stages.judge import Judge, JudgeSettings
@@ -92,6 +92,11 @@ def test_a_tiled_task_has_no_classes_and_an_unknown_label_is_named():
 @pytest.mark.parametrize(("value", "text"), [(0, "<1%"), (0.001, "<1%"), (0.93, "93%"), (0.999, ">99%"), (1, ">99%")])
 def test_a_probability_in_words_never_claims_certainty(value, text):
     assert percent(value) == text
+
+
+def test_nor_does_one_in_a_table():
+    assert [decimal(value) for value in (0, 0.004, 0.93, 0.996, 1)] == ["<0.01", "<0.01", "0.93", ">0.99", ">0.99"]
+    assert decimal(0.5, 0.126) == "0.50 ± 0.13"
 
 
 def judged(logits, labels, values=None, findings=None, spread=None, **card):

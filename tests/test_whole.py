@@ -19,7 +19,7 @@ from medvis.io.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
-from medvis.stages.labels import abnormal, ranked
+from medvis.stages.labels import abnormal, contributions, ranked
 from medvis.stages.lesions import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
 from medvis.stages.window import COLOURS
@@ -36,14 +36,36 @@ def run(labels, tones, tmp_path, scan=None, **changes):
     return line.outcome(picture(patch()) if scan is None else scan), predictor
 
 
-def test_evidence_lies_where_the_leading_class_is_even_if_the_image_is_normal(tmp_path):
-    for tones in (SICK, {**SICK, "normal": (60.0, 0.2)}):
+def test_evidence_lies_where_the_class_gets_its_logit_from_and_is_as_strong_as_the_class_is_likely(tmp_path):
+    for tones, decision in ((SICK, "positive"), ({**SICK, "normal": (60.0, 0.2)}, "negative")):
         outcome, _ = run(CHEST, tones, tmp_path)
-        case = outcome.case
+        case, verdict = outcome.case, outcome.report.verdict
         assert case.evidence_of == "tuberculosis" and case.evidence.shape == (1, 64, 128)
-        assert case.evidence[0, 12:20, 76:84].min() > 0.9, "on the bright patch"
-        assert case.evidence[0, :, :32].max() < 0.2
-    assert outcome.report.verdict.decision == "negative"
+        assert case.evidence.max() == pytest.approx(verdict.probability, abs=0.01) and verdict.decision == decision
+        assert case.evidence[0, 12:20, 76:84].min() > 0.9 * case.evidence.max(), "on the bright patch"
+        assert not case.evidence[0, :, :32].any(), "what speaks against it adds nothing"
+
+
+def test_evidence_of_what_is_just_positive_has_half_its_strength(tmp_path):
+    chance = run(CHEST, {"tuberculosis": (30.0, 0.9)}, tmp_path)[0].report.verdict.probability
+    for threshold, strength in ((chance, 0.5), (0.5, chance)):
+        outcome, _ = run(CHEST, {"tuberculosis": (30.0, 0.9)}, tmp_path, thresholds={"positive": threshold})
+        assert outcome.case.evidence.max() == pytest.approx(strength, abs=0.01)
+
+
+def test_contributions_are_log_odds_over_the_highest_of_them():
+    maps = np.array([[[4.0, 2.0, 0.0, -9.0]], [[0.0, 0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(contributions(maps, 0), [[1.0, 0.5, 0.0, 0.0]])
+    np.testing.assert_allclose(contributions(maps, 1), [[0.0, 0.0, 0.0, 1.0]])
+    assert not contributions(maps - np.array([10.0, 0.0])[:, None, None], 0).any(), "nothing speaks for it"
+    three = np.array([[[3.0, 1.0]], [[0.0, 0.0]], [[0.0, 0.0]]])
+    np.testing.assert_allclose(contributions(three, 0), [[1.0, (1 - math.log(2)) / (3 - math.log(2))]], rtol=1e-6)
+
+
+def test_evidence_that_masks_have_taught_is_a_probability_of_its_place(tmp_path):
+    case = run(BREAST, SOFT, tmp_path, **MASKED, stages=OUTLINED)[0].case
+    assert case.evidence[0, 12:20, 76:84].min() > 0.9, "on the bright patch"
+    assert case.evidence[0, :, :32].max() < 0.2
 
 
 def test_the_views_agree_with_one_view_where_the_model_does_not_care(tmp_path):

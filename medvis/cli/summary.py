@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from medvis.cli.console import console
 from medvis.cli.failures import printable
-from medvis.core.report import Finding, Report, percent
+from medvis.core.report import Finding, Report, decimal, percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,7 +68,7 @@ def _table(report: Report) -> Table:
     columns: dict[str, list[str]] = {"#": [str(finding.id) for finding in found]}
     if len({finding.name for finding in found}) > 1:
         columns["finding"] = [printable(finding.name) for finding in found]
-    columns["probability"] = [_probability(finding) for finding in found]
+    columns["probability"] = [decimal(finding.probability, finding.spread) for finding in found]
     columns["longest"] = [_length(finding) for finding in found]
     if report.scan.frames > 1:
         columns["frame"] = [_frames(finding) for finding in found]
@@ -86,11 +86,6 @@ def _table(report: Report) -> Table:
     return table
 
 
-def _probability(finding: Finding) -> str:
-    spread = "" if finding.spread is None else f" ± {finding.spread:.2f}"
-    return f"{finding.probability:.2f}{spread}"
-
-
 def _length(finding: Finding) -> str:
     longest = finding.longest_diameter_mm
     return f"{finding.longest_diameter_px:.0f} px" if longest is None else f"{longest:.1f} mm"
@@ -103,4 +98,4 @@ def _frames(finding: Finding) -> str:
 
 
 def _malignancy(finding: Finding) -> str:
-    return UNKNOWN if finding.malignancy is None else f"{finding.malignancy:.2f}"
+    return UNKNOWN if finding.malignancy is None else decimal(finding.malignancy)

@@ -21,6 +21,14 @@ def percent(probability: float) -> str:
     return ">99%" if probability >= 0.995 else f"{probability:.0%}"
 
 
+def decimal(probability: float, spread: float | None = None) -> str:
+    """A probability in a table: two decimals, never 0 or 1, as in `percent`; with its sd over the views if known."""
+    told = f"{probability:.2f}"
+    if probability < 0.005 or probability >= 0.995:
+        told = "<0.01" if probability < 0.005 else ">0.99"
+    return told if spread is None else f"{told} ± {spread:.2f}"
+
+
 class Code(_Model):
     """A coded concept, e.g. SNOMED CT (scheme ``SCT``)."""
 

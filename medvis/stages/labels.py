@@ -56,6 +56,24 @@ def probabilities(logits: NDArray[np.floating], card: Card, axis: int = -1) -> F
     return np.asarray(np.moveaxis(shares, -1, axis), np.float32)
 
 
+def contributions(maps: NDArray[np.floating], place: int) -> Floats:
+    """What each cell adds to a class whose logit is the mean over all cells, as a share of what the strongest adds.
+
+    Such cells are taught by the class of the whole image alone: the softmax of a single one is no probability, and
+    lies near 1 almost everywhere.
+
+    Args:
+        maps: [k, rows, cols] logits of k ≥ 2 classes that exclude each other.
+        place: of the class.
+
+    Returns:
+        float32 [rows, cols] in 0…1: its log-odds against all other classes, over the highest of them; what speaks
+        against it is 0.
+    """
+    odds = maps[place] - np.logaddexp.reduce(np.delete(maps, place, 0), axis=0)
+    return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
+
+
 def ranked(logits: NDArray[np.floating], card: Card) -> list[Share]:
     """The chosen labels, likeliest first; the card's order decides ties.
 

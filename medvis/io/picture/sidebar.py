@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvis.core.report import Finding, Report
+from medvis.core.report import Finding, Report, decimal
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT, VERDICTS
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.classes import draw_classes
@@ -36,15 +36,14 @@ def draw_sidebar(report: Report, slices: Slices, insets: int) -> Canvas:
 
 def facts(finding: Finding, of_image: bool = False) -> list[str]:
     """What is known of a finding, a line each; what is not is said. `of_image`: its rating is the image's."""
-    spread = "" if finding.spread is None else f" ± {finding.spread:.2f}"
-    lines = [f"probability {finding.probability:.2f}{spread}", f"diameter {_diameter(finding)}"]
+    lines = [f"probability {decimal(finding.probability, finding.spread)}", f"diameter {_diameter(finding)}"]
     if finding.volume_mm3 is not None:
         lines.append(f"volume {finding.volume_mm3:.0f} mm3")
     if finding.longest_diameter_mm is None and "longest_diameter_mm" in finding.unknown:
         lines.append(finding.unknown["longest_diameter_mm"])
     if finding.malignancy is not None:
         said = "malignant (whole image)" if of_image else "would be rated malignant"
-        lines.append(f"{said}: {finding.malignancy:.2f}")
+        lines.append(f"{said}: {decimal(finding.malignancy)}")
     # What is absent needs no room here: the report lists it.
     there = [f"{item.name} {item.value}" for item in finding.attributes if item.value not in ("none", "absent")]
     if there:
@@ -70,7 +69,7 @@ def _verdict(column: Canvas, report: Report) -> int:
     y = _heading(column, 0, "Verdict")
     column.fill(Rect(0, y, 5, 42), VERDICTS[verdict.decision])
     column.text(18, y + 32, verdict.decision.capitalize(), Style(32, VERDICTS[verdict.decision]))
-    chance = "unknown" if verdict.probability is None else f"{verdict.probability:.2f}"
+    chance = "unknown" if verdict.probability is None else decimal(verdict.probability)
     column.text(WIDTH, y + 30, f"probability {chance}", Style(16, align="right"))
     y += 64
     for reason in verdict.reasons[:2]:
@@ -93,7 +92,7 @@ def _findings(column: Canvas, y: int, report: Report, slices: Slices, insets: in
     listed = len(rest) if len(rest) <= 4 else 3
     for finding in rest[:listed]:
         size = _diameter(finding).removeprefix("unknown, ")
-        line = f"{finding.id}: {finding.name}, probability {finding.probability:.2f}, {size}"
+        line = f"{finding.id}: {finding.name}, probability {decimal(finding.probability)}, {size}"
         column.text(0, y + 14, line, Style(15), WIDTH)
         y += 22
     if listed < len(rest):
