@@ -19,7 +19,7 @@ from medvis.io.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
-from medvis.stages.labels import abnormal, contributions, ranked
+from medvis.stages.labels import abnormal, contributions, ranked, strength
 from medvis.stages.lesions import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
 from medvis.stages.window import COLOURS
@@ -48,9 +48,16 @@ def test_evidence_lies_where_the_class_gets_its_logit_from_and_is_as_strong_as_t
 
 def test_evidence_of_what_is_just_positive_has_half_its_strength(tmp_path):
     chance = run(CHEST, {"tuberculosis": (30.0, 0.9)}, tmp_path)[0].report.verdict.probability
-    for threshold, strength in ((chance, 0.5), (0.5, chance)):
+    for threshold, highest in ((chance, 0.5), (0.5, chance)):
         outcome, _ = run(CHEST, {"tuberculosis": (30.0, 0.9)}, tmp_path, thresholds={"positive": threshold})
-        assert outcome.case.evidence.max() == pytest.approx(strength, abs=0.01)
+        assert outcome.case.evidence.max() == pytest.approx(highest, abs=0.01)
+
+
+def test_strength_counts_odds_from_the_threshold():
+    assert [strength(0.3, 0.5), strength(0.2, 0.2), strength(0.8, 0.8)] == pytest.approx([0.3, 0.5, 0.5])
+    assert strength(0.5, 0.2) == pytest.approx(0.8) and strength(0.5, 0.8) == pytest.approx(0.2)
+    assert [strength(0, 0.3), strength(1, 0.3)] == pytest.approx([0, 1], abs=1e-5)
+    assert [strength(0, 0), strength(1, 1)] == pytest.approx([0.5, 0.5]), "a threshold at the end leaves no number out"
 
 
 def test_contributions_are_log_odds_over_the_highest_of_them():

@@ -74,6 +74,13 @@ def contributions(maps: NDArray[np.floating], place: int) -> Floats:
     return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
 
 
+def strength(chance: float, threshold: float) -> float:
+    """A probability with its odds counted from the threshold: 0.5 for what is just positive, 0 and 1 stay."""
+    chance, threshold = (min(max(value, 1e-6), 1 - 1e-6) for value in (chance, threshold))
+    for_it, against = chance * (1 - threshold), (1 - chance) * threshold
+    return for_it / (for_it + against)
+
+
 def ranked(logits: NDArray[np.floating], card: Card) -> list[Share]:
     """The chosen labels, likeliest first; the card's order decides ties.
 

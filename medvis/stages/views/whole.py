@@ -13,7 +13,7 @@ from medvis.core.protocols import Predictor
 from medvis.core.scan import Pixels
 from medvis.ops.fit import fit, side_of, spread, unfit
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
-from medvis.stages.labels import abnormal, chosen, contributions, exclusive, leading, probabilities, ranked
+from medvis.stages.labels import abnormal, chosen, contributions, exclusive, leading, probabilities, ranked, strength
 from medvis.stages.views.settings import InferSettings
 
 GRID = 8  # px a cell of the evidence
@@ -91,8 +91,7 @@ class Whole:
         """The evidence for a label in 0…1 [rows, cols].
 
         Where masks have taught each cell what it is, that is the cell's own probability. Where the classes of the
-        image are the mean of the cells, it is the cell's share in the class times the strength of the class: its
-        probability, with the odds counted from the threshold, so that what is just positive has strength 0.5.
+        image are the mean of the cells, it is the cell's share in the class times the class's strength.
         """
         maps, places = self.evidence.logits, chosen(self.card)
         if not exclusive(self.card):
@@ -102,9 +101,7 @@ class Whole:
         else:
             own = places.index(label)
             chance = float(probabilities(self.logits[places], self.card)[own])
-            threshold = self.card.thresholds.get("positive", 0.5)
-            strength = chance * (1 - threshold) / (chance * (1 - threshold) + (1 - chance) * threshold)
-            share = strength * contributions(maps[places], own)
+            share = strength(chance, self.card.thresholds.get("positive", 0.5)) * contributions(maps[places], own)
         return np.asarray(unfit(share[None], shape, self.side)[0], np.float32)
 
 
