@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from medvis.io.phantom import geometry_of
 from medvis.learn.data.examples import Example
 from medvis.learn.measuring.contrasts import Told, contrasts, tell
 from medvis.learn.measuring.evaluate import evaluate
+from medvis.learn.measuring.evaluate_classes import verdict_figures
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import evaluate_series, read_boxes
 from medvis.learn.measuring.evaluation import KEYS, Judge
@@ -58,6 +60,32 @@ def test_classes_are_counted(found):
     assert value(found, "Macro-F1").value == pytest.approx((1 + 8 / 9 + 8 / 9) / 3)
     assert found.facts["confusion"]["malignant"] == {"benign": 0, "malignant": 4, "normal": 1}
     assert 0 < value(found, "Calibration error").value < 0.5 and 0 < value(found, "Brier").value < 1
+
+
+def judged_verdicts(rows, labels):
+    """Value and count of the figures of verdicts; a row: true class, probabilities, verdict."""
+    looked = [
+        Looked(Example(str(n), str(n), label, Path()), chances, verdict, None)
+        for n, (label, chances, verdict) in enumerate(rows)
+    ]
+    found = verdict_figures(Judge(Measured()), tell(looked, whole_card(labels)))
+    return [(pytest.approx(one.value), one.n) for one in found]
+
+
+def test_what_the_verdict_leaves_to_a_person_gets_right_and_overlooks():
+    even = {"tuberculosis": 0.5, "normal": 0.5}
+    verdicts = ["positive", "negative", "refer"]
+    rows = [(label, even, verdict) for label in ("tuberculosis", "normal") for verdict in verdicts]
+    assert judged_verdicts(rows, CHEST) == [(1 / 3, 6), (2 / 4, 4), (1 / 3, 3)]
+
+
+def test_where_all_is_a_defect_a_verdict_is_right_if_its_class_is():
+    dark = {"dark": 0.8, "middling": 0.1, "bright": 0.1}
+    rows = [
+        (label, dark, verdict) for label, verdict in (("dark", "positive"), ("bright", "positive"), ("bright", "refer"))
+    ]
+    assert judged_verdicts(rows, STEEL) == [(1 / 3, 3), (1 / 2, 2)]
+    assert judged_verdicts([("dark", dark, None)], STEEL) == []
 
 
 def test_the_contrast_of_the_yaml_is_told_apart_with_bar_and_baseline(found):

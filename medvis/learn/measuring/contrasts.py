@@ -27,6 +27,7 @@ class Told:
         truth: [n], index of the true class.
         positive: least probability of all that is not normal with which a picture is called positive, as shipped.
         groups: [n].
+        verdicts: [n] of the whole pipeline; None where there was none.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class Told:
     truth: NDArray[np.intp]
     positive: float
     groups: list[str]
+    verdicts: list[str | None]
 
     @property
     def said(self) -> NDArray[np.intp]:
@@ -74,6 +76,7 @@ def tell(looked: list[Looked], card: Card) -> Told | None:
     return Told(
         tuple(names), np.array(normal), chance, np.array([place for _, place in rows], np.intp),
         card.thresholds.get("positive", 0.5), [one.example.group for one, _ in rows],
+        [one.verdict for one, _ in rows],
     )  # fmt: skip
 
 

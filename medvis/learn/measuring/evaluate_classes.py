@@ -57,6 +57,30 @@ def _contrast_figures(judge: Judge, contrast: Contrast) -> list[Figure]:
     return figures
 
 
+def verdict_figures(judge: Judge, told: Told) -> list[Figure]:
+    """How often the verdict is left to a person, how often it is right where it is not, and what it overlooks.
+
+    A verdict is right if it is positive where there is something and negative where there is nothing; where no class
+    is normal, if the likeliest class is the true one. A pipeline that does not judge has none of these figures.
+    """
+    if None in told.verdicts:
+        return []
+    verdicts, sick = np.array(told.verdicts), ~told.normal[told.truth]
+    given, positive = verdicts != "refer", verdicts == "positive"
+    right = positive == sick if told.normal.any() else told.said == told.truth
+
+    def share(key: str, name: str, values: NDArray[np.bool_], among: NDArray[np.bool_]) -> list[Figure]:
+        rows = np.flatnonzero(among)
+        return judge.mean(key, name, values[rows].tolist(), [told.groups[row] for row in rows])
+
+    return [
+        *share("referred", "Verdicts left to a person", ~given, np.ones_like(given)),
+        *share("verdict_right", "Verdicts that are right, of those given", right, given),
+        *share("called_negative", "Called negative, of all that is not normal", verdicts == "negative",
+               sick & told.normal.any()),
+    ]  # fmt: skip
+
+
 def _ranking(judge: Judge, told: Told) -> list[Figure]:
     """Where no class is normal and no contrast named: the mean AUC of each class against the others."""
     if contrasts(judge, told):

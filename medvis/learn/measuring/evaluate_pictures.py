@@ -12,7 +12,7 @@ from medvis.errors import InputError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.measuring.contrasts import Told, tell
 from medvis.learn.measuring.crops import Say
-from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
+from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots, verdict_figures
 from medvis.learn.measuring.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
 from medvis.learn.measuring.looked import Looked, look, shipped_threshold, swept
@@ -37,7 +37,8 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, say: Say) -> E
     looked = list(look(pipeline, swept(pipeline) if outlines else None, examples, say))
     judge, threshold = Judge(config.evaluate), shipped_threshold(pipeline)
     told, lesions = tell(looked, card), config.kind == "tiled"
-    figures = [*(class_figures(judge, told) if told else ()), *overlap_figures(judge, looked)]
+    classes = [*class_figures(judge, told), *verdict_figures(judge, told)] if told else []
+    figures = [*classes, *overlap_figures(judge, looked)]
     figures += lesion_figures(judge, looked, threshold) if lesions else []
     if not figures:
         raise InputError(f"{data} holds nothing to judge task '{config.task}' by", _wanted(card))
