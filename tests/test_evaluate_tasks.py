@@ -63,20 +63,24 @@ def test_classes_are_counted(found):
 
 
 def judged_verdicts(rows, labels):
-    """Value and count of the figures of verdicts; a row: true class, probabilities, verdict."""
+    """Value, count and baseline of the figures of verdicts; a row: true class, probabilities, verdict."""
     looked = [
         Looked(Example(str(n), str(n), label, Path()), chances, verdict, None)
         for n, (label, chances, verdict) in enumerate(rows)
     ]
     found = verdict_figures(Judge(Measured()), tell(looked, whole_card(labels)))
-    return [(pytest.approx(one.value), one.n) for one in found]
+    return [(pytest.approx(one.value), one.n, one.baseline) for one in found]
 
 
 def test_what_the_verdict_leaves_to_a_person_gets_right_and_overlooks():
     even = {"tuberculosis": 0.5, "normal": 0.5}
     verdicts = ["positive", "negative", "refer"]
     rows = [(label, even, verdict) for label in ("tuberculosis", "normal") for verdict in verdicts]
-    assert judged_verdicts(rows, CHEST) == [(1 / 3, 6), (2 / 4, 4), (1 / 3, 3)]
+    assert judged_verdicts(rows, CHEST) == [
+        (1 / 3, 6, None),
+        (2 / 4, 4, "always 'positive' 0.500"),
+        (1 / 3, 3, None),
+    ]
 
 
 def test_where_all_is_a_defect_a_verdict_is_right_if_its_class_is():
@@ -84,7 +88,10 @@ def test_where_all_is_a_defect_a_verdict_is_right_if_its_class_is():
     rows = [
         (label, dark, verdict) for label, verdict in (("dark", "positive"), ("bright", "positive"), ("bright", "refer"))
     ]
-    assert judged_verdicts(rows, STEEL) == [(1 / 3, 3), (1 / 2, 2)]
+    assert judged_verdicts(rows, STEEL) == [
+        (1 / 3, 3, None),
+        (1 / 2, 2, "always 'dark' 0.500"),
+    ]
     assert judged_verdicts([("dark", dark, None)], STEEL) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from medvis.learn.measuring.contrasts import Contrast, Told, contrasts
 from medvis.learn.measuring.evaluation import Draw, Judge
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def class_figures(judge: Judge, told: Told) -> list[Figure]:
@@ -66,19 +68,22 @@ def verdict_figures(judge: Judge, told: Told) -> list[Figure]:
     if None in told.verdicts:
         return []
     verdicts, sick = np.array(told.verdicts), ~told.normal[told.truth]
-    given, positive = verdicts != "refer", verdicts == "positive"
-    right = positive == sick if told.normal.any() else told.said == told.truth
+    given, binary = verdicts != "refer", bool(told.normal.any())
+    right = (verdicts == "positive") == sick if binary else told.said == told.truth
+    known = sick if binary else told.truth
+    most, often = Counter(known[given].tolist()).most_common(1)[0] if given.any() else (0, 0)
+    name = ("positive" if most else "negative") if binary else told.names[most]
+    always = f"always '{name}' {often / max(int(given.sum()), 1):.3f}"
 
-    def share(key: str, name: str, values: NDArray[np.bool_], among: NDArray[np.bool_]) -> list[Figure]:
+    def share(key: str, name: str, values: Bools, among: Bools, baseline: str | None = None) -> list[Figure]:
         rows = np.flatnonzero(among)
-        return judge.mean(key, name, values[rows].tolist(), [told.groups[row] for row in rows])
+        return judge.mean(key, name, values[rows].tolist(), [told.groups[row] for row in rows], baseline)
 
     return [
         *share("referred", "Verdicts left to a person", ~given, np.ones_like(given)),
-        *share("verdict_right", "Verdicts that are right, of those given", right, given),
-        *share("called_negative", "Called negative, of all that is not normal", verdicts == "negative",
-               sick & told.normal.any()),
-    ]  # fmt: skip
+        *share("verdict_right", "Verdicts that are right, of those given", right, given, always),
+        *share("called_negative", "Called negative, of all that is not normal", verdicts == "negative", sick & binary),
+    ]
 
 
 def _ranking(judge: Judge, told: Told) -> list[Figure]:
