@@ -220,6 +220,24 @@ def test_the_verdict_says_what_it_rests_on(blobs, changes, decision, words):
     assert verdict.probability == (pytest.approx(0.9, abs=1e-3) if blobs else None)
 
 
+@pytest.mark.parametrize(
+    ("blobs", "thresholds", "nearest"),
+    [
+        ((), {"high": 0.5}, None),
+        ((TWO[0],), {"high": 0.5, "finding": 0.95}, 0.9),
+        ((TWO[2],), {"high": 0.5, "finding": 0.3, "series": 0.85}, 0.8),
+    ],
+)
+def test_a_negative_tells_how_near_it_came(blobs, thresholds, nearest):
+    case = run(case_of(maps(*blobs)), thresholds=thresholds)
+    told = "" if nearest is None else f"; the likeliest place was left out with {nearest:.0%}"
+    assert case.verdict.decision == "negative" and case.verdict.probability is None
+    assert case.verdict.reasons == [f"no lung nodule was found in what was searched{told}"]
+    [step] = [step for step in case.scan.trail if step.name == "segment"]
+    assert step.settings["left_out"] == pytest.approx(nearest, abs=1e-3)
+    assert "left_out" not in run(case_of(maps(TWO[0]))).scan.trail[0].settings
+
+
 def test_no_finding_is_said_to_be_certain():
     [reason] = run(case_of(maps((0, 20, 20, 6, 0.998)))).verdict.reasons
     assert reason.endswith("the likeliest >99%")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -43,7 +43,7 @@ class Judge(BaseStage):
         if opinion is None or case.mask is not None:  # only where nothing is outlined is there nothing to measure
             require(case.findings, self.name, "findings", "measure")
         findings = case.findings or ()
-        verdict = self._by_findings(findings) if opinion is None else self._by_class(opinion, findings)
+        verdict = self._by_findings(case, findings) if opinion is None else self._by_class(opinion, findings)
         doubts = self._doubts(case, findings)
         if opinion is not None:
             doubts += self._doubts_on_class(case, opinion)
@@ -51,10 +51,13 @@ class Judge(BaseStage):
             verdict = Verdict(decision="refer", probability=verdict.probability, reasons=doubts)
         return case.derive(self.step(), verdict=verdict)
 
-    def _by_findings(self, findings: tuple[Finding, ...]) -> Verdict:
+    def _by_findings(self, case: Case, findings: tuple[Finding, ...]) -> Verdict:
         if not findings:
-            name = self.context.task.taxonomy.finding
-            return Verdict(decision="negative", reasons=[f"no {name} was found in what was searched"])
+            reason = f"no {self.context.task.taxonomy.finding} was found in what was searched"
+            nearest = fact_of(case, "left_out")
+            if nearest is not None:
+                reason += f"; the likeliest place was left out with {percent(nearest)}"
+            return Verdict(decision="negative", reasons=[reason])
         highest = max(finding.probability for finding in findings)
         reason = f"{self._count(findings)}, the likeliest {percent(highest)}"
         return Verdict(decision="positive", probability=highest, reasons=[reason])
@@ -69,7 +72,7 @@ class Judge(BaseStage):
     def _doubts(self, case: Case, findings: tuple[Finding, ...]) -> list[str]:
         settings: JudgeSettings = self.settings
         doubts = []
-        if settings.fallback and fell_back(case):
+        if settings.fallback and fact_of(case, "region_found") is False:
             doubts.append("the search region was not found, so the whole image was searched")
         contrast = image_quality(case).contrast
         if contrast is not None and contrast < settings.contrast:
@@ -96,6 +99,6 @@ class Judge(BaseStage):
         return doubts
 
 
-def fell_back(case: Case) -> bool:
-    """Whether `infer` had to search the whole image."""
-    return any(step.settings.get("region_found") is False for step in case.scan.trail)
+def fact_of(case: Case, name: str) -> Any:  # noqa: ANN401 - a JSON value
+    """A fact that a stage noted on the trail, the latest; None where none did."""
+    return next((step.settings[name] for step in reversed(case.scan.trail) if name in step.settings), None)

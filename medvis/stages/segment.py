@@ -74,7 +74,11 @@ class Segment(BaseStage):
         used = self._thresholds()
         components = held(self._components(prediction.mask_logits, used, case.scan.geometry.spacing))
         scores = score_lesions(prediction, components, self.context.card, case.scan)
-        return case.derive(self.step(**used), mask=self._findings(case, components, scores, used))
+        mask = self._findings(case, components, scores, used)
+        # Where nothing is found, the report tells how near it came.
+        nearest = max((round(score.probability, 4) for score in scores), default=None)
+        facts = {} if mask.any() else {"left_out": nearest}
+        return case.derive(self.step(**used, **facts), mask=mask)
 
     def _components(
         self, logits: Floats, used: dict[str, float], spacing: tuple[float, float] | None
