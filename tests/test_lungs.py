@@ -32,6 +32,11 @@ def chest(shape=(400, 412)):
     return hu, lungs, body
 
 
+def inner(mask):
+    """The mask without its rim, which a morphological opening rounds off."""
+    return cv2.erode(mask.astype(np.uint8), disc(4)).astype(bool)
+
+
 def test_the_lungs_are_inside_and_the_air_around_is_not():
     hu, lungs, body = chest()
     field = lung_field(hu[None], None, SPACING)
@@ -98,10 +103,32 @@ def test_gas_is_no_lung():
     stomach = ellipse(hu.shape, (250, 130), (50, 40))
     hu[windpipe | stomach] = -1000
     field = lung_field(hu[None], None, SPACING)
-    assert not field.found and field.mask.all()
+    assert (field.found, field.searched) == (False, "body")
+    assert field.mask[0][inner(body)].all(), "what may be a lung after all is searched"
     assert "no air inside the body is a lung" in (field.reason or "")
     assert body_of(hu, None, SPACING[0]).astype(bool)[windpipe | stomach].all()
-    assert body.any()
+
+
+def test_without_a_lung_nothing_outside_of_the_body_is_searched():
+    hu, lungs, body = chest()
+    hu[lungs] = 40
+    fold, padding = np.s_[10:30, 20:60], np.s_[:, 200:]
+    hu[fold] = -200
+    assert body_of(hu, None, SPACING[0])[fold].any(), "too thick for a sheet"
+    valid = np.ones((1, *hu.shape), bool)
+    valid[0][padding] = False
+    field = lung_field(hu[None], valid, SPACING)
+    assert (field.found, field.searched) == (False, "body")
+    assert field.mask[0][inner(body & valid[0])].all()
+    assert not field.mask[0][~body].any() and not field.mask[0][padding].any()
+
+
+def test_a_crop_is_searched_as_a_whole_since_air_at_its_edge_is_lung():
+    hu, lungs, _ = chest()
+    row, col = (int(place) for place in np.argwhere(lungs).mean(0))
+    crop = hu[row - 40 : row + 40, col - 70 : col + 10]
+    field = lung_field(crop[None], None, SPACING)
+    assert field.found or (field.mask.all() and field.searched == "image")
 
 
 def test_the_neck_of_a_series_is_left_out_and_the_apex_kept():
@@ -125,7 +152,7 @@ def test_nothing_found_searches_every_valid_pixel(value, reason):
     valid = np.ones((2, 30, 40), dtype=np.bool_)
     valid[:, :3] = False
     field = lung_field(np.full((2, 30, 40), value, dtype=np.float32), valid, None)
-    assert not field.found
+    assert (field.found, field.searched) == (False, "image")
     assert reason in (field.reason or "")
     np.testing.assert_array_equal(field.mask, valid)
     assert not np.shares_memory(field.mask, valid)

@@ -35,6 +35,8 @@ REACH_MM = 40.0  # how far from lung the region goes, within the hull: across a 
 MARGIN_MM = 4.0  # so that the pleura itself is inside
 LEAST_MM2 = 60.0  # a smaller piece of air is a speck
 LUNG_MM2 = 800.0  # a frame with a piece as large as this shows lung beyond doubt
+TRUNK_MM2 = 20_000.0  # a trunk is larger, and a body beyond doubt; a crop around a nodule is not
+LIMB_MM2 = 2_000.0  # an arm beside the trunk is larger, a fold of the blanket or a bar of the table is not
 ASSUMED_MM = 0.7  # pixel size where the image does not tell
 
 
@@ -43,14 +45,17 @@ class LungField:
     """The region to search.
 
     Attributes:
-        mask: bool [frames, rows, cols]. If no lung was found: every valid pixel.
+        mask: bool [frames, rows, cols]. If no lung was found: the body, on frames where it surely is one, else every
+            valid pixel.
         found: whether lung was seen on any frame.
         reason: why not, in one clause; None if it was.
+        searched: what the mask is then: ``body`` or, where no frame shows one, ``image``; else ``lungs``.
     """
 
     mask: Bool
-    found: bool
-    reason: str | None
+    found: bool = True
+    reason: str | None = None
+    searched: str = "lungs"
 
 
 def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, float] | None = None) -> LungField:
@@ -74,14 +79,27 @@ def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, floa
     pieces = [parenchyma(plane, body, step) for plane, body in zip(hu, bodies, strict=True)]
     certain = [area >= LUNG_MM2 for _, area in pieces]
     if not any(certain):
-        whole = np.ones(hu.shape, dtype=np.bool_) if valid is None else valid.copy()
-        return LungField(whole, found=False, reason=_reason(hu, bodies))
+        return _without_lung(hu, valid, bodies, step)
     lungs = _connected([lung for lung, _ in pieces], certain)
     mask = np.zeros(hu.shape, dtype=np.bool_)
     for frame, (lung, body) in enumerate(zip(lungs, bodies, strict=True)):
         if lung.any():
             mask[frame] = enclose(lung, body, step)
-    return LungField(mask, found=True, reason=None)
+    return LungField(mask)
+
+
+def _without_lung(hu: Floats, valid: Bool | None, bodies: list[Bytes], step: float) -> LungField:
+    """Blankets and the table are no place for a nodule even where no lung tells where to look."""
+    mask = np.ones(hu.shape, dtype=np.bool_) if valid is None else valid.copy()
+    everything = int(mask.sum())
+    for frame, body in enumerate(bodies):
+        _, labels, table, _ = cv2.connectedComponentsWithStats(body, connectivity=4)
+        areas = table[:, cv2.CC_STAT_AREA] * step * step
+        areas[0] = 0
+        if areas.max() >= TRUNK_MM2:
+            mask[frame] &= (areas >= LIMB_MM2)[labels]
+    searched = "image" if int(mask.sum()) == everything else "body"
+    return LungField(mask, found=False, reason=_reason(hu, bodies), searched=searched)
 
 
 def body_of(plane: Floats, valid: Bool | None, step: float) -> Bytes:

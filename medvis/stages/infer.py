@@ -18,7 +18,7 @@ from medvis.stages.views.tiled import FirstPass
 from medvis.stages.views.upright import Upright
 from medvis.stages.views.whole import look_at_whole
 
-FALLBACK = "No lung field was found ({}); the whole image was searched."
+FALLBACK = "No lung field was found ({}); the whole {} was searched."
 
 
 class Infer(BaseStage):
@@ -81,7 +81,7 @@ class Infer(BaseStage):
             return everything, None
         valid = None if scan.valid is None else turn.stack(scan.valid)
         field = lung_field(turn.stack(scan.pixels[..., 0]), valid, scan.geometry.spacing)
-        return held(turn.stack(field.mask)), None if field.found else FALLBACK.format(field.reason)
+        return held(turn.stack(field.mask)), None if field.found else FALLBACK.format(field.reason, field.searched)
 
     def _step(self, prediction: Prediction, **facts: bool) -> Step:
         return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts)

@@ -20,7 +20,7 @@ class JudgeSettings(StageSettings):
         spread: sd of a probability over the views above which the views disagree, on the findings or on the class.
         margin: distance of the two likeliest classes' probabilities under which they are too close; 0: never.
         contrast: smallest contrast of the view (0…1) with which the model can see.
-        fallback: refer if the search region had to be replaced by the whole image.
+        fallback: refer if the search region had to be replaced by the whole body or image.
     """
 
     spread: float = Field(default=0.25, gt=0)
@@ -73,7 +73,7 @@ class Judge(BaseStage):
         settings: JudgeSettings = self.settings
         doubts = []
         if settings.fallback and fact_of(case, "region_found") is False:
-            doubts.append("the search region was not found, so the whole image was searched")
+            doubts.append("the search region was not found, so more than that was searched")
         contrast = image_quality(case).contrast
         if contrast is not None and contrast < settings.contrast:
             doubts.append(f"contrast {contrast:.3f} is below {settings.contrast:g}: too little to see a lesion by")
