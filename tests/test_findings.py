@@ -238,6 +238,13 @@ def test_a_negative_tells_how_near_it_came(blobs, thresholds, nearest):
     assert "left_out" not in run(case_of(maps(TWO[0]))).scan.trail[0].settings
 
 
+def test_a_positive_that_is_unlikelier_than_not_tells_from_where_on_there_are_findings():
+    outlined = {"high": 0.3, "low": 0.2, "finding": 0.25}
+    for chance, told in ((0.4, "the likeliest 40% (findings from 25%)"), (0.6, "the likeliest 60%")):
+        [reason] = run(case_of(maps((0, 20, 20, 6, chance))), thresholds=outlined).verdict.reasons
+        assert reason.endswith(told)
+
+
 def test_no_finding_is_said_to_be_certain():
     [reason] = run(case_of(maps((0, 20, 20, 6, 0.998)))).verdict.reasons
     assert reason.endswith("the likeliest >99%")

@@ -59,7 +59,9 @@ class Judge(BaseStage):
                 reason += f"; the likeliest place was left out with {percent(nearest)}"
             return Verdict(decision="negative", reasons=[reason])
         highest = max(finding.probability for finding in findings)
-        reason = f"{self._count(findings)}, the likeliest {percent(highest)}"
+        reason, least = f"{self._count(findings)}, the likeliest {percent(highest)}", fact_of(case, "finding")
+        if highest < 0.5 and least is not None:
+            reason += f" (findings from {percent(least)})"
         return Verdict(decision="positive", probability=highest, reasons=[reason])
 
     def _by_class(self, opinion: Opinion, findings: tuple[Finding, ...]) -> Verdict:
