@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import results_maker as make
 
-from medvis.learn.measuring import gallery
 from medvis.settings import Display
+
+gallery = pytest.importorskip("medvis.learn.measuring.gallery", reason="pictures of cases need the extra 'train'")
 
 
 @pytest.fixture(scope="module")
