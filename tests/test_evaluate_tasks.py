@@ -18,9 +18,9 @@ from medvis.io.phantom import geometry_of
 from medvis.learn.data.examples import Example
 from medvis.learn.measuring.contrasts import Told, contrasts, tell
 from medvis.learn.measuring.evaluate import evaluate
-from medvis.learn.measuring.evaluate_classes import verdict_figures
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import evaluate_series, read_boxes
+from medvis.learn.measuring.evaluate_verdicts import verdict_figures
 from medvis.learn.measuring.evaluation import KEYS, Judge
 from medvis.learn.measuring.looked import Looked, matched, swept
 from medvis.ops.phantom import PhantomSpec, chest_phantom

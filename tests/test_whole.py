@@ -17,11 +17,14 @@ from medvis.io.casefile import load_case, save_case
 from medvis.io.heatmap import draw
 from medvis.io.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
+from medvis.ops.tta import View
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
-from medvis.stages.labels import abnormal, contributions, ranked, strength
+from medvis.stages.explain import shifted
+from medvis.stages.labels import abnormal, ranked
 from medvis.stages.lesions import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
+from medvis.stages.views.whole import Whole, shares
 from medvis.stages.window import COLOURS
 
 SICK = {"tuberculosis": (100.0, 0.9)}
@@ -53,20 +56,30 @@ def test_evidence_of_what_is_just_positive_has_half_its_strength(tmp_path):
         assert outcome.case.evidence.max() == pytest.approx(highest, abs=0.01)
 
 
-def test_strength_counts_odds_from_the_threshold():
-    assert [strength(0.3, 0.5), strength(0.2, 0.2), strength(0.8, 0.8)] == pytest.approx([0.3, 0.5, 0.5])
-    assert strength(0.5, 0.2) == pytest.approx(0.8) and strength(0.5, 0.8) == pytest.approx(0.2)
-    assert [strength(0, 0.3), strength(1, 0.3)] == pytest.approx([0, 1], abs=1e-5)
-    assert [strength(0, 0), strength(1, 1)] == pytest.approx([0.5, 0.5]), "a threshold at the end leaves no number out"
+def test_odds_are_counted_from_what_shall_be_even():
+    assert [shifted(0.3, 1.0), shifted(0.2, 0.25), shifted(0.8, 4.0)] == pytest.approx([0.3, 0.5, 0.5])
+    assert [shifted(0.5, 0.25), shifted(0.5, 4.0)] == pytest.approx([0.8, 0.2])
+    np.testing.assert_array_equal(shifted(np.float32([0, 1]), 4.0), [0, 1])
 
 
-def test_contributions_are_log_odds_over_the_highest_of_them():
-    maps = np.array([[[4.0, 2.0, 0.0, -9.0]], [[0.0, 0.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(contributions(maps, 0), [[1.0, 0.5, 0.0, 0.0]])
-    np.testing.assert_allclose(contributions(maps, 1), [[0.0, 0.0, 0.0, 1.0]])
-    assert not contributions(maps - np.array([10.0, 0.0])[:, None, None], 0).any(), "nothing speaks for it"
-    three = np.array([[[3.0, 1.0]], [[0.0, 0.0]], [[0.0, 0.0]]])
-    np.testing.assert_allclose(contributions(three, 0), [[1.0, (1 - math.log(2)) / (3 - math.log(2))]], rtol=1e-6)
+def test_a_threshold_at_the_end_leaves_no_evidence_out_of_0_to_1(tmp_path):
+    for threshold in (0.0, 1.0):
+        evidence = run(CHEST, SICK, tmp_path, thresholds={"positive": threshold})[0].case.evidence
+        assert np.isfinite(evidence).all() and 0 <= evidence.min() <= evidence.max() <= 1
+
+
+def test_a_cell_is_weighed_against_all_other_classes():
+    whole = Whole(whole_card(STEEL))
+    maps = np.zeros((3, 8, 8), np.float32)
+    maps[0] = 3
+    whole.add(View(1.0, "none"), {"evidence": maps, "class_logits": maps.mean((1, 2)), "embedding": np.zeros(4)})
+    np.testing.assert_allclose(whole.shown(0, (64, 64)), 3 - math.log(2), rtol=1e-5)
+    np.testing.assert_allclose(whole.shown(1, (64, 64)), -math.log(1 + math.exp(3)), rtol=1e-5)
+
+
+def test_a_share_is_that_of_the_highest_log_odds_on_any_frame():
+    np.testing.assert_allclose(shares(np.array([[4.0, 2.0], [0.0, -9.0]])), [[1.0, 0.5], [0.0, 0.0]])
+    assert not shares(np.array([[-4.0, -1.0]])).any(), "nothing speaks for it"
 
 
 def test_evidence_that_masks_have_taught_is_a_probability_of_its_place(tmp_path):

@@ -19,7 +19,6 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
 
 def test_every_test_file_can_be_collected():
     there = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    done = subprocess.run(
-        [sys.executable, "-c", COLLECT.format(absent=TRAIN)], cwd=ROOT, env=there, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", COLLECT.format(absent=TRAIN)]
+    done = subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]

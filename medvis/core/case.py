@@ -51,7 +51,7 @@ class Prediction:
         spread: float32 [frames, rows, cols], standard deviation of the mask probability over the views.
         evidence: float32 [frames, rows, cols], class activation of the first label (of a whole image with classes
             that exclude each other: of the likeliest one that is not normal), 0 where not looked at: a probability
-            where masks have taught it, else the place's share in the class times how strong that is.
+            where masks have taught it, else the place's share in the class.
         labels: names of the k class logits, in order (from the card).
         logits, logits_spread, embedding: of the whole image, for a `whole` task; else None.
         candidates: for a `tiled` task; else None.

@@ -16,17 +16,19 @@ class _Model(BaseModel):
 
 def percent(probability: float) -> str:
     """A probability in words: in whole percent, and never 0 or 100, which no model can know."""
-    if probability < 0.005:
-        return "<1%"
-    return ">99%" if probability >= 0.995 else f"{probability:.0%}"
+    return _between(probability, "1%", f"{probability:.0%}", "99%")
 
 
 def decimal(probability: float, spread: float | None = None) -> str:
-    """A probability in a table: two decimals, never 0 or 1, as in `percent`; with its sd over the views if known."""
-    told = f"{probability:.2f}"
-    if probability < 0.005 or probability >= 0.995:
-        told = "<0.01" if probability < 0.005 else ">0.99"
+    """A probability in a table: two decimals, never 0 or 1; with its sd over the views if known."""
+    told = _between(probability, "0.01", f"{probability:.2f}", "0.99")
     return told if spread is None else f"{told} ± {spread:.2f}"
+
+
+def _between(probability: float, least: str, told: str, most: str) -> str:
+    if probability < 0.005:
+        return f"<{least}"
+    return f">{most}" if probability >= 0.995 else told
 
 
 class Code(_Model):

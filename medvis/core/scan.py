@@ -142,6 +142,10 @@ class Scan:
         """Number of channels: 1 (grey) or 3 (RGB)."""
         return int(self.pixels.shape[3])
 
+    def fact(self, stage: str, name: str) -> Any:  # noqa: ANN401 - a JSON value
+        """What a stage noted on the trail, the last time that it ran; None where it did not."""
+        return next((step.settings.get(name) for step in reversed(self.trail) if step.name == stage), None)
+
     def derive(self, step: Step | None = None, **changes: Any) -> Scan:  # noqa: ANN401 - fields of Scan
         """A new scan with some fields changed and, if given, one more step on its trail."""
         trail = self.trail if step is None else (*self.trail, step)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -47,15 +48,18 @@ class LungField:
     Attributes:
         mask: bool [frames, rows, cols]. If no lung was found: the body, on frames where it surely is one, else every
             valid pixel.
-        found: whether lung was seen on any frame.
-        reason: why not, in one clause; None if it was.
-        searched: what the mask is then: ``body`` or, where no frame shows one, ``image``; else ``lungs``.
+        reason: why no lung was seen on any frame, in one clause; None if it was.
+        searched: what the mask holds: ``lungs``; ``body``; ``image``, where no frame shows a body.
     """
 
     mask: Bool
-    found: bool = True
     reason: str | None = None
-    searched: str = "lungs"
+    searched: Literal["lungs", "body", "image"] = "lungs"
+
+    @property
+    def found(self) -> bool:
+        """Whether lung was seen on any frame."""
+        return self.searched == "lungs"
 
 
 def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, float] | None = None) -> LungField:
@@ -98,8 +102,7 @@ def _without_lung(hu: Floats, valid: Bool | None, bodies: list[Bytes], step: flo
         areas[0] = 0
         if areas.max() >= TRUNK_MM2:
             mask[frame] &= (areas >= LIMB_MM2)[labels]
-    searched = "image" if int(mask.sum()) == everything else "body"
-    return LungField(mask, found=False, reason=_reason(hu, bodies), searched=searched)
+    return LungField(mask, _reason(hu, bodies), "image" if int(mask.sum()) == everything else "body")
 
 
 def body_of(plane: Floats, valid: Bool | None, step: float) -> Bytes:

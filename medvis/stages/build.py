@@ -79,10 +79,9 @@ def _class_uncertainty(case: Case) -> dict[str, float | None]:
     """Of the likeliest class: the spread over the views, and how far it is ahead of the next one."""
     if not case.classes:
         return {}
-    steps = [step.settings for step in case.scan.trail if step.name == "classify"]
     ahead = [reading.probability for reading in case.classes[:2]]
     return {
-        "class_spread": steps[-1].get("spread") if steps else None,
+        "class_spread": case.scan.fact("classify", "spread"),
         "class_margin": round(ahead[0] - ahead[1], 4) if len(ahead) == 2 else None,
     }
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from medvis.core.case import Case, Floats, require
+from medvis.core.case import Case, Floats, Prediction, require
 from medvis.core.frames import held
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.labels import leading, ranked
+from medvis.stages.labels import leading, ranked, summed
 
 
 class ExplainSettings(StageSettings):
@@ -29,7 +29,8 @@ class Explain(BaseStage):
     """Fills `evidence`: the class activation, float32 in 0…1, 0 where nothing was looked at.
 
     It is that of the first label or, where the whole image has classes, of the likeliest one that is not normal:
-    `evidence_of` names it.
+    `evidence_of` names it. A place's share in a class is shown as strongly as the class is likely, the odds counted
+    from the card's threshold: what is just positive has 0.5.
     """
 
     name: ClassVar[str] = "explain"
@@ -40,18 +41,29 @@ class Explain(BaseStage):
     def __call__(self, case: Case) -> Case:
         """The case with its evidence map."""
         prediction = require(case.prediction, self.name, "prediction", "infer")
-        seen = held(self._shown(share) for share in prediction.evidence)
-        name = self._named(case)
+        name, strength = self._class(case, prediction)
+        seen = held(self._shown(share * strength) for share in prediction.evidence)
         facts = {} if name is None else {"evidence_of": name}
         return case.derive(self.step(**facts), evidence=seen, evidence_of=name)
 
     def _shown(self, share: Floats) -> Floats:
-        share = share / (share + self.settings.odds * (1 - share))
+        share = shifted(share, self.settings.odds)
         return np.where(share >= self.settings.floor, share, 0).astype(np.float32)
 
-    def _named(self, case: Case) -> str | None:
-        """The class that the evidence speaks for, in the words of the report."""
-        if case.classes is None or case.prediction is None or case.prediction.logits is None:
-            return None
-        shares = ranked(case.prediction.logits, self.context.card)
-        return case.classes[shares.index(leading(shares))].name
+    def _class(self, case: Case, prediction: Prediction) -> tuple[str | None, float]:
+        """The class that the evidence speaks for, in the words of the report, and how strongly that is shown."""
+        if prediction.logits is None:
+            return None, 1.0
+        card = self.context.card
+        shares = ranked(prediction.logits, card)
+        leader = leading(shares)
+        name = None if case.classes is None else case.classes[shares.index(leader)].name
+        if not summed(card):
+            return name, 1.0
+        threshold = min(max(card.thresholds.get("positive", 0.5), 1e-6), 1 - 1e-6)
+        return name, float(shifted(np.float32(leader.probability), threshold / (1 - threshold)))
+
+
+def shifted(share: Floats | np.float32, odds: float) -> Floats:
+    """Probabilities with their odds divided by `odds` > 0: what had these odds becomes 0.5, and 0 and 1 stay."""
+    return np.asarray(share / (share + odds * (1 - share)), np.float32)

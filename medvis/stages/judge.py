@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -54,12 +54,13 @@ class Judge(BaseStage):
     def _by_findings(self, case: Case, findings: tuple[Finding, ...]) -> Verdict:
         if not findings:
             reason = f"no {self.context.task.taxonomy.finding} was found in what was searched"
-            nearest = fact_of(case, "left_out")
+            nearest = case.scan.fact("segment", "left_out")
             if nearest is not None:
                 reason += f"; the likeliest place was left out with {percent(nearest)}"
             return Verdict(decision="negative", reasons=[reason])
         highest = max(finding.probability for finding in findings)
-        reason, least = f"{self._count(findings)}, the likeliest {percent(highest)}", fact_of(case, "finding")
+        reason = f"{self._count(findings)}, the likeliest {percent(highest)}"
+        least = case.scan.fact("segment", "finding")
         if highest < 0.5 and least is not None:
             reason += f" (findings from {percent(least)})"
         return Verdict(decision="positive", probability=highest, reasons=[reason])
@@ -74,7 +75,7 @@ class Judge(BaseStage):
     def _doubts(self, case: Case, findings: tuple[Finding, ...]) -> list[str]:
         settings: JudgeSettings = self.settings
         doubts = []
-        if settings.fallback and fact_of(case, "region_found") is False:
+        if settings.fallback and case.scan.fact("infer", "region_found") is False:
             doubts.append("the search region was not found, so more than that was searched")
         contrast = image_quality(case).contrast
         if contrast is not None and contrast < settings.contrast:
@@ -91,7 +92,7 @@ class Judge(BaseStage):
             doubts.append(f"the views disagree on the class (spread {opinion.spread:.2f}, above {settings.spread:g})")
         if opinion.rivals is not None and opinion.margin < settings.margin:
             doubts.append(f"{opinion.rivals} are too close to tell apart")
-        if opinion.decision == "negative" and opinion.probability >= 0.5:
+        if opinion.contradicted:
             doubts.append(f"likelier than not, yet under the threshold: {opinion.reason}")
         if case.findings and opinion.decision == "negative":
             doubts.append(f"the class of the image says {opinion.reason}, yet outlined: {self._count(case.findings)}")
@@ -99,8 +100,3 @@ class Judge(BaseStage):
             name = self.context.task.taxonomy.finding
             doubts.append(f"the class of the image says {opinion.reason}, but no {name} could be outlined")
         return doubts
-
-
-def fact_of(case: Case, name: str) -> Any:  # noqa: ANN401 - a JSON value
-    """A fact that a stage noted on the trail, the latest; None where none did."""
-    return next((step.settings[name] for step in reversed(case.scan.trail) if name in step.settings), None)

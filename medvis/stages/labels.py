@@ -34,6 +34,11 @@ def chosen(card: Card) -> list[int]:
     return list(range(len(card.labels)))
 
 
+def summed(card: Card) -> bool:
+    """Whether the logits of the classes are the mean over the cells of the evidence, which no mask has taught."""
+    return exclusive(card) and len(chosen(card)) > 1 and not card.masks
+
+
 def probabilities(logits: NDArray[np.floating], card: Card, axis: int = -1) -> Floats:
     """Logits of the `chosen` labels → calibrated probabilities.
 
@@ -54,31 +59,6 @@ def probabilities(logits: NDArray[np.floating], card: Card, axis: int = -1) -> F
         slope, shift = np.array([card.labels[index].platt for index in chosen(card)], np.float32).T
         shares = sigmoid(values * slope + shift)
     return np.asarray(np.moveaxis(shares, -1, axis), np.float32)
-
-
-def contributions(maps: NDArray[np.floating], place: int) -> Floats:
-    """What each cell adds to a class whose logit is the mean over all cells, as a share of what the strongest adds.
-
-    Such cells are taught by the class of the whole image alone: the softmax of a single one is no probability, and
-    lies near 1 almost everywhere.
-
-    Args:
-        maps: [k, rows, cols] logits of k ≥ 2 classes that exclude each other.
-        place: of the class.
-
-    Returns:
-        float32 [rows, cols] in 0…1: its log-odds against all other classes, over the highest of them; what speaks
-        against it is 0.
-    """
-    odds = maps[place] - np.logaddexp.reduce(np.delete(maps, place, 0), axis=0)
-    return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
-
-
-def strength(chance: float, threshold: float) -> float:
-    """A probability with its odds counted from the threshold: 0.5 for what is just positive, 0 and 1 stay."""
-    chance, threshold = (min(max(value, 1e-6), 1 - 1e-6) for value in (chance, threshold))
-    for_it, against = chance * (1 - threshold), (1 - chance) * threshold
-    return for_it / (for_it + against)
 
 
 def ranked(logits: NDArray[np.floating], card: Card) -> list[Share]:

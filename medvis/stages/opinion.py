@@ -18,8 +18,9 @@ class Opinion:
     Attributes:
         decision: of the classes alone.
         probability: that there is something to find.
-        reason: the class it rests on, and how likely that is; of a negative that is likelier than not to be none, the
-            class that speaks against it.
+        reason: the class it rests on, and how likely that is; of a contradicted negative, the class that speaks
+            against it.
+        contradicted: whether it is negative, and yet likelier than not that there is something.
         spread: sd of the likeliest class's probability over the views; None if unknown.
         rivals: the two likeliest of the classes that exclude each other, each with its probability; else None.
         margin: the distance between those two.
@@ -28,6 +29,7 @@ class Opinion:
     decision: Literal["positive", "negative"]
     probability: float
     reason: str
+    contradicted: bool
     spread: float | None
     rivals: str | None
     margin: float
@@ -62,6 +64,7 @@ def opinion_of(case: Case, card: Card) -> Opinion | None:
         decision="positive" if positive else "negative",
         probability=round(chance, 4),
         reason=reason,
+        contradicted=likely and not positive,
         spread=None if spread is None else float(spread[shares[0].place]),
         rivals=None if not _rivals(shares, card) else f"{words[shares[0].place]} and {words[shares[1].place]}",
         margin=shares[0].probability - shares[1].probability if _rivals(shares, card) else 1.0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from medvis.learn.measuring.contrasts import Contrast, Told, contrasts
 from medvis.learn.measuring.evaluation import Draw, Judge
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def class_figures(judge: Judge, told: Told) -> list[Figure]:
@@ -57,33 +55,6 @@ def _contrast_figures(judge: Judge, contrast: Contrast) -> list[Figure]:
         told = f"{name} as shipped, {contrast.name}"
         figures += judge.mean(key if main else f"abnormal_{key}", told, right[rows].tolist(), [groups[r] for r in rows])
     return figures
-
-
-def verdict_figures(judge: Judge, told: Told) -> list[Figure]:
-    """How often the verdict is left to a person, how often it is right where it is not, and what it overlooks.
-
-    A verdict is right if it is positive where there is something and negative where there is nothing; where no class
-    is normal, if the likeliest class is the true one. A pipeline that does not judge has none of these figures.
-    """
-    if None in told.verdicts:
-        return []
-    verdicts, sick = np.array(told.verdicts), ~told.normal[told.truth]
-    given, binary = verdicts != "refer", bool(told.normal.any())
-    right = (verdicts == "positive") == sick if binary else told.said == told.truth
-    known = sick if binary else told.truth
-    most, often = Counter(known[given].tolist()).most_common(1)[0] if given.any() else (0, 0)
-    name = ("positive" if most else "negative") if binary else told.names[most]
-    always = f"always '{name}' {often / max(int(given.sum()), 1):.3f}"
-
-    def share(key: str, name: str, values: Bools, among: Bools, baseline: str | None = None) -> list[Figure]:
-        rows = np.flatnonzero(among)
-        return judge.mean(key, name, values[rows].tolist(), [told.groups[row] for row in rows], baseline)
-
-    return [
-        *share("referred", "Verdicts left to a person", ~given, np.ones_like(given)),
-        *share("verdict_right", "Verdicts that are right, of those given", right, given, always),
-        *share("called_negative", "Called negative, of all that is not normal", verdicts == "negative", sick & binary),
-    ]
 
 
 def _ranking(judge: Judge, told: Told) -> list[Figure]:

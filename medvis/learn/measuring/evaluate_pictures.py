@@ -12,8 +12,9 @@ from medvis.errors import InputError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.measuring.contrasts import Told, tell
 from medvis.learn.measuring.crops import Say
-from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots, verdict_figures
+from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
 from medvis.learn.measuring.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
+from medvis.learn.measuring.evaluate_verdicts import verdict_figures
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
 from medvis.learn.measuring.looked import Looked, look, shipped_threshold, swept
 from medvis.pipeline import Pipeline

@@ -13,7 +13,7 @@ from medvis.core.protocols import Predictor
 from medvis.core.scan import Pixels
 from medvis.ops.fit import fit, side_of, spread, unfit
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
-from medvis.stages.labels import abnormal, chosen, contributions, exclusive, leading, probabilities, ranked, strength
+from medvis.stages.labels import abnormal, chosen, exclusive, leading, probabilities, ranked, summed
 from medvis.stages.views.settings import InferSettings
 
 GRID = 8  # px a cell of the evidence
@@ -88,20 +88,19 @@ class Whole:
         return unfit(self.masks.logits, shape, self.side), unfit(deviation, shape, self.side)[0]
 
     def shown(self, label: int, shape: tuple[int, int]) -> Floats:
-        """The evidence for a label in 0…1 [rows, cols].
+        """The evidence for a label [rows, cols]: what each cell adds to its class in log-odds, else a probability.
 
-        Where masks have taught each cell what it is, that is the cell's own probability. Where the classes of the
-        image are the mean of the cells, it is the cell's share in the class times the class's strength.
+        The cells of a network without masks are taught by the class of the whole image alone. The softmax of a single
+        one is no probability, and lies near 1 almost everywhere.
         """
         maps, places = self.evidence.logits, chosen(self.card)
-        if not exclusive(self.card):
-            share = sigmoid(maps[label])
-        elif self.card.masks or len(places) == 1:
+        if summed(self.card):
+            own = places.index(label)
+            share = maps[label] - np.logaddexp.reduce(np.delete(maps[places], own, 0), axis=0)
+        elif exclusive(self.card):
             share = probabilities(maps[places], self.card, axis=0)[places.index(label)]
         else:
-            own = places.index(label)
-            chance = float(probabilities(self.logits[places], self.card)[own])
-            share = strength(chance, self.card.thresholds.get("positive", 0.5)) * contributions(maps[places], own)
+            share = sigmoid(maps[label])
         return np.asarray(unfit(share[None], shape, self.side)[0], np.float32)
 
 
@@ -115,16 +114,22 @@ def look_at_whole(view: Pixels, predictor: Predictor, settings: InferSettings) -
     strongest = frames[max(range(len(frames)), key=lambda index: frames[index].strength())]
     label = leading(ranked(strongest.logits, card)).place
     outlines = [frame.outlined(shape) for frame in frames]
+    evidence = np.stack([frame.shown(label, shape) for frame in frames])
     return Prediction(
         mask_logits=np.stack([masks for masks, _ in outlines]),
         spread=np.stack([deviation for _, deviation in outlines]),
-        evidence=np.stack([frame.shown(label, shape) for frame in frames]),
+        evidence=shares(evidence) if summed(card) else evidence,
         labels=tuple(label.name for label in card.labels),
         logits=strongest.logits,
         logits_spread=strongest.deviation,
         embedding=strongest.embedding,
         views=sum(frame.count for frame in frames),
     )
+
+
+def shares(odds: Floats) -> Floats:
+    """Log-odds of any shape → float32 in 0…1: over the highest of them; what speaks against the class is 0."""
+    return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
 
 
 def _look(image: Floats, predictor: Predictor, settings: InferSettings) -> Whole:
