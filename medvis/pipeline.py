@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from medvis import plugins
-from medvis.backends.bundle import bundle_folder
 from medvis.core.case import Case
-from medvis.core.protocols import Outcome, Predictor, Stage
+from medvis.core.protocols import Outcome, Stage
 from medvis.core.report import Report
 from medvis.core.scan import Scan
 from medvis.errors import InputError, SettingsError
 from medvis.io.open import open_scan
+from medvis.model.bundle import bundle_folder
+from medvis.model.predictor import Predictor
 from medvis.settings import TaskConfig, load_task, task_names, validated
 from medvis.stages.base import Context
 from medvis.stages.build import build_report

@@ -91,9 +91,9 @@ def stored(path: Path) -> np.ndarray:
     """The stored values that medvis reads, in the order of the file. Raises InputError."""
     from dataclasses import replace
 
-    from medvis.io.dicom.decode import believe_codestream, stored_frames
-    from medvis.io.dicom.layout import layout_of
-    from medvis.io.dicom.load import load, pydicom_notes
+    from medvis.dicom.read.decode import believe_codestream, stored_frames
+    from medvis.dicom.read.layout import layout_of
+    from medvis.dicom.read.load import load, pydicom_notes
 
     with pydicom_notes():
         ds = load(path).ds

@@ -16,9 +16,9 @@ from pydicom.dataset import Dataset
 from tiny_chest import Blobs, pipeline
 
 from medvis import plugins
+from medvis.batch.publish import publish
 from medvis.core.protocols import Outcome
 from medvis.io.open import open_scan
-from medvis.io.publish import publish
 
 SHAPE = (5, 64, 72)
 BALLS = (((2, 20, 22), 7.0), ((3, 44, 50), 5.0))

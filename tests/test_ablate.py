@@ -13,14 +13,14 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from tiny_bundle import tiny_card, tiny_net
 from tiny_task import RECIPE, write_task
 
-from medvis.backends.bundle import read_card
-from medvis.core.card import Ablated, Ablation, Card, Figure
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn import ablate as module
 from medvis.learn.ablate import FULL, Plan, ablate, add_ablation, table, variants
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.measuring.evaluation import Evaluation, Judge
 from medvis.learn.training.recipe import Recipe
+from medvis.model.bundle import read_card
+from medvis.model.card import Ablated, Ablation, Card, Figure
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.nets.weights import save_net
 from medvis.settings import Measured, load_task, validated

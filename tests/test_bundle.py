@@ -15,16 +15,16 @@ from tiny_chest import scan_of
 from tiny_data import write_data
 from tiny_task import write_task
 
-from medvis.backends.bundle import read_card
-from medvis.backends.onnx import OnnxPredictor
-from medvis.backends.torch import TorchPredictor
-from medvis.core.card import OUTPUTS
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.index import load_grey_scans, read_index
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import export, train
+from medvis.model.bundle import read_card
+from medvis.model.card import OUTPUTS
+from medvis.model.onnx import OnnxPredictor
+from medvis.model.torch import TorchPredictor
 from medvis.nets.weights import load_net
 from medvis.pipeline import Pipeline
 from medvis.settings import load_task

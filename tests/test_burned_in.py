@@ -12,7 +12,7 @@ pytest.importorskip("dicomanonymizer", reason="the extra deid is not installed")
 
 from test_deidentify import SLICE, only, run
 
-from medvis.ops.lettering import text_boxes
+from medvis.ops.text_detection import text_boxes
 
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
 NAME, AT = "DOE^JOHN 17.05.1963", (14, 28)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tiny_bundle import tiny_card
 from tiny_whole import BREAST, CHEST, CLASSES_ONLY, OUTLINED, Tones, write_whole
 
-from medvis.core.card import Card
 from medvis.core.case import Prediction
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.calibrate_whole import (
@@ -26,6 +25,7 @@ from medvis.learn.bundling.calibrate_whole import (
     within,
 )
 from medvis.learn.bundling.outlines import Component, Marked, Trial, Trials, chances_of, components_of, fit_finding
+from medvis.model.card import Card
 from medvis.pipeline import Pipeline
 
 HALF = 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import results_maker as make
 
-from medvis.io.dicom_objects.capture import BANNER, page
+from medvis.dicom.objects.sc.writer import BANNER, page
 from medvis.io.picture.canvas import Canvas
 
 

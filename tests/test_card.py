@@ -9,11 +9,11 @@ from tiny_data import write_data
 from tiny_sets import write_index
 from tiny_whole import BREAST, OUTLINED, Tones, write_whole
 
-from medvis.backends.bundle import bundle_folder, read_card
 from medvis.cli.cards import card_rows, matrix_rows
-from medvis.core.card import Ablation, Card, Figure, Worst
 from medvis.learn.bundling.card_file import add_figures, write_card
 from medvis.learn.measuring.evaluation import Evaluation
+from medvis.model.bundle import bundle_folder, read_card
+from medvis.model.card import Ablation, Card, Figure, Worst
 from medvis.settings import load_task, task_names
 
 FULL = {

@@ -18,8 +18,8 @@ from medvis.core.protocols import Reader
 from medvis.core.report import Reading
 from medvis.core.scan import Geometry, Scan, Source, Step
 from medvis.errors import InputError, OutputError
-from medvis.io.casefile import CaseReader, load_case, read_case, save_case
-from medvis.io.tensors import HEADER_LIMIT, pack, unpack
+from medvis.io.readers.casefile import CaseReader, load_case, read_case, save_case
+from medvis.io.readers.tensors import HEADER_LIMIT, pack, unpack
 
 OPTIONAL = {
     Case: ("view", "region", "prediction", "mask", "classes", "findings", "verdict", "evidence", "evidence_of"),
@@ -294,7 +294,7 @@ def test_reading_needs_no_safetensors_torch_or_pickle(tmp_path):
     path = tmp_path / "x.case"
     path.write_bytes(RAW)
     code = (
-        "import sys; from pathlib import Path; from medvis.io.casefile import CaseReader;"
+        "import sys; from pathlib import Path; from medvis.io.readers.casefile import CaseReader;"
         f"CaseReader().read(Path({str(path)!r})); "
         "print([m for m in ('safetensors', 'torch', 'cv2') if m in sys.modules])"
     )

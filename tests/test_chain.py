@@ -15,7 +15,7 @@ from tiny_bundle import write_bundle
 from tiny_whole import CHEST, CLASSES_ONLY, INPUT, OUTLINED, patch, write_whole
 
 from medvis.core.report import Report
-from medvis.io.casefile import load_case
+from medvis.io.readers.casefile import load_case
 
 PYTHON = shlex.quote(sys.executable)
 

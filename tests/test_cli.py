@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import medvis as package
 from medvis.cli.cases import targets
 from medvis.core.report import Report
-from medvis.io.json_report import report_text
+from medvis.io.writers.json_report import report_text
 
 
 class TestDiagnose:

@@ -15,7 +15,7 @@ import medvis as package
 from medvis.cli.main import COMMANDS
 from medvis.cli.options import bundled_tasks, chosen, overrides
 from medvis.errors import UsageError
-from medvis.io.json_report import report_schema
+from medvis.io.writers.json_report import report_schema
 from medvis.settings import task_names
 
 

@@ -16,10 +16,10 @@ from pydicom.tag import Tag
 pytest.importorskip("dicomanonymizer", reason="the extra deid is not installed")
 
 from medvis.cli.main import main
+from medvis.dicom.deidentify.clean import Cleaner
+from medvis.dicom.deidentify.profile import EDITION, Profile, action_of, library
+from medvis.dicom.deidentify.pseudonyms import Secret
 from medvis.errors import SettingsError
-from medvis.io.deidentify.clean import Cleaner
-from medvis.io.deidentify.profile import EDITION, Profile, action_of, library
-from medvis.io.deidentify.secret import Secret
 
 SLICE = Path(__file__).parents[1] / "sample_data" / "lung1" / "0007.dcm"
 WORD, DAY, CLOCK = "PLANTED", "19630517", "235917"

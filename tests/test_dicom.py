@@ -17,10 +17,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from medvis.dicom.read.file import read_file
+from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
 from medvis.io.describe import describe
-from medvis.io.dicom.file import read_file
-from medvis.io.dicom.reader import DicomReader
 from medvis.ops.window import voi_lut
 
 GRADIENT = np.arange(30).reshape(5, 6) * 40 - 1000

@@ -25,12 +25,12 @@ from pydicom.uid import (
 )
 
 from medvis.core.case import Case
+from medvis.dicom.read import load as load_module
+from medvis.dicom.read.layout import DEFLATED_FRAME, Layout
+from medvis.dicom.read.reader import DicomReader
+from medvis.dicom.read.repair import mend_predictor_6, swap_words
+from medvis.dicom.read.rle_deflate import decode_packed
 from medvis.errors import InputError
-from medvis.io.dicom import load as load_module
-from medvis.io.dicom.layout import DEFLATED_FRAME, Layout
-from medvis.io.dicom.mend import mend_predictor_6, swap_words
-from medvis.io.dicom.packed import decode_packed
-from medvis.io.dicom.reader import DicomReader
 from medvis.io.picture.canvas import Rect
 from medvis.io.picture.slices import Slices
 

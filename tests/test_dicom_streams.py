@@ -6,10 +6,10 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless
 
+from medvis.dicom.read.jpeg import check_jpeg, check_jpeg2000
+from medvis.dicom.read.layout import Layout
+from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
-from medvis.io.dicom.jpeg import check_jpeg, check_jpeg2000
-from medvis.io.dicom.layout import Layout
-from medvis.io.dicom.reader import DicomReader
 
 LAYOUT = Layout(1, 32, 40, 1, "MONOCHROME2", 16, 12, False, False, UID(JPEGLosslessSV1))
 SIZE = bytes.fromhex("0020 0028".replace(" ", ""))  # 32 rows, 40 columns

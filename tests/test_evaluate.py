@@ -10,17 +10,17 @@ import pytest
 from tiny_chest import EVERYWHERE, NODULES, Blobs, pipeline
 from tiny_data import write_data
 
-from medvis.backends.bundle import read_card
-from medvis.core.card import Card, Figure
+from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.errors import InputError
-from medvis.io.dicom.write import SeriesFacts, write_ct_series
-from medvis.io.phantom import geometry_of
 from medvis.learn.bundling.card_file import add_figures, write_card
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_slices import evaluate_slices, series_folders
 from medvis.learn.measuring.evaluation import Evaluation
-from medvis.ops.phantom import PhantomSpec, chest_phantom
+from medvis.model.bundle import read_card
+from medvis.model.card import Card, Figure
+from medvis.phantom.series import geometry_of
+from medvis.phantom.volume import PhantomSpec, chest_phantom
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]
 SIZE_ONLY = {"malignancy": {"malignancy": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}

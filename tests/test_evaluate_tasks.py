@@ -11,19 +11,19 @@ from tiny_chest import NODULES, pipeline
 from tiny_sets import CONTRAST, add_row, breast, tiled, write_coco, write_index, write_mvtec
 from tiny_whole import CHEST, CLASSES_ONLY, STEEL, Tones, whole_card, write_whole
 
-from medvis.core.card import Card
+from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.errors import InputError
-from medvis.io.dicom.write import SeriesFacts, write_ct_series
-from medvis.io.phantom import geometry_of
 from medvis.learn.data.examples import Example
-from medvis.learn.measuring.contrasts import Told, contrasts, tell
+from medvis.learn.measuring.class_sides import Told, contrasts, tell
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import evaluate_series, read_boxes
 from medvis.learn.measuring.evaluate_verdicts import verdict_figures
 from medvis.learn.measuring.evaluation import KEYS, Judge
-from medvis.learn.measuring.looked import Looked, matched, swept
-from medvis.ops.phantom import PhantomSpec, chest_phantom
+from medvis.learn.measuring.predictions import Looked, matched, swept
+from medvis.model.card import Card
+from medvis.phantom.series import geometry_of
+from medvis.phantom.volume import PhantomSpec, chest_phantom
 from medvis.pipeline import Pipeline
 from medvis.settings import Measured, load_task, task_names
 

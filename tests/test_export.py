@@ -14,16 +14,16 @@ onnx = pytest.importorskip("onnx", reason="the export needs the extra 'train'")
 import numpy as np
 from tiny_bundle import tiny_graph, tiny_net, write_bundle
 
-from medvis.backends.onnx import OnnxPredictor
-from medvis.backends.torch import TorchPredictor
-from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
 from medvis.learn.bundling import precision
 from medvis.learn.bundling.certificate import Seen, changed, objections, quality, see
 from medvis.learn.bundling.export import Parity, parity
-from medvis.learn.bundling.held import Held
+from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import Quantiser
-from medvis.learn.bundling.slim import halve, slim
+from medvis.learn.bundling.validation_views import Held
+from medvis.model.card import OUTPUTS
+from medvis.model.onnx import OnnxPredictor
+from medvis.model.torch import TorchPredictor
 from medvis.nets.weights import load_net, save_net
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import results_maker as make
 
+from medvis.batch.publish import check_scan
+from medvis.dicom.objects import envelope as envelopes
+from medvis.dicom.objects import planes
+from medvis.dicom.objects.identity import Identity
+from medvis.dicom.objects.pm import writer as parametric_map
+from medvis.dicom.objects.seg import writer as seg
+from medvis.dicom.objects.sr import content as sr_content
 from medvis.errors import OutputError
-from medvis.io.dicom_objects import envelope as envelopes
-from medvis.io.dicom_objects import parametric_map, planes, seg, sr_content
-from medvis.io.dicom_objects.identity import Identity
-from medvis.io.publish import check_scan
 from medvis.pipeline import load
 
 

@@ -14,9 +14,9 @@ from case_maker import REASON, make_outcome
 from medvis.core.protocols import Outcome, Writer
 from medvis.core.report import NOTICE
 from medvis.core.scan import Geometry
-from medvis.io.heatmap import HeatmapWriter, draw
 from medvis.io.picture.canvas import Canvas, Rect
 from medvis.io.picture.text import ink
+from medvis.io.writers.heatmap import HeatmapWriter, draw
 
 KINDS = {
     "clean": {"rows": 200, "cols": 200, "findings": 0},
@@ -197,7 +197,8 @@ def test_it_works_without_evidence_mask_orientation_or_display(said):
 
 
 def test_a_picture_costs_its_imports_only_when_it_is_drawn():
-    code = "import sys, medvis.io.heatmap; print([m for m in ('PIL', 'scipy', 'skimage', 'torch') if m in sys.modules])"
+    code = "import sys, medvis.io.writers.heatmap\n"
+    code += "print([m for m in ('PIL', 'scipy', 'skimage', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

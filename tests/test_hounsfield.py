@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medvis.ops.hounsfield import estimate_scale, to_hounsfield
-from medvis.ops.phantom import PhantomSpec, chest_phantom
+from medvis.ops.chest.hounsfield import estimate_scale, to_hounsfield
+from medvis.phantom.volume import PhantomSpec, chest_phantom
 
 SPEC = PhantomSpec(frames=3, shape=(384, 384), spacing=(0.9, 0.9))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvis.core.report import NOTICE, Report
-from medvis.io.json_report import JsonWriter, report_schema, report_text
+from medvis.io.writers.json_report import JsonWriter, report_schema, report_text
 
 
 @pytest.fixture(scope="module")

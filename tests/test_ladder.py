@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvis.core.case import Prediction
+from medvis.core.case import Prediction, Seen
 from medvis.core.scan import Geometry
 from medvis.ops.components import link
-from medvis.ops.ladder import depths_of, drift_of, heights_of, missing_in, runs_of
 from medvis.ops.measure import measure
-from medvis.stages.ladder import ladder_of
+from medvis.ops.slice_geometry import depths_of, drift_of, heights_of, missing_in, runs_of
+from medvis.preprocess.upright import Upright
 from medvis.stages.measure import _in_patient
 from medvis.stages.persistence import expected_frames
-from medvis.stages.views.closer import Seen
-from medvis.stages.views.upright import Upright
+from medvis.stages.slice_geometry import ladder_of
 
 AXIAL = np.array([1.0, 0, 0, 0, 1, 0])
 

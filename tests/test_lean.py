@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 
 highdicom = pytest.importorskip("highdicom")
 
-from medvis.io.dicom_objects.lean import Modules
-from medvis.io.dicom_objects.seg_pixels import _packed, tokens
+from medvis.dicom.objects.lean import Modules
+from medvis.dicom.objects.seg.pixels import _packed, tokens
 
 STANDARD = Path(highdicom.__file__).parent / "_standard" / "module_attribute_map.json"
 

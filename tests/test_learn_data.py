@@ -12,8 +12,7 @@ from tiny_data import SEEDS, SIDE, write_data
 
 from medvis.core.scan import Geometry
 from medvis.errors import InputError
-from medvis.io.mask import write_nifti
-from medvis.io.phantom import geometry_of
+from medvis.io.writers.mask import write_nifti
 from medvis.learn.data.index import (
     GreyScans,
     Row,
@@ -25,8 +24,9 @@ from medvis.learn.data.index import (
     read_indices,
 )
 from medvis.learn.measuring.crops import run_crops
-from medvis.ops.lungs import lung_field
-from medvis.ops.phantom import NoduleSpec, PhantomSpec, chest_phantom
+from medvis.ops.chest.lungs import lung_field
+from medvis.phantom.series import geometry_of
+from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medvis.ops.lookout import Spot, attend, spots, stamp
+from medvis.ops.candidates import Spot, attend, spots, stamp
 
 
 def probability() -> np.ndarray:

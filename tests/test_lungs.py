@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from medvis.errors import StageError
-from medvis.ops.lungs import REACH_MM, body_of, disc, enclose, filled, hull, lung_field, mirrored, parenchyma
+from medvis.ops.chest.lungs import REACH_MM, body_of, disc, enclose, filled, hull, lung_field, mirrored, parenchyma
 
 SPACING = (0.75, 0.75)
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "chest-ct"

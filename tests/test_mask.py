@@ -16,7 +16,7 @@ from medvis.core.report import Reading
 from medvis.core.scan import Geometry
 from medvis.errors import OutputError, StageError
 from medvis.io.colours import FINDINGS
-from medvis.io.mask import MaskWriter, voxel_to_ras, write_nifti, write_png
+from medvis.io.writers.mask import MaskWriter, voxel_to_ras, write_nifti, write_png
 
 
 def test_one_frame_becomes_a_palette_png(tmp_path):

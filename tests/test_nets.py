@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="the networks need the extra 'train'
 import numpy as np
 from tiny_bundle import tiny_net
 
-from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
+from medvis.model.card import OUTPUTS
 from medvis.nets.dual_stream import STRIDES, DetailStream, DualStreamEncoder, GlobalStream
 from medvis.nets.efficientnet import STRIDES as TRUNK_STRIDES
 from medvis.nets.efficientnet import WIDTHS, EfficientNetLite0
@@ -18,7 +18,7 @@ from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.unetpp import UNetPlusPlus
-from medvis.ops.lookout import attend
+from medvis.ops.candidates import attend
 
 VARIANTS = {
     "whole": {},

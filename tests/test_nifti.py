@@ -9,7 +9,7 @@ import pytest
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
-from medvis.io.nifti import NiftiReader
+from medvis.io.readers.nifti import NiftiReader
 
 VALUES = np.arange(2 * 3 * 4, dtype=np.int16).reshape(4, 3, 2)  # x (to right), y (to anterior), z (to superior)
 AFFINE = np.array([[0.5, 0, 0, -7], [0, 0.7, 0, -8], [0, 0, 2.0, -9], [0, 0, 0, 1.0]])

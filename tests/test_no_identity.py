@@ -17,9 +17,9 @@ pytest.importorskip("dicomanonymizer", reason="the extra deid is not installed")
 from test_deidentify import leaks, planted
 
 from medvis import plugins
+from medvis.dicom.objects.sc.writer import CaptureWriter
+from medvis.dicom.read.facts import safe_description
 from medvis.errors import OutputError
-from medvis.io.dicom.facts import safe_description
-from medvis.io.dicom_objects.capture import CaptureWriter
 
 SAMPLES = Path(__file__).parents[1] / "sample_data" / "lung1"
 WRITERS = ",".join(plugins.names("medvis.writers"))

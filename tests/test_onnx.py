@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from medvis.backends.bundle import bundle_folder, checked_weights, read_card
-from medvis.backends.onnx import OnnxPredictor
-from medvis.core.card import OUTPUTS, Card
 from medvis.errors import ModelError
+from medvis.model.bundle import bundle_folder, checked_weights, read_card
+from medvis.model.card import OUTPUTS, Card
+from medvis.model.onnx import OnnxPredictor
 from medvis.plugins import load
 
 SHIPPED = load("medvis.bundles", "lung-nodule")

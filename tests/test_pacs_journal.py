@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 
+from medvis.batch.journal import FILE, Journal, Result, Study
+from medvis.dicom.uids import Identity
 from medvis.errors import SettingsError
-from medvis.pacs.files import Identity
-from medvis.pacs.journal import FILE, Journal, Result, Study
 from medvis.pacs.receive import RefusedError
 from medvis.pacs.store import Store, short
 

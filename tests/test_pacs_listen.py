@@ -16,9 +16,9 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from pydicom import dcmread
 
+from medvis.batch.supervisor import StoppedError, Worker, WorkError
+from medvis.batch.worker import PROBLEMS, Diagnosis
 from medvis.pacs.store import short
-from medvis.pacs.work import StoppedError, Worker, WorkError
-from medvis.pacs.worker import PROBLEMS, Diagnosis
 
 NEVER = ["--quiet-period", "1h"]
 SOON = ["--quiet-period", "300ms"]

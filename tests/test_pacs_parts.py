@@ -15,8 +15,9 @@ pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.cli.network import seconds
+from medvis.dicom.uids import Identity
 from medvis.pacs.credentials import credentials
-from medvis.pacs.files import Identity, file_header, identity_of_data, identity_of_file, whole_file
+from medvis.pacs.files import file_header, identity_of_data, identity_of_file, whole_file
 from medvis.pacs.multipart import Upload, boundary_of, copy_first_part
 from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
 from medvis.pacs.query import checked_keys, identifier

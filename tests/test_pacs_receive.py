@@ -89,7 +89,7 @@ def test_the_log_tells_no_identity(slices, tmp_path):
 
 
 def test_what_is_offered_is_what_is_read():
-    from medvis.io.dicom.decode import DECODERS
+    from medvis.dicom.read.decode import DECODERS
 
     deflated_frames = "1.2.840.10008.1.2.8.1"  # which the reader unpacks itself
     assert sorted(SYNTAXES) == sorted({*map(str, DECODERS), deflated_frames})

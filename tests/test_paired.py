@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from medvis.core.card import Card, Figure
 from medvis.learn.figures.metrics import auc
 from medvis.learn.measuring.evaluation import Judge
 from medvis.learn.measuring.paired import differences, samples_of
+from medvis.model.card import Card, Figure
 from medvis.settings import Measured
 
 GROUPS = [f"p{index // 3}" for index in range(90)]

@@ -7,7 +7,7 @@ from highdicom.pm.sop import pmread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvis.io.dicom_objects.parametric_map import MapWriter, reduced, step_of
+from medvis.dicom.objects.pm.writer import MapWriter, reduced, step_of
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from medvis.errors import SettingsError
-from medvis.ops.anatomy.canvas import blank, joined, lobe
-from medvis.ops.lungs import lung_field
+from medvis.ops.chest.lungs import lung_field
 from medvis.ops.measure import measure
-from medvis.ops.phantom import NODULES, NoduleSpec, PhantomSpec, chest_phantom, phantom_planes
+from medvis.phantom.anatomy.canvas import blank, joined, lobe
+from medvis.phantom.volume import NODULES, NoduleSpec, PhantomSpec, chest_phantom, phantom_planes
 
 SMALL = PhantomSpec(frames=14, shape=(256, 256), spacing=(1.4, 1.4), slice_spacing=4.0)
 

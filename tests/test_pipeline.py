@@ -13,8 +13,8 @@ import medvis
 from medvis.core.case import Case
 from medvis.core.report import Report
 from medvis.errors import InputError, ModelError, SettingsError
-from medvis.io.phantom import write_phantom
-from medvis.ops.phantom import NoduleSpec, PhantomSpec
+from medvis.phantom.series import write_phantom
+from medvis.phantom.volume import NoduleSpec, PhantomSpec
 from medvis.pipeline import Pipeline, choose_task
 from medvis.plugins import load as load_plugin
 from medvis.settings import configs_folder, load_task

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from case_maker import make_outcome
 
+from medvis.batch import publish as publishing
+from medvis.batch.publish import publish
 from medvis.errors import OutputError
-from medvis.io import publish as publishing
-from medvis.io.publish import check_target, publish, write_atomic, write_error
+from medvis.io.atomic import check_target, write_atomic, write_error
 
 
 class Note:
@@ -223,7 +224,9 @@ def test_one_file_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_publishing_needs_no_heavy_import():
-    code = "import sys, medvis.io.publish; print([m for m in ('cv2', 'PIL', 'nibabel', 'pydicom') if m in sys.modules])"
+    code = (
+        "import sys, medvis.batch.publish; print([m for m in ('cv2', 'PIL', 'nibabel', 'pydicom') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

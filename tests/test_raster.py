@@ -9,7 +9,7 @@ import pytest
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
-from medvis.io.raster import RasterReader
+from medvis.io.readers.raster import RasterReader
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (7, 9), dtype=np.uint8)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from medvis.backends.bundle import read_card
 from medvis.cli.main import COMMANDS
 from medvis.errors import FLAGGED, INTERRUPTED, MedvisError
+from medvis.model.bundle import read_card
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BUNDLES = Path(__file__).parent.parent / "medvis" / "bundles"

@@ -8,8 +8,7 @@ from tiny_chest import NODULES, chest, pipeline, truth
 
 from medvis.core.scan import Geometry
 from medvis.errors import InputError
-from medvis.stages.views.regrid import Regrid
-from medvis.stages.views.settings import ResampleSettings
+from medvis.preprocess.regrid import Regrid, ResampleSettings
 
 
 def outcome(**settings):

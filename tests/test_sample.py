@@ -15,12 +15,12 @@ from pydicom import dcmread
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless
 
 from medvis.core.scan import Geometry
+from medvis.dicom.write_ct import SeriesFacts, _decimal, hashed_uid, write_ct_series
 from medvis.errors import InputError, OutputError
-from medvis.io.dicom.write import SeriesFacts, _decimal, hashed_uid, write_ct_series
-from medvis.io.phantom import geometry_of, write_phantom
-from medvis.io.sample import build_sample, main
 from medvis.ops.measure import measure
-from medvis.ops.phantom import NoduleSpec, PhantomSpec, chest_phantom
+from medvis.phantom.sample import build_sample, main
+from medvis.phantom.series import geometry_of, write_phantom
+from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
 # of the 13 source frames, as little-endian int16 HU, and of their label as uint8
@@ -105,7 +105,7 @@ def test_the_sample_says_nothing_of_a_person(lung1):
 def test_the_sample_is_small_and_says_where_it_comes_from():
     assert sum(len(data) for data in contents(SAMPLE).values()) < 4_000_000
     text = (SAMPLE / "README.md").read_text(encoding="utf-8")
-    for needed in ("pyradiomics", "3.0.1", "Redistributions of source code", "python -m medvis.io.sample"):
+    for needed in ("pyradiomics", "3.0.1", "Redistributions of source code", "python -m medvis.phantom.sample"):
         assert needed in text
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tiny_bundle import tiny_card
 from tiny_chest import scan_of
 
-from medvis.core.card import Card
 from medvis.core.case import Candidates, Prediction
 from medvis.core.scan import Geometry
-from medvis.ops.surroundings import aerated_rim
+from medvis.model.card import Card
+from medvis.ops.chest.surroundings import aerated_rim
 from medvis.stages.scoring import (
     REACH,
     features,

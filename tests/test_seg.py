@@ -9,8 +9,8 @@ import results_maker as make
 from highdicom.seg import segread
 from pydicom import dcmread
 
+from medvis.dicom.objects.envelope import moment_of
 from medvis.errors import OutputError
-from medvis.io.dicom_objects.envelope import moment_of
 from medvis.ops.tta import sigmoid
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
+from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
 from medvis.io.describe import describe, plane_of
-from medvis.io.dicom.reader import DicomReader
 
 VOLUME = maker.volume()
 

@@ -9,7 +9,7 @@ from highdicom.sr import srread
 from pydicom import dcmread
 
 from medvis.core.report import NOTICE, Attribute, Reading
-from medvis.io.dicom_objects import sr_content
+from medvis.dicom.objects.sr import content as sr_content
 
 SIZES = {
     "Long axis": "longest_diameter_mm",

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage, RLELossless
 
+from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
-from medvis.io.dicom.reader import DicomReader
 from medvis.io.inputs import volumes
 from medvis.io.open import open_scan
 

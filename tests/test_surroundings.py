@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvis.errors import StageError
-from medvis.ops.surroundings import AERATED_HU, RIM_MM, aerated_rim
+from medvis.ops.chest.surroundings import AERATED_HU, RIM_MM, aerated_rim
 
 LUNG, TISSUE = -850.0, 40.0
 

@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch", reason="the torch backend needs the extra '
 
 from tiny_bundle import tiny_net, write_bundle
 
-from medvis.backends.onnx import OnnxPredictor
-from medvis.backends.torch import TorchPredictor
-from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
+from medvis.model.card import OUTPUTS
+from medvis.model.onnx import OnnxPredictor
+from medvis.model.torch import TorchPredictor
 from medvis.nets.weights import save_net
 
 

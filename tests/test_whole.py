@@ -13,16 +13,16 @@ from tiny_whole import BREAST, CHEST, INPUT, OUTLINED, STEEL, Tones, patch, pict
 
 from medvis.core.report import percent
 from medvis.errors import InputError, StageError
-from medvis.io.casefile import load_case, save_case
-from medvis.io.heatmap import draw
-from medvis.io.json_report import report_schema, report_text
+from medvis.io.readers.casefile import load_case, save_case
+from medvis.io.writers.heatmap import draw
+from medvis.io.writers.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
 from medvis.ops.tta import View
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
 from medvis.stages.explain import shifted
 from medvis.stages.labels import abnormal, ranked
-from medvis.stages.lesions import score_lesions
+from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
 from medvis.stages.views.whole import Whole, shares
 from medvis.stages.window import COLOURS

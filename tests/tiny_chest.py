@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from tiny_bundle import tiny_card
 
-from medvis.core.card import Card
 from medvis.core.scan import Geometry, Scan, Source
-from medvis.io.phantom import geometry_of
-from medvis.ops.phantom import NoduleSpec, PhantomSpec, chest_phantom
+from medvis.model.card import Card
+from medvis.phantom.series import geometry_of
+from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom
 from medvis.pipeline import Pipeline
 
 NODULES = (

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from medvis.ops.phantom import NoduleSpec, PhantomSpec, chest_phantom
+from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom
 
 SIDE = 128
 # (row mm, col mm, diameter mm) and split: a small, benign one and a large, malignant one in each.

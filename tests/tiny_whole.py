@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 from tiny_bundle import tiny_card
 
-from medvis.core.card import Card
 from medvis.core.scan import Geometry, Scan, Source
+from medvis.model.card import Card
 
 NO_SPACING = "a picture"
 CHEST = [{"name": "tuberculosis", "kind": "class"}, {"name": "normal", "kind": "class", "normal": True}]

@@ -43,7 +43,7 @@ def ablate(
     found = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, say)
     if update_card:
         task = import_module("medvis.settings").load_task(config, changes)
-        learn.add_ablation(import_module("medvis.backends.bundle").bundle_folder(task.bundle, task.base), found)
+        learn.add_ablation(import_module("medvis.model.bundle").bundle_folder(task.bundle, task.base), found)
     if json:
         emit_json(found.model_dump(mode="json"), indent=2)
     else:

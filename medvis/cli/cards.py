@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.core.card import Ablated, Ablation, Card, Difference, Figure, Label, Worst
+    from medvis.model.card import Ablated, Ablation, Card, Difference, Figure, Label, Worst
     from medvis.settings import TaskConfig
 
 
 def card_of(config: TaskConfig) -> Card:
     """The card of a task's model. Raises ModelError if there is none."""
-    from medvis.backends.bundle import bundle_folder, read_card
+    from medvis.model.bundle import bundle_folder, read_card
 
     if config.bundle is None:
         raise ModelError(f"task '{config.task}' names no bundle")

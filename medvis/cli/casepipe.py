@@ -12,8 +12,8 @@ from medvis.cli.chain import chain_to
 from medvis.cli.console import emit, is_terminal
 from medvis.cli.options import STDIO
 from medvis.errors import InputError, OutputError, UsageError
-from medvis.io import publish
-from medvis.io.casefile import CaseReader, load_case, save_case
+from medvis.io import atomic
+from medvis.io.readers.casefile import CaseReader, load_case, save_case
 
 if TYPE_CHECKING:
     from medvis.core.case import Case
@@ -35,7 +35,7 @@ def check_target(output: Path | None, force: bool) -> Path:
         return target
     if not target.parent.exists():
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}")
-    publish.check_target(target.parent, [target.name], force)
+    atomic.check_target(target.parent, [target.name], force)
     return target
 
 
@@ -45,7 +45,7 @@ def write_case(case: Case, target: Path) -> None:
     if target == STDIO:
         emit(data)
     else:
-        publish.write_atomic(target, data)
+        atomic.write_atomic(target, data)
 
 
 def read_case(path: Path, stage: str) -> Case:

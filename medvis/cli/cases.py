@@ -33,7 +33,7 @@ def targets(paths: Sequence[Path], out: Path) -> list[Path]:
 
 def check(folders: Iterable[Path], writers: Sequence[Writer], force: bool) -> None:
     """Refuses before any work what could not be written in the end. How many frames a scan has is not known yet."""
-    from medvis.io.publish import check_target
+    from medvis.io.atomic import check_target
 
     names = sorted({name for writer in writers for frames in (1, 2) for name in writer.files(frames)})
     for folder in folders:

@@ -13,7 +13,7 @@ from medvis.cli.options import Json, Quiet
 from medvis.errors import BatchError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from medvis.io.deidentify.run import Result, Written
+    from medvis.dicom.deidentify.run import Result, Written
 
 _PROFILE = "basic, and what of it is loosened: modified-dates, patient-characteristics, uids; separated by commas."
 
@@ -42,10 +42,10 @@ def deidentify(
     New UIDs and patients are the same for the same old ones all over a run, so that references hold. Text in a picture
     is found by its shape, which misses some: nothing but your eyes can tell that a picture shows no name.
     """
-    from medvis.io.deidentify.clean import Cleaner
-    from medvis.io.deidentify.profile import Profile
-    from medvis.io.deidentify.run import Deidentifier, Orders
-    from medvis.io.deidentify.secret import Secret
+    from medvis.dicom.deidentify.clean import Cleaner
+    from medvis.dicom.deidentify.profile import Profile
+    from medvis.dicom.deidentify.pseudonyms import Secret
+    from medvis.dicom.deidentify.run import Deidentifier, Orders
 
     if black_out_text and accept_burned_in:
         raise UsageError("--black-out-text beside --accept-burned-in", "one of them")

@@ -68,7 +68,7 @@ def evaluate(
 
 def _own_bundle(task: str) -> Path:
     """The folder of the task's bundle; `evaluate` has just loaded it."""
-    from medvis.backends.bundle import bundle_folder
+    from medvis.model.bundle import bundle_folder
     from medvis.settings import load_task
 
     config = load_task(task)

@@ -14,7 +14,7 @@ from medvis.cli.options import Force, Quiet
 from medvis.errors import OutputError
 
 if TYPE_CHECKING:
-    from medvis.ops.phantom import PhantomSpec
+    from medvis.phantom.volume import PhantomSpec
 
 
 def phantom(
@@ -26,7 +26,7 @@ def phantom(
     force: Force = False,
 ) -> None:
     """Prints the files: series/*.dcm, the true mask.nii.gz and truth.json. The same seed gives the same files."""
-    from medvis.ops.phantom import PhantomSpec
+    from medvis.phantom.volume import PhantomSpec
 
     _check(output, force)
     spec = PhantomSpec(frames=frames, seed=seed)
@@ -38,8 +38,8 @@ def phantom(
 
 
 def _check(folder: Path, force: bool) -> None:
-    from medvis.io.phantom import MASK, SERIES, TRUTH
-    from medvis.io.publish import check_target
+    from medvis.io.atomic import check_target
+    from medvis.phantom.series import MASK, SERIES, TRUTH
 
     check_target(folder, (MASK, TRUTH), force)
     if (folder / SERIES).exists() and not force:
@@ -50,7 +50,7 @@ def _check(folder: Path, force: bool) -> None:
 
 def _make(spec: PhantomSpec, folder: Path, compress: bool, quiet: bool) -> list[Path]:
     """Everything is made in a hidden folder beside, then moved into place: an interrupt leaves nothing half-made."""
-    from medvis.io.phantom import write_phantom
+    from medvis.phantom.series import write_phantom
 
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,10 +32,10 @@ def report(
     settings: Set = None,
 ) -> None:
     """With --json, files are written only with -o. Give the same --set to every stage of a chain."""
+    from medvis.batch.publish import check_scan, publish
     from medvis.cli.casepipe import read_case
     from medvis.cli.cases import check
-    from medvis.io.json_report import report_text
-    from medvis.io.publish import check_scan, publish
+    from medvis.io.writers.json_report import report_text
 
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")

@@ -109,7 +109,7 @@ class _Rounds:
                 say_error(f"note: {note}")
 
     def _one(self, found: Volumes, volume: Volume, folder: Path | None, text: str) -> Report:
-        from medvis.io.publish import check_scan, publish
+        from medvis.batch.publish import check_scan, publish
 
         began = time.perf_counter()
         with waiting(text, quiet=self.job.quiet) as tick:
@@ -130,6 +130,6 @@ class _Rounds:
 
 def _json(report: Report, several: bool) -> str:
     """The text of report.json; of several reports, one compact line each (JSON Lines)."""
-    from medvis.io.json_report import report_text
+    from medvis.io.writers.json_report import report_text
 
     return report.model_dump_json() + "\n" if several else report_text(report)

@@ -7,6 +7,6 @@ from medvis.cli.console import emit_json
 
 def schema() -> None:
     """Unknown values are null in a report; its field `unknown` says why."""
-    from medvis.io.json_report import report_schema
+    from medvis.io.writers.json_report import report_schema
 
     emit_json(report_schema(), indent=2)

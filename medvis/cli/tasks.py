@@ -13,7 +13,7 @@ from medvis.cli.tables import show_pairs, show_rows
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.core.card import Card
+    from medvis.model.card import Card
     from medvis.settings import TaskConfig
 
 MAIN_FIGURES = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,18 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+
+class Seen(NamedTuple):
+    """A row of `Candidates`: one candidate of a frame, after all views of it."""
+
+    frame: int
+    box: tuple[int, int, int, int]
+    center: tuple[float, float]
+    logits: Floats
+    spread: Floats
+    embedding: Floats | None
+    views: int
 
 
 @dataclass(frozen=True)

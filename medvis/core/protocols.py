@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from medvis.core.card import Card
 from medvis.core.case import Case
 from medvis.core.report import Code, Report
 from medvis.core.scan import Scan
@@ -68,22 +64,6 @@ class Writer(Protocol):
 
     def write(self, outcome: Outcome, folder: Path) -> list[Path]:
         """Writes the files and returns them. Raises OutputError."""
-        ...
-
-
-class Predictor(Protocol):
-    """A loaded model: numpy in, numpy out."""
-
-    card: Card
-
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """One forward pass.
-
-        Args:
-            batch: float32 [b, c, h, w] in 0…1; h and w multiples of `card.input.multiple_of`.
-            outputs: which of ``class_logits`` [b,k], ``mask_logits`` [b,m,h,w], ``evidence`` [b,k,h/8,w/8],
-                ``embedding`` [b,d] are needed; the runtime prunes the rest.
-        """
         ...
 
 

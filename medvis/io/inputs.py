@@ -65,7 +65,7 @@ def _readable(read: Callable[[Path], Scan], path: Path) -> Scan:
 def _in_file(path: Path) -> Volumes:
     """A file is one scan, but for an enhanced multi-frame one with several stacks, phases or planes."""
     if kind_of(head_of(path)) == "dicom":
-        from medvis.io.dicom.study import volumes_inside  # noqa: PLC0415 - a picture needs no pydicom
+        from medvis.dicom.read.study import volumes_inside  # noqa: PLC0415 - a picture needs no pydicom
 
         inside = volumes_inside(path)
         if inside:
@@ -82,14 +82,14 @@ def _in_folder(folder: Path) -> Volumes:
             return Volumes(str(folder), [_single(folder, reader(name).read)], grouped=False)
         if not any(kind_of(head_of(path)) == "dicom" for path in files):
             raise no_scan(folder)
-    from medvis.io.dicom.study import volumes_in  # noqa: PLC0415 - a picture needs no pydicom
+    from medvis.dicom.read.study import volumes_in  # noqa: PLC0415 - a picture needs no pydicom
 
     return volumes_in(folder, files)
 
 
 def _in_index(path: Path) -> Volumes:
-    from medvis.io.dicom.dicomdir import listed_files  # noqa: PLC0415 - a picture needs no pydicom
-    from medvis.io.dicom.study import volumes_in  # noqa: PLC0415 - as above
+    from medvis.dicom.read.dicomdir import listed_files  # noqa: PLC0415 - a picture needs no pydicom
+    from medvis.dicom.read.study import volumes_in  # noqa: PLC0415 - as above
 
     files, known = listed_files(path)
     found = volumes_in(path.parent, files, known)

@@ -11,8 +11,6 @@ from typing import Any
 
 import yaml
 
-from medvis.backends.bundle import read_card
-from medvis.core.card import Ablated, Ablation, Difference, Figure
 from medvis.errors import InputError, SettingsError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
@@ -20,6 +18,8 @@ from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
+from medvis.model.bundle import read_card
+from medvis.model.card import Ablated, Ablation, Difference, Figure
 from medvis.nets.weights import load_net
 from medvis.settings import TaskConfig, load_task, validated
 

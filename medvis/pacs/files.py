@@ -8,10 +8,11 @@ import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from medvis.dicom.uids import Identity
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -28,17 +29,6 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 def is_uid(text: str) -> bool:
     """Whether a text has the form of a UID (PS3.5 9.1); leading zeros, which occur, are let pass."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What an instance is; `syntax` is the transfer syntax that it is encoded in."""
-
-    study: str
-    series: str
-    instance: str
-    sop_class: str
-    syntax: str
 
 
 @contextmanager

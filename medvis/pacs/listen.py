@@ -17,9 +17,11 @@ from typing import Any
 
 from pynetdicom.association import Association
 
+from medvis.batch.journal import Result, Study
+from medvis.batch.supervisor import StoppedError, Worker, WorkError
+from medvis.dicom.uids import Identity
 from medvis.errors import MedvisError
-from medvis.pacs.files import Identity, flush_below, flush_folder, identity_of_file
-from medvis.pacs.journal import Result, Study
+from medvis.pacs.files import flush_below, flush_folder, identity_of_file
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
 from medvis.pacs.receive import Handlers, Receiver, sender
@@ -27,7 +29,6 @@ from medvis.pacs.server import Limits
 from medvis.pacs.settings import ListenSettings
 from medvis.pacs.store import Store, short
 from medvis.pacs.tls import server_context
-from medvis.pacs.work import StoppedError, Worker, WorkError
 
 Say = Callable[[str, Mapping[str, object]], None]
 _TICK = 0.1

@@ -13,9 +13,10 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
+from medvis.dicom.uids import Identity
 from medvis.errors import OutputError
 from medvis.pacs.dimse import SUCCESS, application, storage_contexts
-from medvis.pacs.files import Identity, identity_of_data
+from medvis.pacs.files import identity_of_data
 from medvis.pacs.server import Limits, make_server
 
 OUT_OF_RESOURCES = 0xA700

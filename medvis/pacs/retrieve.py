@@ -12,9 +12,10 @@ from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from medvis.io.publish import write_error
+from medvis.dicom.uids import Identity
+from medvis.io.atomic import write_error
 from medvis.pacs.dimse import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
-from medvis.pacs.files import Identity, file_header, whole_file
+from medvis.pacs.files import file_header, whole_file
 from medvis.pacs.peers import DimsePeer, PeerError, Target
 from medvis.pacs.query import identifier
 from medvis.pacs.receive import MISMATCH, Handlers, Receiver, RefusedError, take

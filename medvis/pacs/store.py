@@ -17,10 +17,11 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-from medvis.io.dicom_objects.earlier import FILE
-from medvis.io.publish import write_error
-from medvis.pacs.files import Identity, file_header, whole_file
-from medvis.pacs.journal import Arrival, Journal, Study
+from medvis.batch.journal import Arrival, Journal, Study
+from medvis.dicom.objects.sr.predecessors import FILE
+from medvis.dicom.uids import Identity
+from medvis.io.atomic import write_error
+from medvis.pacs.files import file_header, whole_file
 from medvis.pacs.receive import OUT_OF_RESOURCES, RefusedError
 
 _DAY = 86400.0

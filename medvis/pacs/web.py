@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvis.errors import MedvisError, UsageError
-from medvis.io.publish import write_error
+from medvis.io.atomic import write_error
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import PeerError, Target, WebPeer, split_url
 from medvis.pacs.query import instances

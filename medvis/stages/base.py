@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from medvis.core.card import Card
-from medvis.core.protocols import Predictor
 from medvis.core.scan import Step
 from medvis.errors import ModelError
+from medvis.model.card import Card
+from medvis.model.predictor import Predictor
 from medvis.settings import TaskConfig
 
 

@@ -12,8 +12,8 @@ from medvis.core.case import Case, require
 from medvis.core.frames import made
 from medvis.core.scan import Mask, Pixels
 from medvis.ops.clahe import clahe, denoise
+from medvis.preprocess.upright import Upright
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.views.upright import Upright
 
 
 class EnhanceSettings(StageSettings):

@@ -6,16 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from medvis.core.case import Case, Prediction, require
+from medvis.core.case import Case, Prediction, Seen, require
 from medvis.core.frames import Packed, held
 from medvis.core.scan import Mask, Pixels, Step
-from medvis.ops.lungs import lung_field
+from medvis.ops.chest.lungs import lung_field
+from medvis.preprocess.regrid import Regrid
+from medvis.preprocess.upright import Upright
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.views.closer import Closer, Seen, gather
-from medvis.stages.views.regrid import Regrid
+from medvis.stages.views.candidate_views import Closer, gather
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
-from medvis.stages.views.upright import Upright
 from medvis.stages.views.whole import look_at_whole
 
 FALLBACK = "No lung field was found ({}); the whole {} was searched."

@@ -9,7 +9,7 @@ from pydantic import Field
 from medvis.core.case import Case, require
 from medvis.core.report import Finding, Verdict, percent
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.opinion import Opinion, opinion_of
+from medvis.stages.class_verdict import Opinion, opinion_of
 from medvis.stages.quality import image_quality
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Card, Label
 from medvis.core.case import Floats
+from medvis.model.card import Card, Label
 from medvis.ops.tta import sigmoid
 
 

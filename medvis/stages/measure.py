@@ -15,9 +15,9 @@ from medvis.core.scan import Geometry
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import exclusive, ranked
-from medvis.stages.ladder import ladder_of
-from medvis.stages.lesions import joint_probability, score_lesions, share_of_class
+from medvis.stages.lesion_scores import joint_probability, score_lesions, share_of_class
 from medvis.stages.scoring import Score, logistic, rating_values
+from medvis.stages.slice_geometry import ladder_of
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
 NO_PLACE = "the image does not tell where it lies in the patient"

@@ -8,7 +8,7 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.ops.ladder import runs_of
+from medvis.ops.slice_geometry import runs_of
 from medvis.stages.scoring import Score
 
 # Of a sphere's diameter, what shows: its caps are lost in slices that they fill only in part.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Card
 from medvis.core.case import Floats, Prediction
 from medvis.core.scan import Scan
-from medvis.ops.surroundings import aerated_rim
+from medvis.model.card import Card
+from medvis.ops.chest.surroundings import aerated_rim
 
 # How far (px) a component's centre may have moved from its candidate's while the views were merged.
 REACH = 12.0

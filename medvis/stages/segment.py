@@ -15,10 +15,10 @@ from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.ladder import ladder_of
-from medvis.stages.lesions import score_lesions
+from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.persistence import Labels, likeliest, persistence
 from medvis.stages.scoring import Score
+from medvis.stages.slice_geometry import ladder_of
 
 # Components of fewer pixels are noise, where neither settings nor card say otherwise.
 LEAST = 4

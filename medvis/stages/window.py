@@ -13,7 +13,7 @@ from medvis.core.case import Case
 from medvis.core.frames import made
 from medvis.core.scan import Pixels, Scan
 from medvis.errors import InputError
-from medvis.ops.hounsfield import to_hounsfield
+from medvis.ops.chest.hounsfield import to_hounsfield
 from medvis.ops.window import preset
 from medvis.ops.window import window as voi_window
 from medvis.stages.base import BaseStage, StageSettings

@@ -8,18 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medvis.backends.onnx import OnnxPredictor
-from medvis.core.card import Card, InputContract, ModelFile
-from medvis.core.protocols import Predictor
 from medvis.errors import ModelError, SettingsError
 from medvis.learn.bundling.calibrate import calibrate
 from medvis.learn.bundling.calibrate_whole import calibrate_pictures
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.bundling.export import export_onnx, parity
-from medvis.learn.bundling.held import Held, held_of
 from medvis.learn.bundling.precision import Precision, as_trained, choose
+from medvis.learn.bundling.validation_views import Held, held_of
 from medvis.learn.measuring.crops import Say
 from medvis.learn.training.recipe import Recipe
+from medvis.model.card import Card, InputContract, ModelFile
+from medvis.model.onnx import OnnxPredictor
+from medvis.model.predictor import Predictor
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 from medvis.nets.weights import load_net, save_net
 from medvis.settings import TaskConfig, load_task, validated

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Card
 from medvis.core.case import Case, Prediction
-from medvis.core.protocols import Predictor
 from medvis.core.scan import Scan
 from medvis.errors import ModelError
 from medvis.learn.data.index import Row, load_grey_scans, read_index
@@ -26,6 +24,8 @@ from medvis.learn.figures.metrics import (
     named_weights,
 )
 from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Say, run_crops
+from medvis.model.card import Card
+from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
 from medvis.ops.measure import diameters
 from medvis.ops.tta import sigmoid

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Card
 from medvis.core.case import Prediction
-from medvis.core.protocols import Predictor
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.outlines import Marked, Trial, Trials, chances_of, components_of, fit_finding
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.metrics import auc, calibration_error
 from medvis.learn.measuring.crops import Say
+from medvis.model.card import Card
+from medvis.model.predictor import Predictor
 from medvis.pipeline import Pipeline, load
 from medvis.stages.labels import chosen, exclusive
 

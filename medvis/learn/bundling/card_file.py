@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import yaml
 
-from medvis.backends.bundle import CARD, read_card
-from medvis.core.card import Card, Figure, Worst
 from medvis.learn.measuring.evaluation import Evaluation
+from medvis.model.bundle import CARD, read_card
+from medvis.model.card import Card, Figure, Worst
 
 M = TypeVar("M", bound=Figure | Worst)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.learn.bundling.held import Held, Views, batches
+from medvis.learn.bundling.validation_views import Held, Views, batches
 from medvis.learn.figures.metrics import auc, dice
 
 # A smaller graph ships only if Dice and AUC fall by no more than this, and no more than this share of decisions change.

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medvis.core.card import OUTPUTS
 from medvis.errors import ModelError
+from medvis.model.card import OUTPUTS
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 
 OPSET = 18

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Card
 from medvis.core.case import Prediction
 from medvis.learn.figures.metrics import fit_scaled_logistic, iou, named_weights
+from medvis.model.card import Card
 from medvis.ops.components import hysteresis, label_frames
 from medvis.ops.tta import sigmoid
-from medvis.stages.lesions import class_features
+from medvis.stages.lesion_scores import class_features
 from medvis.stages.scoring import features, logistic, match
 
 Bools = NDArray[np.bool_]

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
-from medvis.learn.bundling.held import Held, Views, batches
+from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import METHODS, Quantiser
-from medvis.learn.bundling.slim import halve, slim
+from medvis.learn.bundling.validation_views import Held, Views, batches
 
 Precision = Literal["int8", "fp16", "fp32"]
 # A tenth of the views sets the ranges, of few views up to three tenths: fewer than `LEAST` miss what rare views reach,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.learn.bundling.slim import halve, slim
+from medvis.learn.bundling.graph_optimise import halve, slim
 
 Batch = NDArray[np.float32]
 Method = Literal["MinMax", "Percentile", "Entropy"]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.errors import InputError
-from medvis.ops.hounsfield import estimate_scale
-from medvis.ops.lungs import lung_field
+from medvis.ops.chest.hounsfield import estimate_scale
+from medvis.ops.chest.lungs import lung_field
 from medvis.pipeline import load
 
 # Range in which a full-HU volume is kept as grey values: what the models look at.

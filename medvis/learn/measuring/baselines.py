@@ -17,16 +17,16 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medvis.backends.bundle import bundle_folder, read_card
-from medvis.core.card import Card, Figure
 from medvis.errors import SettingsError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.metrics import dice
-from medvis.learn.measuring.contrasts import tell
+from medvis.learn.measuring.class_sides import tell
 from medvis.learn.measuring.evaluate_classes import class_figures
 from medvis.learn.measuring.evaluation import Evaluation, Judge
-from medvis.learn.measuring.looked import Looked
+from medvis.learn.measuring.predictions import Looked
+from medvis.model.bundle import bundle_folder, read_card
+from medvis.model.card import Card, Figure
 from medvis.pipeline import load
 from medvis.settings import Measured, TaskConfig, load_task
 

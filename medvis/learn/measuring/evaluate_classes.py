@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure
 from medvis.learn.figures.metrics import auc, balanced_accuracy, brier, calibration_error, confusion_matrix, macro_f1
-from medvis.learn.measuring.contrasts import Contrast, Told, contrasts
+from medvis.learn.measuring.class_sides import Contrast, Told, contrasts
 from medvis.learn.measuring.evaluation import Draw, Judge
+from medvis.model.card import Figure
 
 Floats = NDArray[np.float64]
 

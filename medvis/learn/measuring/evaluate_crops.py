@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure, Worst
 from medvis.learn.data.index import GreyScans, Row, load_grey_scans, read_index
 from medvis.learn.figures.metrics import auc, calibration_error, dice, iou
 from medvis.learn.measuring.crops import CropCase, Say, run_crop, run_crops
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
+from medvis.model.card import Figure, Worst
 from medvis.pipeline import Pipeline
 
 SIDE = 96

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure
 from medvis.learn.figures.curves import Froc, froc_curve
 from medvis.learn.measuring.evaluation import Draw, Judge
-from medvis.learn.measuring.looked import Looked, Outlined
+from medvis.learn.measuring.predictions import Looked, Outlined
+from medvis.model.card import Figure
 
 Floats = NDArray[np.float64]
 POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

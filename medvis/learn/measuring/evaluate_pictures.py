@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medvis.core.card import Card, Worst
 from medvis.errors import InputError
 from medvis.learn.data.datasets import read_examples
-from medvis.learn.measuring.contrasts import Told, tell
+from medvis.learn.measuring.class_sides import Told, tell
 from medvis.learn.measuring.crops import Say
 from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
 from medvis.learn.measuring.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
 from medvis.learn.measuring.evaluate_verdicts import verdict_figures
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
-from medvis.learn.measuring.looked import Looked, look, shipped_threshold, swept
+from medvis.learn.measuring.predictions import Looked, look, shipped_threshold, swept
+from medvis.model.card import Card, Worst
 from medvis.pipeline import Pipeline
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure
 from medvis.errors import InputError
 from medvis.learn.measuring.crops import Say
 from medvis.learn.measuring.evaluation import Evaluation, Judge
+from medvis.model.card import Figure
 from medvis.pipeline import Pipeline, load
 
 BOXES = "boxes.csv"

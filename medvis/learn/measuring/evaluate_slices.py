@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure, Worst
 from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example, MaskFile
@@ -22,7 +21,8 @@ from medvis.learn.figures.metrics import iou
 from medvis.learn.measuring.crops import Say
 from medvis.learn.measuring.evaluate_masks import froc_facts, mask_plots
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
-from medvis.learn.measuring.looked import Looked, outlines, shipped_threshold, swept
+from medvis.learn.measuring.predictions import Looked, outlines, shipped_threshold, swept
+from medvis.model.card import Figure, Worst
 from medvis.pipeline import Pipeline, load
 
 ALONE = "each slice alone"

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.card import Figure
-from medvis.learn.measuring.contrasts import Told
+from medvis.learn.measuring.class_sides import Told
 from medvis.learn.measuring.evaluation import Judge
+from medvis.model.card import Figure
 
 Bools = NDArray[np.bool_]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from medvis.core.card import Figure, Worst
 from medvis.learn.figures.metrics import interval, resampled
+from medvis.model.card import Figure, Worst
 from medvis.settings import Measured
 
 # Key of every figure that a bar or a baseline in a task's YAML may name → whether more is better.

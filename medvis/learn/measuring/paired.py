@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from medvis.core.card import Difference, Figure
 from medvis.learn.figures.metrics import interval
 from medvis.learn.measuring.evaluation import Sampled
+from medvis.model.card import Difference, Figure
 
 _DIGITS = 6
 Samples = Mapping[str, dict[str, Any]]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from medvis.preprocess.regrid import ResampleSettings
 from medvis.stages.base import StageSettings
 
 
@@ -25,18 +26,6 @@ class Candidate(StageSettings):
     crop: int = Field(default=96, ge=32)
     reject: float = 0.08
     agree: float = 0.02
-
-
-class ResampleSettings(StageSettings):
-    """The grid that the model looks at a volume on.
-
-    Attributes:
-        spacing_mm: distance of its frames, rows and columns in mm; None: the scan's own grid.
-        order: of the interpolation there; what the model says comes back linearly.
-    """
-
-    spacing_mm: float | None = Field(default=None, gt=0)
-    order: Literal["linear", "cubic"] = "linear"
 
 
 class InferSettings(StageSettings):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 
 from medvis.core.case import Floats, Prediction
-from medvis.core.protocols import Predictor
 from medvis.core.scan import Mask
+from medvis.model.predictor import Predictor
 from medvis.ops.tiles import Canvas, blend, cover, cut
 from medvis.ops.tta import sigmoid
 from medvis.stages.views.settings import InferSettings

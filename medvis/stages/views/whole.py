@@ -7,10 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
-from medvis.core.card import Card
 from medvis.core.case import Floats, Prediction
-from medvis.core.protocols import Predictor
 from medvis.core.scan import Pixels
+from medvis.model.card import Card
+from medvis.model.predictor import Predictor
 from medvis.ops.fit import fit, side_of, spread, unfit
 from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
 from medvis.stages.labels import abnormal, chosen, exclusive, leading, probabilities, ranked, summed

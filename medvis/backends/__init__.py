@@ -1,1 +1,0 @@
-"""Runtimes behind one protocol: numpy in, numpy out."""

@@ -1,0 +1,1 @@
+"""The one way from inputs to published results: select, run, publish."""

@@ -1,0 +1,136 @@
+"""Results appear whole or not at all: everything is written into a private folder first, then moved into place."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medvis.core.protocols import Outcome, Writer
+from medvis.core.scan import Scan
+from medvis.errors import OutputError
+from medvis.io.atomic import check_target, is_taken, write_error
+
+REPORT = "report.json"
+
+
+def check_scan(scan: Scan, writers: Iterable[Writer]) -> None:
+    """Refuses, before any work is done, a scan of which a writer could write nothing. Raises OutputError."""
+    for writer in writers:
+        ask: Callable[[Scan], None] | None = getattr(writer, "check", None)
+        if ask is not None:
+            ask(scan)
+
+
+def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bool) -> list[Path]:
+    """Lets every writer write, then moves all files into `folder`, the report last.
+
+    A report in the folder therefore means that all the rest is there. On any error, the folder is as it was.
+
+    Args:
+        outcome: what to write.
+        folder: made if absent.
+        writers: each declares its files' names (`Writer.files`).
+        force: whether existing files may be replaced.
+
+    Returns:
+        the files in place, in the writers' order.
+
+    Raises:
+        OutputError: as `check_target`; two writers want one name; a writer fails; the disk is full.
+    """
+    names = _names(outcome, writers)
+    check_target(folder, names, force)
+    with _private(folder) as private:
+        try:
+            fresh = private / "new"
+            fresh.mkdir()
+            able = [writer for writer in writers if _applies(writer, outcome)]
+            for writer in _in_order(able):
+                _run(writer, outcome, fresh)
+            _place(fresh, folder, names, force)
+        except OSError as error:
+            raise write_error(folder, error) from error
+    return [folder / name for name in _names(outcome, able)]
+
+
+def _applies(writer: Writer, outcome: Outcome) -> bool:
+    """Whether a writer has anything to write; one that does not say always has."""
+    asked: Callable[[Outcome], bool] | None = getattr(writer, "applies", None)
+    return asked is None or asked(outcome)
+
+
+def _in_order(writers: Sequence[Writer]) -> list[Writer]:
+    """The writers that look at other writers' files after all that do not."""
+    return sorted(writers, key=lambda writer: bool(getattr(writer, "after", ())))
+
+
+def _names(outcome: Outcome, writers: Sequence[Writer]) -> list[str]:
+    frames = outcome.case.scan.frames
+    names = [name for writer in writers for name in writer.files(frames)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise OutputError(f"two writers want to write {twice[0]}", hint="name each writer once in --write")
+    return names
+
+
+def _run(writer: Writer, outcome: Outcome, fresh: Path) -> None:
+    promised = set(writer.files(outcome.case.scan.frames))
+    written = {path.name for path in writer.write(outcome, fresh) if path.parent == fresh and path.is_file()}
+    if written != promised:
+        raise OutputError(
+            f"writer '{writer.name}' wrote {', '.join(sorted(written)) or 'nothing'}", ", ".join(sorted(promised))
+        )
+
+
+def _place(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None:
+    """Moves the new files in, the report last; what they replace is kept beside them until all are in place.
+
+    An old file of a name that was not written this time goes too: it is of another report.
+    """
+    order = sorted(names, key=lambda name: name == REPORT)
+    kept = fresh.with_name("old")
+    kept.mkdir()
+    placed: list[str] = []
+    try:
+        for name in reversed(order):
+            if is_taken(folder / name, force):
+                raise OutputError(f"{folder / name} has appeared meanwhile", hint="give --force to replace it")
+            with suppress(FileNotFoundError):
+                (folder / name).replace(kept / name)
+        for name in [name for name in order if (fresh / name).exists()]:
+            (fresh / name).replace(folder / name)
+            placed.append(name)
+    except BaseException:
+        for name in placed:
+            (folder / name).unlink(missing_ok=True)
+        for old in kept.iterdir():
+            old.replace(folder / old.name)
+        raise
+
+
+@contextmanager
+def _private(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder`: the one place that is sure to be on the same file system and writable."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(prefix=".medvis-", dir=folder))
+    except OSError as error:
+        _remove_empty(made)
+        raise write_error(folder, error) from error
+    try:
+        yield private
+    except BaseException:
+        shutil.rmtree(private, ignore_errors=True)
+        _remove_empty(made)
+        raise
+    shutil.rmtree(private, ignore_errors=True)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for path in folders:
+        with suppress(OSError):
+            path.rmdir()

@@ -1,0 +1,1 @@
+"""DICOM files without the patient's identity (PS3.15 E)."""

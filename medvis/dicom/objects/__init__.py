@@ -1,0 +1,1 @@
+"""Results as DICOM objects, each with the check that reads it back."""

@@ -1,0 +1,1 @@
+"""Parametric Map (PS3.3 A.75)."""

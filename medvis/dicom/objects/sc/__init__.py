@@ -1,0 +1,1 @@
+"""Secondary Capture (PS3.3 A.8)."""

@@ -1,0 +1,90 @@
+"""capture.dcm: the page of the heatmap as a Secondary Capture (PS3.3 A.8), for viewers that show only pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from medvis.core.protocols import Outcome
+from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_loss, carry_side
+from medvis.dicom.objects.identity import identity_of
+from medvis.dicom.objects.planes import plain_references
+from medvis.dicom.objects.seg.gate import check_envelope, refuse
+from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.writer import ObjectWriter
+from medvis.io.colours import DARK, Colour
+from medvis.io.picture.canvas import Canvas, Style
+from medvis.io.writers.heatmap import draw
+
+BANNER = "NOT FOR DIAGNOSTIC USE"
+_BAND, _SIZE = 44, 26
+_WARNING: Colour = (240, 170, 40)
+
+Picture = NDArray[np.uint8]
+
+
+class CaptureWriter(ObjectWriter):
+    """The page, with a band above it that says what it is not for."""
+
+    name: ClassVar[str] = "sc"
+    file: ClassVar[str] = "capture.dcm"
+
+    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+        """RGB, 8 bits, without compression."""
+        from highdicom.sc import SCImage  # noqa: PLC0415 - 0.2 s; only where DICOM is written
+
+        del folder
+        envelope = Envelope(parent, identity_of(outcome, parent), "sc", "picture")
+        given = envelope.arguments()
+        ds = SCImage(
+            pixel_array=page(outcome, envelope.identity.number),
+            photometric_interpretation="RGB",
+            bits_allocated=8,
+            coordinate_system="PATIENT",
+            patient_orientation=("L", "P"),
+            study_instance_uid=parent.study,
+            **given,
+        )
+        ds["PatientOrientation"].value = None  # the page is no plane of the patient
+        ds.ImageType = ["DERIVED", "SECONDARY"]
+        ds.ConversionType = "WSD"
+        ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = given["content_date"], given["content_time"]
+        ds.BurnedInAnnotation = "YES"
+        ds.DerivationDescription = f"Page drawn by medvis: slices, evidence of a model, findings. {NOT_FOR_DIAGNOSIS}"
+        ds.ImageComments = f"{BANNER}. {outcome.report.notice}"
+        ds.SourceImageSequence = plain_references(parent)
+        carry_loss(parent.header, ds)
+        carry_side(parent.header, ds)
+        envelope.seal(ds)
+        return ds
+
+    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+        """The picture can be read, and is marked as it must be."""
+        del outcome, folder
+        check_envelope(ds, parent)
+        kind = (ds.SOPClassUID, list(ds.ImageType[:2]), ds.BurnedInAnnotation)
+        if kind != (SecondaryCaptureImageStorage, ["DERIVED", "SECONDARY"], "YES"):
+            raise refuse("the picture is not marked as derived and annotated")
+        if ds.pixel_array.shape != (ds.Rows, ds.Columns, 3):
+            raise refuse("the picture is not in colour")
+
+
+def page(outcome: Outcome, series: int | None) -> Picture:
+    """Uint8 [rows, cols, 3]: the heatmap's page below a warning.
+
+    It names the series instead of the file: the name of a file is none of an archive's business, and the same input
+    under another name must give the same picture.
+    """
+    report = outcome.report
+    name = "series" if series is None else f"series {series}"
+    scan = report.scan.model_copy(update={"path": name})
+    drawn = draw(replace(outcome, report=report.model_copy(update={"scan": scan}))).pixels
+    band = Canvas(drawn.shape[1], _BAND, _WARNING)
+    band.text(drawn.shape[1] // 2, (_BAND + _SIZE) // 2 - 3, BANNER, Style(_SIZE, DARK, "centre"), drawn.shape[1] - 8)
+    return np.concatenate([band.pixels, drawn])

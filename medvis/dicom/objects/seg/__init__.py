@@ -1,0 +1,1 @@
+"""Segmentation (PS3.3 A.51)."""

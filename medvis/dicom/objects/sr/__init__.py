@@ -1,0 +1,1 @@
+"""Structured Report, TID 1500 (PS3.16)."""

@@ -1,0 +1,79 @@
+"""What the writers of DICOM objects have in common: refuse early, build, save, read back, compare."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from pydicom.dataset import Dataset
+
+from medvis.core.protocols import Outcome
+from medvis.core.scan import Scan
+from medvis.dicom.objects.envelope import save
+from medvis.dicom.objects.lean import lighten
+from medvis.dicom.objects.source import Parent, check_source, open_parent
+from medvis.dicom.read.facts import without_identity
+from medvis.dicom.read.load import pydicom_notes
+from medvis.errors import MedvisError, OutputError
+
+# What highdicom and pydicom raise where a source's header is not as the standard asks.
+_CONTRADICTIONS = (AttributeError, LookupError, TypeError, ValueError)
+
+
+class ObjectWriter(ABC):
+    """Writes one DICOM object and lets it stand only if it says what the case says.
+
+    Attributes:
+        name: of the writer.
+        file: of the file it writes.
+    """
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+
+    def files(self, outcome_frames: int) -> tuple[str, ...]:
+        """Always the one file."""
+        del outcome_frames
+        return (self.file,)
+
+    def check(self, scan: Scan) -> None:
+        """Refuses, before the work, a scan that has no DICOM parent. Raises OutputError."""
+        check_source(scan.source)
+
+    @abstractmethod
+    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+        """The object. `folder` holds what other writers have written before."""
+
+    @abstractmethod
+    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+        """Compares the object, as read back from its file, with the case. Raises OutputError."""
+
+    def write(self, outcome: Outcome, folder: Path) -> list[Path]:
+        """Writes the file and reads it back.
+
+        Raises:
+            OutputError: no DICOM source, or not the same as when it was read; a source that contradicts the standard so
+                that no object can refer to it; or what was written is not what was meant.
+        """
+        parent = open_parent(outcome.case.scan)
+        lighten()
+        path = folder / self.file
+        try:
+            with pydicom_notes():
+                save(self.build(outcome, parent, folder), path)
+                self.verify(read_back(path), outcome, parent, folder)
+        except MedvisError:
+            raise
+        except _CONTRADICTIONS as error:
+            found = f"no {self.file} can be made for {outcome.case.scan.source.path}"
+            reason = without_identity(str(error), parent.header)[:200]
+            raise OutputError(f"{found}: {reason}", "a source whose header is as the standard asks") from error
+        return [path]
+
+
+def read_back(path: Path) -> Dataset:
+    """The file as anybody else reads it: strictly, so that one that is no Part 10 file fails here."""
+    from pydicom import dcmread  # noqa: PLC0415 - the name is used here only
+
+    return dcmread(path)

@@ -1,0 +1,71 @@
+"""The one float32 volume that frames are read into, with its padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.scan import Mask, Pixels
+from medvis.dicom.read.modality import Transform
+from medvis.dicom.read.padding import Padding
+from medvis.errors import InputError
+from medvis.ops.padding import BELOW_AIR, corner_padding
+
+_EXACT = 1 << 24
+
+
+class Canvas:
+    """float32 [frames, rows, cols, channels], and a bool mask that is made only when a frame has padding."""
+
+    def __init__(self, shape: tuple[int, int, int, int], where: str) -> None:
+        try:
+            self.pixels: Pixels = np.empty(shape, np.float32)
+        except (MemoryError, ValueError) as error:
+            size = 4 * float(np.prod(np.array(shape, np.float64))) / 2**30
+            raise InputError(f"{where} needs {size:.0f} GiB of memory", "a smaller series") from error
+        self.valid: Mask | None = None
+        self.notes: set[str] = set()
+
+    def put(self, place: int, stored: NDArray[Any], transform: Transform, padding: Padding | None) -> None:
+        """Fills frame `place` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units."""
+        out = self.pixels[place] if stored.ndim == 3 else self.pixels[place, :, :, 0]
+        if stored.dtype.kind == "f":
+            self._put_floats(place, stored, transform, out)
+        else:
+            transform.apply(stored, out)
+            if stored.dtype.itemsize > 3 and int(np.abs(stored, dtype=np.float64).max()) > _EXACT:
+                self.notes.add("values above 2^24 are rounded to 24 bits")
+        if padding is not None:
+            self._mask(place, padding.mask(stored))
+
+    def put_corners(self, place: int) -> None:
+        """Masks CT padding that no tag declares; only for frames in HU."""
+        plane = self.pixels[place, :, :, 0]
+        if plane.min() >= BELOW_AIR:
+            return
+        corners = corner_padding(plane)
+        if self.valid is None or np.any(self.valid[place] & corners):
+            self._mask(place, corners)
+            if corners.any():
+                self.notes.add(f"pixels below {BELOW_AIR:g} HU at the edge were masked as padding")
+        inside = plane < BELOW_AIR if self.valid is None else (plane < BELOW_AIR) & self.valid[place]
+        if inside.any():
+            self.notes.add(f"some pixels inside the image are below {BELOW_AIR:g} HU, which no tissue is")
+
+    def _put_floats(self, place: int, stored: NDArray[Any], transform: Transform, out: NDArray[np.float32]) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            transform.apply(stored, out)
+        finite = np.isfinite(out)
+        if not finite.all():
+            out[~finite] = 0
+            self._mask(place, ~finite)
+            self.notes.add("pixels that are no finite number were set to 0 and masked as padding")
+
+    def _mask(self, place: int, padded: Mask) -> None:
+        if not padded.any():
+            return
+        if self.valid is None:
+            self.valid = np.ones(self.pixels.shape[:3], np.bool_)
+        self.valid[place] &= ~padded

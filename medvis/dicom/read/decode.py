@@ -1,0 +1,211 @@
+"""Stored pixel values, frame by frame, mostly through pydicom's decoders (native or compressed, PS3.5 8 and A.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels import decoders
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from medvis.dicom.read.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size, may_be_ycbcr
+from medvis.dicom.read.layout import Layout, syntax_name
+from medvis.dicom.read.lossless_jpeg import decode_jpeg, needs_gdcm
+from medvis.dicom.read.repair import (
+    PREDICTOR,
+    WORDS,
+    YCBCR,
+    is_ycbcr,
+    mend_predictor_6,
+    swap_words,
+    uses_predictor_6,
+    words_are_swapped,
+)
+from medvis.dicom.read.rle_deflate import decode_packed, is_packed
+from medvis.dicom.read.values import put
+from medvis.errors import InputError
+from medvis.io.quiet import captured_stderr
+
+Stored = NDArray[Any]
+_AGAIN = "copy or export it again"
+DECODERS = {one.UID: one for one in vars(decoders).values() if isinstance(one, Decoder)}
+_PLUGINS = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    RLELossless: "pydicom",
+}
+"""pydicom's plug-in for each syntax, if not pylibjpeg; those that survive broken streams (pylibjpeg's RLE panics)."""
+
+_LENIENT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+"""Pillow bears all but a great size; CharLS looks long for a lost end."""
+
+
+def stored_frames(
+    ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None, only: Sequence[int] | None = None
+) -> Iterator[Stored]:
+    """Yields frames as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
+
+    Args:
+        ds: the data set.
+        layout: of it.
+        path: for messages.
+        notes: gets a sentence for whatever had to be mended.
+        only: the frames that are wanted, from 0; None: all.
+
+    Raises:
+        InputError: an unsupported transfer syntax, or pixel data that is truncated or corrupt.
+    """
+    _require_decoder(layout, path)
+    frames = _decoded(ds, layout, set() if notes is None else notes, only)
+    for index in range(layout.frames) if only is None else only:
+        try:
+            if not layout.native:
+                with captured_stderr():
+                    frame = next(frames)
+            else:
+                frame = next(frames)
+            if layout.shift:
+                frame = aligned(frame, layout)
+            if layout.photometric == "PALETTE COLOR":
+                frame = apply_color_lut(frame, ds)
+        except StopIteration:
+            raise InputError(f"{path} is truncated: {index} of {layout.frames} frames", hint=_AGAIN) from None
+        except Exception as error:  # decoders raise whatever the broken bytes happen to lead to
+            raise _explained(error, layout, path) from error
+        if frame.shape[:2] != (layout.rows, layout.cols):
+            raise InputError(f"{path}: frame {index + 1} is {frame.shape}", f"{layout.rows}x{layout.cols} pixels")
+        yield frame
+
+
+def believe_codestream(ds: Dataset, layout: Layout) -> bool:
+    """Whether JPEG 2000 pixels are signed although Pixel Representation says unsigned; then sets it on `ds`.
+
+    The decoder's numbers come from the codestream, so its sign is the one that fits them.
+    """
+    if layout.syntax not in JPEG2000TransferSyntaxes or layout.signed:
+        return False
+    try:
+        first = _stream(ds, layout, 0)
+    except Exception:  # a broken encapsulation is reported when the frames are decoded
+        return False
+    if not get_j2k_parameters(first).get("is_signed", False):
+        return False
+    ds.PixelRepresentation = 1
+    return True
+
+
+def aligned(values: Stored, layout: Layout) -> Stored:
+    """Values without the bits above High Bit and below the stored ones (PS3.5 8.1.1), the sign kept."""
+    above = layout.allocated - layout.bits - layout.shift
+    return np.right_shift(np.left_shift(values, above), above + layout.shift)
+
+
+def _require_decoder(layout: Layout, path: Path) -> None:
+    if is_packed(layout) or (layout.syntax in DECODERS and DECODERS[layout.syntax].is_available):
+        return
+    raise InputError(
+        f"{path} is encoded as {syntax_name(layout.syntax)}, which is not supported",
+        hint="convert it to Explicit VR Little Endian",
+    )
+
+
+def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] | None) -> Iterator[Stored]:
+    if layout.shift:
+        put(ds, "BitsStored", layout.allocated)  # so that pydicom leaves the unused bits to `aligned`
+    if not layout.native:
+        for index in range(layout.frames) if only is None else only:
+            yield _compressed(ds, layout, index, notes)
+        return
+    if layout.allocated == 1 and layout.rows * layout.cols * layout.samples % 8:
+        yield from _whole(ds, layout, only)
+        return
+    swapped = words_are_swapped(ds, layout)
+    if swapped is not None:
+        notes.add(WORDS)
+    for frame, _ in DECODERS[layout.syntax].iter_array(ds, indices=only, view_only=True, allow_excess_frames=False):
+        yield swap_words(frame) if swapped else frame
+
+
+def _whole(ds: Dataset, layout: Layout, only: Sequence[int] | None) -> Iterator[Stored]:
+    """Bits of frames that end within a byte, which pydicom 3.0 gets right only for all frames together."""
+    every, _ = DECODERS[layout.syntax].as_array(ds)
+    frames = every.reshape(layout.frames, *every.shape[-2 if layout.samples == 1 else -3 :])
+    yield from frames if only is None else frames[list(only)]
+
+
+def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Stored:
+    stream = _stream(ds, layout, index)
+    if is_packed(layout):
+        return _as_rgb(aligned(decode_packed(stream, layout, ds.get("PlanarConfiguration") == 1), layout), layout)
+    if needs_gdcm(layout):
+        frame = _as_rgb(decode_jpeg(stream, layout), layout)
+        mended = mend_predictor_6(frame) if uses_predictor_6(stream, layout) else None
+        if mended is not None:
+            notes.add(PREDICTOR)
+        return frame if mended is None else mended
+    if layout.syntax in JPEG2000TransferSyntaxes:
+        check_jpeg2000(stream, layout)
+    elif layout.syntax in _LENIENT:
+        check_jpeg_size(stream, layout)
+    elif layout.syntax != RLELossless:
+        check_jpeg(stream, layout)
+    plugin = _PLUGINS.get(layout.syntax, "pylibjpeg")
+    try:
+        frame = DECODERS[layout.syntax].as_array(ds, index=index, decoding_plugin=plugin)[0]
+    except Exception:
+        if plugin != "pyjpegls":
+            raise
+        return _as_rgb(decode_jpeg(stream, layout), layout)  # CharLS refuses what GDCM bears, such as bytes too many
+    return _believed(frame, stream, layout, notes)
+
+
+def _believed(frame: Stored, stream: bytes, layout: Layout, notes: set[str]) -> Stored:
+    """YCbCr of a JPEG whose header says RGB as RGB."""
+    if layout.syntax not in _LENIENT or layout.photometric != "RGB":
+        return frame
+    possible = may_be_ycbcr(stream)
+    if possible is False or not (possible or is_ycbcr(frame)):
+        return frame
+    notes.add(YCBCR)
+    return convert_color_space(frame, "YBR_FULL", "RGB")
+
+
+def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:
+    """The compressed stream of a frame (PS3.5 A.4), by the extended offset table if there is one."""
+    tables = (ds.get("ExtendedOffsetTable"), ds.get("ExtendedOffsetTableLengths"))
+    extended = None if None in tables else tables
+    return get_frame(ds.PixelData, index, number_of_frames=layout.frames, extended_offsets=extended)
+
+
+def _as_rgb(frame: Stored, layout: Layout) -> Stored:
+    """What pydicom does for the frames that it decodes."""
+    ybr = layout.samples == 3 and layout.photometric.startswith("YBR_FULL")
+    return convert_color_space(frame, layout.photometric, "RGB") if ybr else frame
+
+
+def _explained(error: Exception, layout: Layout, path: Path) -> InputError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines = lines[1:]  # pydicom's headline over one line a plug-in
+    said = [line for line in lines if "NoneType" not in line] or ["the compressed stream is broken"]
+    return InputError(
+        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {shorten(said[0], 160)}", hint=_AGAIN
+    )

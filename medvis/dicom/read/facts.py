@@ -1,0 +1,156 @@
+"""What a data set says about itself besides pixels and place. No patient identity, no dates, no free text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from medvis.core.scan import DisplayWindow
+from medvis.dicom.read.layout import Layout, syntax_name
+from medvis.dicom.read.load import object_name
+from medvis.dicom.read.modality import lut_table
+from medvis.dicom.read.values import FrameGroups, first_item, items, number, numbers, text, texts
+
+_TEXTS = {
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "convolution_kernel": "ConvolutionKernel",
+    "patient_position": "PatientPosition",
+    "view_position": "ViewPosition",
+}
+_NUMBERS = {
+    "slice_thickness_mm": "SliceThickness",
+    "kvp": "KVP",
+    "gantry_tilt_deg": "GantryDetectorTilt",
+    "magnetic_field_t": "MagneticFieldStrength",
+}
+_IDENTITY = (
+    *("PatientName", "PatientID", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName", "PatientBirthDate"),
+    *("PatientAddress", "PatientTelephoneNumbers", "PatientMotherBirthName", "AccessionNumber", "StudyID"),
+    *("ReferringPhysicianName", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "PhysiciansOfRecord"),
+    *("RequestingPhysician", "OperatorsName", "InstitutionName", "InstitutionAddress", "ResponsiblePerson"),
+)
+
+
+def details_of(ds: Dataset, layout: Layout, frame: int = 0) -> dict[str, Any]:
+    """JSON facts for `medvis info`, of the file and of one frame (from 0); what it does not say is left out."""
+    facts: dict[str, Any] = {
+        "transfer_syntax": syntax_name(layout.syntax),
+        "photometric_interpretation": layout.photometric,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.bits,
+        "signed": layout.signed,
+        "sop_class": object_name(ds),
+    }
+    facts |= {name: found for name, keyword in _TEXTS.items() if (found := text(ds, keyword)) is not None}
+    facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword, frame)) is not None}
+    if kind := texts(ds, "ImageType"):
+        facts["image_type"] = kind
+    if text(ds, "LossyImageCompression") == "01":
+        facts["lossy_compressed"] = True
+        if ratio := numbers(ds, "LossyImageCompressionRatio"):
+            facts["lossy_ratio"] = ratio
+    if luts := voi_luts(ds, layout, frame):
+        facts["voi_luts"] = luts
+    return facts
+
+
+def display_windows(ds: Dataset, frame: int = 0) -> tuple[tuple[DisplayWindow, ...], list[str]]:
+    """The VOI windows of a frame (0-based, in file order), and a note for those that are invalid (PS3.3 C.11.2.1.2)."""
+    source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
+    centers, widths = numbers(source, "WindowCenter") or [], numbers(source, "WindowWidth") or []
+    names = texts(source, "WindowCenterWidthExplanation")
+    function = (text(source, "VOILUTFunction") or "LINEAR").upper()
+    least = 1.0 if function == "LINEAR" else 1e-9
+    found, notes = [], []
+    for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
+        if width < least:
+            notes.append(f"display window {center:g}/{width:g} of the file is not valid and was left out")
+            continue
+        found.append(DisplayWindow(center, width, function, names[index] if index < len(names) else None))
+    return tuple(found), notes
+
+
+def frame_windows(ds: Dataset, order: Sequence[int]) -> dict[str, Any]:
+    """As `windows_by_frame`, of the frames of a file (0-based, in the order of the scan), PS3.3 C.7.6.16.2.10b."""
+    if not any("FrameVOILUTSequence" in group for group in items(ds, "PerFrameFunctionalGroupsSequence")):
+        return {}
+    return windows_by_frame([display_windows(ds, frame)[0] for frame in order])
+
+
+def windows_by_frame(found: Sequence[tuple[DisplayWindow, ...]]) -> dict[str, Any]:
+    """``windows_by_frame``, for each frame of the scan a list of the fields of `DisplayWindow`; empty if all agree."""
+    if all(windows == found[0] for windows in found):
+        return {}
+    return {"windows_by_frame": [[asdict(window) for window in windows] for windows in found]}
+
+
+def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
+    """Whether high values are shown dark, and a note where the file contradicts itself.
+
+    Presentation LUT Shape (PS3.3 C.11.6) decides where it is given, since it describes the last step of display and
+    includes what MONOCHROME1 says (C.8.11.3); else Photometric Interpretation does (C.7.6.3.1.2).
+    """
+    reverse = layout.photometric == "MONOCHROME1"
+    shape = (text(ds, "PresentationLUTShape") or "").upper()
+    if layout.channels == 3 or shape not in ("IDENTITY", "INVERSE") or (shape == "INVERSE") == reverse:
+        return reverse, None
+    return not reverse, f"{layout.photometric} contradicts Presentation LUT Shape {shape}, which was followed"
+
+
+def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> list[dict[str, Any]]:
+    """The VOI LUTs of a frame as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
+    signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
+    source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
+    found = []
+    for item in items(source, "VOILUTSequence") or items(ds, "VOILUTSequence"):
+        table = lut_table(item, signed)
+        if table is not None:
+            data, first, bits = table
+            name = text(item, "LUTExplanation")
+            found.append({"explanation": name, "first": first, "bits": bits, "data": [int(entry) for entry in data]})
+    return found
+
+
+def bits_of(ds: Dataset, layout: Layout) -> int:
+    """Bits of the values: of the palette's entries for PALETTE COLOR, else Bits Stored."""
+    descriptor = numbers(ds, "RedPaletteColorLookupTableDescriptor", 3)
+    return int(descriptor[2]) if layout.photometric == "PALETTE COLOR" and descriptor else layout.bits
+
+
+def body_part_of(ds: Dataset) -> str | None:
+    """Body Part Examined, else the anatomic region of an enhanced object; upper case."""
+    part = text(ds, "BodyPartExamined")
+    if part is None:
+        anatomy = FrameGroups(ds).get(0, "FrameAnatomySequence") or ds
+        region = first_item(anatomy, "AnatomicRegionSequence")
+        part = None if region is None else text(region, "CodeMeaning")
+    return None if part is None else part.upper()
+
+
+def safe_description(ds: Dataset) -> str:
+    """Series Description without words that also stand in an identifying attribute."""
+    return without_identity(text(ds, "SeriesDescription") or "", ds) or "no description"
+
+
+def without_identity(said: str, ds: Dataset) -> str:
+    """A text on one line, with … in place of each word that also stands in an identifying attribute of the data set."""
+    secret = {
+        word
+        for key in _IDENTITY
+        for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key, longest=1024) or "").lower())
+        if len(word) > 2
+    }
+    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in said.split())
+
+
+def _measure(ds: Dataset, keyword: str, frame: int) -> float | None:
+    """A number of the file, from the pixel measures of a frame if it is not at the top."""
+    found = number(ds, keyword)
+    if found is None and (measures := FrameGroups(ds).get(frame, "PixelMeasuresSequence")) is not None:
+        found = number(measures, keyword)
+    return found

@@ -1,0 +1,147 @@
+"""One DICOM file, single or multi-frame, as a Scan; and the parts of that which a series needs too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from medvis.core.scan import Geometry, Scan, Source, Step
+from medvis.dicom.read.canvas import Canvas
+from medvis.dicom.read.decode import believe_codestream, stored_frames
+from medvis.dicom.read.facts import bits_of, body_part_of, details_of, display_windows, frame_windows, is_inverted
+from medvis.dicom.read.layout import Layout, layout_of
+from medvis.dicom.read.load import load
+from medvis.dicom.read.modality import Transform, transforms_of, unit_of
+from medvis.dicom.read.padding import Padding, padding_of
+from medvis.dicom.read.position import places_of
+from medvis.dicom.read.stack import stack_of
+from medvis.dicom.read.values import number, text, uid
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reading the pixels has shown.
+
+    Attributes:
+        layout: how they are stored.
+        transform: of the first frame.
+        varies: whether another frame has a different transform.
+        padding: as declared, or None.
+        unit: of the modality values.
+        notes: what had to be assumed.
+        first: the frame of the file, from 0, that speaks for all.
+    """
+
+    layout: Layout
+    transform: Transform
+    varies: bool
+    padding: Padding | None
+    unit: str
+    notes: tuple[str, ...]
+    first: int = 0
+
+
+def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
+    """Reads a file, or the frames of it that have these numbers (from 1). Raises InputError."""
+    loaded = load(path)
+    ds = loaded.ds
+    layout, notes = layout_of(ds, path)
+    chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
+    places = places_of(ds, layout.frames)
+    stack = stack_of([places[frame] for frame in chosen], uid(ds, "FrameOfReferenceUID"))
+    order = chosen[stack.order].tolist()
+    canvas = Canvas((len(order), layout.rows, layout.cols, layout.channels), str(path))
+    facts = fill(canvas, ds, layout, {frame: rank for rank, frame in enumerate(order)}, path)
+    instance = uid(ds, "SOPInstanceUID")
+    source = Source(
+        path=str(path),
+        format="dicom",
+        sha256=loaded.sha256,
+        files=(path.name,),
+        sop_instance_uids=() if instance is None else (instance,),
+        series_uid=uid(ds, "SeriesInstanceUID"),
+        study_uid=uid(ds, "StudyInstanceUID"),
+        details=details_of(ds, facts.layout, facts.first) | _frame_numbers(order, layout) | frame_windows(ds, order),
+    )
+    geometry = _with_declared_step(stack.geometry, ds)
+    return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
+
+
+def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:
+    """Decodes frames of `ds` into the canvas, frame i (from 0) at `ranks[i]`. Raises InputError."""
+    notes = []
+    if believe_codestream(ds, layout):
+        layout = replace(layout, signed=True)
+        notes.append("Pixel Representation says unsigned, but the JPEG 2000 stream is signed and was believed")
+    chosen = sorted(ranks)
+    every, more = transforms_of(ds, layout)
+    transforms = [every[frame] for frame in chosen]
+    unit, note = unit_of(ds, transforms[0])
+    notes += more if note is None else [*more, note]
+    padding = padding_of(ds, layout)
+    frames = stored_frames(ds, layout, path, canvas.notes, None if len(chosen) == layout.frames else chosen)
+    for frame, transform, stored in zip(chosen, transforms, frames, strict=True):
+        canvas.put(ranks[frame], stored, transform, padding)
+        if unit == "HU":
+            canvas.put_corners(ranks[frame])
+    varies = any(transform != transforms[0] for transform in transforms)
+    return Facts(layout, transforms[0], varies, padding, unit, tuple(notes), chosen[0])
+
+
+def scan_of(
+    ds: Dataset, canvas: Canvas, geometry: Geometry, facts: Facts, source: Source, notes: Sequence[str]
+) -> Scan:
+    """The scan of a filled canvas; `ds` is the data set that speaks for all frames."""
+    windows, window_notes = display_windows(ds, facts.first)
+    inverted, doubt = is_inverted(ds, facts.layout)
+    valid = canvas.valid
+    gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes, *([doubt] if doubt else [])]
+    if valid is not None and not valid.any():
+        gathered.append("every pixel is padding")
+    return Scan(
+        pixels=canvas.pixels,
+        geometry=geometry,
+        source=source,
+        unit=facts.unit,
+        modality=text(ds, "Modality"),
+        body_part=body_part_of(ds),
+        bits=bits_of(ds, facts.layout),
+        valid=valid,
+        windows=windows,
+        inverted=inverted,
+        trail=(Step("read", _settings(facts)),),
+        notes=tuple(dict.fromkeys(gathered)),
+    )
+
+
+def _settings(facts: Facts) -> dict[str, Any]:
+    padding = facts.padding
+    limits = None if padding is None else [item for item in (padding.value, padding.limit) if item is not None]
+    return {
+        "reader": "dicom",
+        "photometric_interpretation": facts.layout.photometric,
+        "modality_transform": facts.transform.facts | ({"varies_by_frame": True} if facts.varies else {}),
+        "padding": limits,
+    }
+
+
+def _frame_numbers(order: Sequence[int], layout: Layout) -> dict[str, Any]:
+    """For writers that refer to frames of the file (1-based): only where the scan's are not those, in that order."""
+    if list(order) == list(range(layout.frames)):
+        return {}
+    return {"frame_numbers": [frame + 1 for frame in order]}
+
+
+def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:
+    """Spacing Between Slices, for a volume whose frames carry no positions (e.g. NM, PS3.3 C.8.4.15)."""
+    declared = number(ds, "SpacingBetweenSlices")
+    volume = text(ds, "Modality") in ("NM", "PT", "CT", "MR") and geometry.positions is None
+    if not volume or not declared or declared <= 0 or geometry.reasons.get("slice_spacing") == "a single frame":
+        return geometry
+    reasons = {key: reason for key, reason in geometry.reasons.items() if key != "slice_spacing"}
+    return Geometry(geometry.spacing, declared, reasons=reasons)

@@ -1,0 +1,109 @@
+"""Where each frame lies: spacing, position and orientation, from whichever module of the file holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from medvis.dicom.read.values import FrameGroups, items, number, numbers, whole
+
+Vector = NDArray[np.float64]
+_CENTIMETRE = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.3
+_UNIT_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Distance between rows and between columns in mm, or None and why; and a note where it needs one."""
+
+    mm: tuple[float, float] | None
+    reason: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One frame in the patient: `position` float64 [3] and `orientation` float64 [6] in LPS, or None."""
+
+    spacing: Spacing
+    position: Vector | None
+    orientation: Vector | None
+
+
+def places_of(ds: Dataset, frames: int) -> list[Place]:
+    """One place a frame: from the functional groups of an enhanced object, else the same for all."""
+    groups = FrameGroups(ds)
+    common = _place(ds, ds, ds, ds)
+    found = []
+    for frame in range(frames):
+        measures = groups.get(frame, "PixelMeasuresSequence")
+        position = groups.get(frame, "PlanePositionSequence")
+        orientation = groups.get(frame, "PlaneOrientationSequence")
+        if measures is None and position is None and orientation is None:
+            found.append(common)
+        else:
+            found.append(_place(ds, measures or ds, position or ds, orientation or ds))
+    return found
+
+
+def _place(ds: Dataset, measures: Dataset, position: Dataset, orientation: Dataset) -> Place:
+    where = numbers(position, "ImagePositionPatient", 3)
+    cosines = numbers(orientation, "ImageOrientationPatient", 6)
+    return Place(
+        _spacing(ds, measures),
+        None if where is None else np.array(where, np.float64),
+        None if cosines is None else _orthonormal(cosines),
+    )
+
+
+def _orthonormal(cosines: Sequence[float]) -> Vector | None:
+    """Direction cosines, if they are two unit vectors at a right angle (PS3.3 C.7.6.2.1.1)."""
+    values = np.array(cosines, np.float64)
+    row, col = values[:3], values[3:]
+    error = max(abs(float(np.linalg.norm(row)) - 1), abs(float(np.linalg.norm(col)) - 1), abs(float(row @ col)))
+    return values if error <= _UNIT_TOLERANCE else None
+
+
+def _spacing(ds: Dataset, measures: Dataset) -> Spacing:
+    """Pixel Spacing (PS3.3 10.7.1.3), else what the modality offers instead, else why there is none."""
+    found = _pair(measures, "PixelSpacing")
+    if found is not None:
+        return Spacing(found)
+    if "PixelSpacing" in measures:
+        return Spacing(None, "Pixel Spacing in the file is not two numbers above 0")
+    found = _pair(ds, "ImagerPixelSpacing")
+    if found is not None:
+        return Spacing(found, note=_at_detector(ds))
+    found = _pair(ds, "NominalScannedPixelSpacing")
+    if found is not None:
+        return Spacing(found, note="spacing is that of the digitised film, not corrected for magnification")
+    return _from_regions(ds)
+
+
+def _at_detector(ds: Dataset) -> str:
+    factor = number(ds, "EstimatedRadiographicMagnificationFactor")
+    known = f" (estimated factor {factor:g})" if factor and factor > 0 else ""
+    return f"spacing is at the detector (Imager Pixel Spacing), not corrected for magnification{known}"
+
+
+def _from_regions(ds: Dataset) -> Spacing:
+    """Ultrasound keeps its scale in a calibrated region (PS3.3 C.8.5.5); one 2-D region in cm gives a spacing."""
+    regions = items(ds, "SequenceOfUltrasoundRegions")
+    if not regions:
+        return Spacing(None, "the file gives no pixel spacing")
+    region = regions[0]
+    units = (whole(region, "PhysicalUnitsXDirection"), whole(region, "PhysicalUnitsYDirection"))
+    deltas = (number(region, "PhysicalDeltaY"), number(region, "PhysicalDeltaX"))
+    if len(regions) > 1 or units != (_CENTIMETRE, _CENTIMETRE) or None in deltas or 0 in deltas:
+        return Spacing(None, "the ultrasound regions do not give one spacing for the image")
+    row, col = (10 * abs(delta) for delta in deltas if delta is not None)
+    return Spacing((row, col), note="spacing is that of the ultrasound region and holds only inside it")
+
+
+def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
+    found = numbers(ds, keyword, 2)
+    return (found[0], found[1]) if found is not None and min(found) > 0 else None

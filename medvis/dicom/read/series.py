@@ -1,0 +1,98 @@
+"""Images that are one stack, as a Scan: sorted along the normal, held once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from medvis.core.scan import DisplayWindow, Scan, Source
+from medvis.dicom.read.canvas import Canvas
+from medvis.dicom.read.facts import details_of, display_windows, windows_by_frame
+from medvis.dicom.read.file import Facts, fill, read_file, scan_of
+from medvis.dicom.read.frames_inside import frame_numbers
+from medvis.dicom.read.header import Header
+from medvis.dicom.read.layout import layout_of
+from medvis.dicom.read.load import load, pydicom_notes
+from medvis.dicom.read.stack import stack_of
+from medvis.errors import InputError
+
+
+def read_group(folder: Path, headers: Sequence[Header], notes: Sequence[str]) -> Scan:
+    """Reads the images of one group (`grouping.Group`).
+
+    Args:
+        folder: what the scan's source is; the files lie in it or below it.
+        headers: of one file; of frames inside one file; or of single frames of one size, spacing and orientation.
+        notes: what was left out on the way.
+
+    Raises:
+        InputError: an image is damaged, or they have no common unit.
+    """
+    with pydicom_notes() as warned:
+        one = len(headers) == 1 or headers[0].frame is not None
+        scan = _read_one(folder, headers) if one else _read_stack(folder, headers)
+    return replace(scan, notes=(*notes, *scan.notes, *warned))
+
+
+def _read_one(folder: Path, headers: Sequence[Header]) -> Scan:
+    path = headers[0].path
+    scan = read_file(path, frame_numbers(headers) or None)
+    source = replace(scan.source, path=str(folder), files=(name_below(folder, path),))
+    return replace(scan, source=source)
+
+
+def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
+    stack = stack_of([header.place for header in headers], headers[0].frame_of_reference)
+    headers = [headers[index] for index in stack.order]
+    canvas = Canvas((len(headers), *headers[0].shape), str(folder))
+    first: Dataset | None = None
+    found: list[Facts] = []
+    windows: list[tuple[DisplayWindow, ...]] = []
+    notes: list[str] = []
+    for rank, header in enumerate(headers):
+        loaded = load(header.path)
+        layout, gaps = layout_of(loaded.ds, header.path)
+        found.append(fill(canvas, loaded.ds, layout, {0: rank}, header.path))
+        windows.append(display_windows(loaded.ds)[0])
+        notes += [*loaded.notes, *gaps, *found[-1].notes]
+        if first is None:
+            first = loaded.ds
+            first.pop("PixelData", None)
+    if first is None:
+        raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
+    facts = _common(found, folder)
+    source = _source(folder, headers, details_of(first, facts.layout) | windows_by_frame(windows))
+    return scan_of(first, canvas, stack.geometry, facts, source, [*notes, *stack.notes])
+
+
+def _common(found: Sequence[Facts], folder: Path) -> Facts:
+    units = sorted({facts.unit for facts in found})
+    if len(units) > 1:
+        raise InputError(f"{folder} mixes units: {', '.join(units)}", "a series in one unit")
+    first = found[0]
+    return replace(first, varies=any(facts.transform != first.transform for facts in found))
+
+
+def _source(folder: Path, headers: Sequence[Header], details: dict[str, Any]) -> Source:
+    uids = [header.uid for header in headers if header.uid is not None]
+    hashes = "\n".join(sorted(header.sha256 for header in headers))
+    return Source(
+        path=str(folder),
+        format="dicom",
+        sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        files=tuple(name_below(folder, header.path) for header in headers),
+        sop_instance_uids=tuple(uids) if len(uids) == len(headers) else (),
+        series_uid=headers[0].series,
+        study_uid=headers[0].study,
+        details=details,
+    )
+
+
+def name_below(folder: Path, path: Path) -> str:
+    """A file's name below a folder, with forward slashes; a file that is the folder keeps its own."""
+    return path.name if path == folder else path.relative_to(folder).as_posix()

@@ -1,0 +1,137 @@
+"""Frames in spatial order: sorted along the slice normal, never by number or name, with their Geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import atan2, degrees
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.scan import Geometry
+from medvis.dicom.read.position import Place, Spacing, Vector
+from medvis.ops.slice_geometry import drift_of, heights_of, missing_in, usual_step
+
+SAME_PLACE = 1e-3
+"""mm; two frames that are closer than this along the normal show the same slice."""
+SAME_DIRECTION = 5e-3
+_DRIFT = 1.0
+_NAMED = 6
+_NO_POSITION = "the file gives no position and orientation in the patient"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The order of the frames and where they lie.
+
+    Attributes:
+        order: int [frames]; frame i of the scan is frame `order[i]` of the input.
+        geometry: in that order.
+        notes: on gaps, uneven spacing and the like.
+    """
+
+    order: NDArray[np.intp]
+    geometry: Geometry
+    notes: tuple[str, ...]
+
+
+def stack_of(places: Sequence[Place], frame_of_reference: str | None) -> Stack:
+    """Orders the frames where they have distinct places along one normal; else keeps their order and says why."""
+    spacing = common_spacing(places)
+    notes = [] if spacing.note is None else [spacing.note]
+    reasons = {} if spacing.reason is None else {"spacing": spacing.reason}
+    count = len(places)
+    order = np.arange(count)
+    problem = misfit(places)
+    if problem is not None:
+        reasons |= {"positions": problem, "orientation": problem}
+        reasons["slice_spacing"] = problem if count > 1 else "a single frame"
+        return Stack(order, Geometry(spacing.mm, reasons=reasons), tuple(notes))
+    orientation = _orientation(places[0])
+    positions = np.stack([_position(place) for place in places])
+    heights = heights_of(positions, orientation)
+    slice_spacing = None
+    if count == 1:
+        reasons["slice_spacing"] = "a single frame"
+    elif np.diff(np.sort(heights)).min() < SAME_PLACE:
+        reasons["slice_spacing"] = "several frames share one position, so that they are no stack of slices"
+    else:
+        order = np.argsort(heights, kind="stable")
+        slice_spacing, said = _step(heights[order])
+        if slice_spacing is None:
+            reasons["slice_spacing"] = said[0]
+        notes += [*said, *_shear(positions[order], orientation)]
+    geometry = Geometry(spacing.mm, slice_spacing, positions[order], orientation, frame_of_reference, reasons)
+    return Stack(order, geometry, tuple(notes))
+
+
+def misfit(places: Sequence[Place]) -> str | None:
+    """Why the frames cannot be placed in one coordinate system, or None if they can."""
+    without = [place.position is None or place.orientation is None for place in places]
+    if any(without):
+        return _NO_POSITION if all(without) else "only some of the frames have a position and orientation"
+    first = _orientation(places[0])
+    if any(np.abs(_orientation(place) - first).max() > SAME_DIRECTION for place in places):
+        return "the frames have different orientations"
+    return None
+
+
+def common_spacing(places: Sequence[Place]) -> Spacing:
+    """The spacing of all frames, or None if they differ."""
+    first = places[0].spacing
+    for place in places:
+        if place.spacing.mm is None or first.mm is None:
+            if place.spacing.mm != first.mm:
+                return Spacing(None, "only some frames have a pixel spacing")
+        elif not np.allclose(place.spacing.mm, first.mm, rtol=1e-3):
+            return Spacing(None, "the frames have different pixel spacings")
+    return first
+
+
+def listed(heights: Sequence[float] | Vector) -> str:
+    """Some heights in words, e.g. ``3, 4.5 mm``; long lists are shortened."""
+    shown = ", ".join(f"{height:.6g}" for height in heights[:_NAMED])
+    return f"{shown}{', …' if len(heights) > _NAMED else ''} mm"
+
+
+def _step(heights: Vector) -> tuple[float | None, list[str]]:
+    """The distance of slices, None where they are uneven; and a note if something is wrong with it."""
+    step, missing = usual_step(heights), missing_in(heights)
+    if missing is None:
+        gaps = np.diff(heights)
+        return None, [f"slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm"]
+    if missing.size:
+        where = f"at {listed(missing)} along the normal, where {step:.4g} mm is usual"
+        return step, [f"{missing.size} slice(s) are missing, {where}; findings are not followed across the gap"]
+    return step, []
+
+
+def _shear(positions: Vector, orientation: Vector) -> list[str]:
+    """A gantry tilt moves each slice sideways, so that the stack is no box; volumes stay exact (Cavalieri)."""
+    drift = drift_of(positions, orientation)
+    farthest = float(np.linalg.norm(drift, axis=1).max())
+    if farthest <= _DRIFT:
+        return []
+    heights = heights_of(positions, orientation)
+    heights = heights - heights[0]
+    slope = heights @ drift / (heights @ heights)
+    if np.linalg.norm(drift - np.outer(heights, slope), axis=1).max() > _DRIFT:
+        return [f"the origins of the slices do not lie on a line: they move sideways by up to {farthest:.4g} mm"]
+    angle = degrees(atan2(float(np.linalg.norm(slope)), 1.0))
+    return [
+        f"slices are shifted sideways by up to {farthest:.4g} mm (gantry tilt of {angle:.1f}°); their positions are"
+        " used as they are, volumes are corrected for it"
+    ]
+
+
+def _position(place: Place) -> Vector:
+    if place.position is None:
+        raise ValueError(_NO_POSITION)
+    return place.position
+
+
+def _orientation(place: Place) -> Vector:
+    if place.orientation is None:
+        raise ValueError(_NO_POSITION)
+    return place.orientation

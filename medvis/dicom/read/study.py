@@ -1,0 +1,198 @@
+"""Some files as the volumes that they hold: images grouped, other objects counted, nothing decoded yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvis.core.scan import Geometry, Scan, Source
+from medvis.dicom.read.frames_inside import with_frames
+from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
+from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image
+from medvis.dicom.read.load import is_enhanced, load, require_image
+from medvis.dicom.read.series import name_below, read_group
+from medvis.dicom.read.stack import stack_of
+from medvis.errors import InputError
+from medvis.io.describe import plane_of
+from medvis.io.magic import head_of, kind_of
+from medvis.io.volume import Remark, Volume, Volumes, slug, unique
+
+_NAMED = 3
+
+
+@dataclass
+class _Found:
+    """What the files are."""
+
+    headers: list[Header] = field(default_factory=list)
+    damaged: list[tuple[Path, InputError]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    objects: Counter[str] = field(default_factory=Counter)
+
+    def remarks(self) -> list[Remark]:
+        """One on each kind of thing that is no image."""
+        said = []
+        if self.others:
+            what = f"{len(self.others)} file(s) that are no DICOM were ignored"
+            said.append(Remark(what, ", ".join(self.others[:_NAMED])))
+        if self.objects:
+            kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.objects.items()))
+            said.append(Remark(f"DICOM objects that are no images to look at were ignored: {kinds}"))
+        if self.damaged:
+            what = f"{len(self.damaged)} damaged file(s) could not be read, nobody knows of which series"
+            said.append(Remark(what, ", ".join(path.name for path, _ in self.damaged[:_NAMED])))
+        return said
+
+
+def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()) -> Volumes:
+    """The volumes of a folder.
+
+    Args:
+        folder: what the scans' source will be.
+        files: of it or below it.
+        known: remarks on what is known to be absent.
+
+    Raises:
+        InputError: no image at all; or one series only and a damaged file, which may be a part of it.
+    """
+    found = _sorted_out(files)
+    if found.damaged and len({(header.study, header.series) for header in found.headers}) <= 1:
+        raise found.damaged[0][1]
+    if not found.headers:
+        raise InputError(f"{folder} holds no DICOM image{_instead(found)}", "a folder with a series or a study")
+    said = [*known, *found.remarks()]
+    volumes = _volumes(folder, groups_of(found.headers), [remark.text for remark in said])
+    volumes += [_broken(folder, *item) for item in found.damaged]
+    return Volumes(str(folder), volumes, [remark.whole for remark in said])
+
+
+def volumes_inside(path: Path) -> list[Volume]:
+    """The volumes of an enhanced multi-frame file that is more or less than one; empty for any other file."""
+    try:
+        if not is_enhanced(path):
+            return []
+        loaded = load(path, pixels=False)
+    except (InputError, OSError):  # said by whoever reads the file
+        return []
+    if not is_source(loaded.ds):
+        return []
+    header = with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds)
+    groups = groups_of_file(header) if header.inside else []
+    if len(groups) == 1 and groups[0].why_not is None:
+        return []
+    return _volumes(path, groups, [])
+
+
+def _volumes(folder: Path, groups: Sequence[Group], said: Sequence[str]) -> list[Volume]:
+    alone = sum(group.why_not is None for group in groups) == 1
+    numbers = {study: number for number, study in enumerate(dict.fromkeys(_study(group) for group in groups), 1)}
+    labels = unique([_label(group, numbers) for group in groups])
+    return [
+        _volume(folder, group, label, numbers[_study(group)], said if alone else [])
+        for label, group in zip(labels, groups, strict=True)
+    ]
+
+
+def _sorted_out(files: Iterable[Path]) -> _Found:
+    found = _Found()
+    for path in files:
+        try:
+            kind = kind_of(head_of(path))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        if kind != "dicom":
+            found.others.append(path.name)
+            continue
+        try:
+            loaded = load(path, pixels=False)
+            if should_be_image(loaded.ds):
+                require_image(loaded.ds, path)
+        except InputError as error:
+            found.damaged.append((path, error))
+            continue
+        if is_source(loaded.ds):
+            found.headers.append(with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds))
+        else:
+            found.objects[kind_of_object(loaded.ds)] += 1
+    return found
+
+
+def _instead(found: _Found) -> str:
+    names = ", ".join(f"{count} {name}" for name, count in sorted(found.objects.items()))
+    return f", but {names}" if names else ""
+
+
+def _study(group: Group) -> str | None:
+    return group.headers[0].study
+
+
+def _label(group: Group, studies: dict[str | None, int]) -> str:
+    first = group.headers[0]
+    number = "" if first.number is None else str(first.number)
+    words = "" if first.description == "no description" else first.description
+    study = f"study {studies[first.study]}" if len(studies) > 1 else ""
+    return slug(study, "series", number, words, *group.name)
+
+
+def _volume(folder: Path, group: Group, label: str, study: int, notes: Sequence[str]) -> Volume:
+    first = group.headers[0]
+    facts = _facts(group, study)
+    return Volume(
+        label=label,
+        description=_described(facts),
+        files=tuple(dict.fromkeys(name_below(folder, header.path) for header in group.headers)),
+        why_not=group.why_not,
+        opener=partial(read_group, folder, group.headers, [*notes, *group.notes]),
+        facts=facts,
+        sketch=_sketch(label, first),
+    )
+
+
+def _facts(group: Group, study: int) -> dict[str, Any]:
+    first = group.headers[0]
+    stack = None if group.why_not else stack_of([header.place for header in group.headers], first.frame_of_reference)
+    spacing = first.place.spacing.mm
+    return {
+        "study": study,
+        "series_number": first.number,
+        "series_uid": first.series,
+        "description": first.description,
+        "modality": first.modality,
+        "body_part": first.body_part,
+        "files": len({header.path for header in group.headers}),
+        "frames": sum(header.frames for header in group.headers),
+        "rows": first.shape[0],
+        "cols": first.shape[1],
+        "spacing_mm": None if spacing is None else list(spacing),
+        "slice_spacing_mm": None if stack is None else stack.geometry.slice_spacing,
+        "plane": plane_of(first.place.orientation),
+        "notes": [*group.notes, *(() if stack is None else stack.notes)],
+    }
+
+
+def _described(facts: dict[str, Any]) -> str:
+    frames = f"{facts['frames']} x " if facts["frames"] > 1 else ""
+    step = "" if facts["slice_spacing_mm"] is None else f", {facts['slice_spacing_mm']:.4g} mm apart"
+    return f"{facts['modality'] or 'unknown modality'}, {frames}{facts['rows']}x{facts['cols']} px{step}"
+
+
+def _sketch(label: str, header: Header) -> Scan:
+    pixels = np.zeros((1, 1, 1, header.shape[2]), np.float32)
+    source = Source(label, "dicom", header.sha256)
+    return Scan(pixels, Geometry(), source, modality=header.modality, body_part=header.body_part)
+
+
+def _broken(folder: Path, path: Path, error: InputError) -> Volume:
+    """A damaged file, in the place of the volume that it may have been."""
+
+    def refuse() -> Scan:
+        raise error
+
+    name = name_below(folder, path)
+    return Volume(slug("damaged", path.stem) or "damaged", "a damaged file", (name,), None, refuse)

@@ -1,0 +1,142 @@
+"""The reader of NIfTI-1 and NIfTI-2 volumes through nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.scan import Mask, Pixels, Scan, Source, Step
+from medvis.errors import InputError
+from medvis.io.magic import head_of, kind_of
+from medvis.io.readers.nifti_geometry import place, to_axial
+from medvis.ops.modality import rescale
+from medvis.ops.padding import corner_padding
+
+_LEAST, _MOST = -900.0, 4000.0
+_AGAIN = "copy or export it again"
+
+
+class NiftiReader:
+    """Reads one 3-D volume; frames become axial slices, rows and columns as in a DICOM CT (LPS)."""
+
+    name = "nifti"
+
+    def claims(self, path: Path) -> bool:
+        """Whether the file is NIfTI by its magic, also inside gzip."""
+        try:
+            return path.is_file() and kind_of(head_of(path)) == "nifti"
+        except OSError:
+            return False
+
+    def read(self, path: Path) -> Scan:
+        """The scan: float32 [frames, rows, cols, 1], scl_slope and scl_inter applied, frames from inferior up.
+
+        A NIfTI does not say what its values are: unit ``HU`` is assumed, with a note, where the values look like
+        it, else ``US``.
+
+        Raises:
+            InputError: unreadable, truncated, colour, complex, or more than one volume.
+        """
+        stored, image = _load(path)
+        axial, affine, axes = to_axial(stored, image.affine, str(path))
+        pixels, valid, notes = _pixels(axial, image, str(path))
+        geometry, more = place(image.header, affine, len(pixels))
+        unit, valid, note = _unit(pixels, valid)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return Scan(
+            pixels=pixels,
+            geometry=geometry,
+            source=Source(
+                path=str(path),
+                format="nifti",
+                sha256=digest,
+                files=(path.name,),
+                details={"stored_as": str(stored.dtype), "axes_in_file": axes},
+            ),
+            unit=unit,
+            bits=8 * stored.dtype.itemsize,
+            valid=valid,
+            trail=(Step("read", {"reader": "nifti", "axes_in_file": axes}),),
+            notes=(*notes, *more, note),
+        )
+
+
+def _load(path: Path) -> tuple[NDArray[Any], Any]:
+    """The stored values [i, j, k] and nibabel's image."""
+    from nibabel.imageglobals import LoggingOutputSuppressor  # noqa: PLC0415 - 0.3 s, and only this format needs it
+
+    try:
+        with LoggingOutputSuppressor():
+            image = _image(path)
+            shape = tuple(int(size) for size in image.shape)
+            _check_shape(shape, path)
+            stored = np.asanyarray(image.dataobj.get_unscaled())
+    except InputError:
+        raise
+    except Exception as error:  # nibabel raises what the broken bytes happen to lead to
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(f"{path} is a NIfTI file that cannot be read: {reason}", hint=_AGAIN) from error
+    if stored.dtype.kind not in "iufb":
+        raise InputError(f"{path} holds {stored.dtype} values", "one real number per voxel")
+    return stored.reshape((*shape, 1)[:3]), image
+
+
+def _image(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
+    """Opened by nibabel where the name tells it the packing (so that .nii is mapped, not read), else from bytes."""
+    import nibabel  # noqa: PLC0415 - as above
+
+    head = head_of(path)
+    packed = head.startswith(b"\x1f\x8b")
+    if packed:
+        with gzip.open(path) as stream:
+            head = stream.read(348)
+    if head[344:348] == b"ni1\x00" or head[4:8] == b"ni2\x00":
+        raise InputError(f"{path} is the header of a .hdr/.img pair", "a single .nii or .nii.gz", "convert it")
+    kind = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
+    if path.name.lower().endswith(".nii.gz" if packed else ".nii"):
+        return kind.from_filename(path)
+    data = path.read_bytes()
+    return kind.from_bytes(gzip.decompress(data) if packed else data)
+
+
+def _check_shape(shape: tuple[int, ...], path: Path) -> None:
+    if len(shape) > 3 and any(size > 1 for size in shape[3:]):
+        raise InputError(f"{path} holds {int(np.prod(shape[3:]))} volumes", "one 3-D volume", "split it")
+    if len(shape) < 2 or 0 in shape:
+        raise InputError(f"{path} has the shape {list(shape)}", "a 3-D volume")
+
+
+def _pixels(axial: NDArray[Any], image: Any, where: str) -> tuple[Pixels, Mask | None, list[str]]:  # noqa: ANN401
+    """The scaled volume, filled frame by frame into one array."""
+    try:
+        pixels: Pixels = np.empty((*axial.shape, 1), np.float32)
+    except MemoryError as error:
+        raise InputError(f"{where} needs {4 * axial.size / 2**30:.0f} GiB of memory", "a smaller volume") from error
+    slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for index, frame in enumerate(axial):
+            rescale(frame, slope, inter, pixels[index, :, :, 0])
+    if axial.dtype.kind != "f":
+        return pixels, None, []
+    finite = np.isfinite(pixels[..., 0])
+    if finite.all():
+        return pixels, None, []
+    pixels[~finite] = 0
+    return pixels, finite, ["voxels that are no finite number were set to 0 and masked as padding"]
+
+
+def _unit(pixels: Pixels, valid: Mask | None) -> tuple[str, Mask | None, str]:
+    """``HU`` where the values look like it, with the corners masked; else ``US``."""
+    if not (pixels.min() <= _LEAST and pixels.max() <= _MOST):
+        return "US", valid, "a NIfTI file does not say the unit of its values"
+    note = "a NIfTI file does not say the unit of its values; they look like HU, which was assumed"
+    corners = np.stack([corner_padding(frame[..., 0]) for frame in pixels])
+    if corners.any():
+        valid = ~corners if valid is None else valid & ~corners
+    return "HU", valid, note

@@ -1,0 +1,1 @@
+"""Phantoms of known truth, and the sample data."""

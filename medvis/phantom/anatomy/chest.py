@@ -1,0 +1,179 @@
+"""One axial plane of a chest, from skin to spine; vessels, texture, nodules and noise are drawn elsewhere.
+
+Millimetres run from the middle of the body: x to the patient's left, y to the back, z to the head. The HU are typical
+ones: fat −100, muscle 50, blood 40, trabecular bone 180, cortex 700, lung −865 and denser where gravity draws.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.phantom.anatomy.canvas import Canvas, blank, joined, lobe
+
+Floats = NDArray[np.float32]
+
+AIR, FAT, MUSCLE, BLOOD, ORGAN, DISC = -1000.0, -100.0, 50.0, 40.0, 46.0, 90.0
+TRABECULAR, CORTEX, LUNG, FOAM, SHELL = 180.0, 700.0, -865.0, -940.0, -150.0
+SIDES = (-1.0, 1.0)
+RIB_EVERY, RIB_FALL = 24.0, 62.0  # mm between ribs at one angle; mm that a rib falls from the spine to its front
+INNER = (133.0, 90.0)  # half axes of the inside of the rib cage
+INNER_Y = -4.0
+CARINA_Z = 6.0
+
+
+def chest_plane(
+    shape: tuple[int, int], spacing: tuple[float, float], z: float, scale: float = 1.0
+) -> tuple[Floats, Floats]:
+    """HU of one plane, float32 [rows, cols], and the share of each pixel that is lung, float32 0…1.
+
+    Args:
+        shape: (rows, cols); the body's middle is theirs.
+        spacing: (row, column) in mm.
+        z: height of the plane in mm; −40…40 holds the heart below and the windpipe above.
+        scale: enlarges the whole body.
+    """
+    canvas = blank(shape, spacing, z, AIR, scale)
+    _table(canvas)
+    _wall(canvas, z)
+    _ribs(canvas, z)
+    inside = lobe(canvas, (0.0, INNER_Y), _inner(z), power=2.3)
+    canvas.paint(FAT, inside)
+    lung = canvas.share(np.maximum(inside, -_mediastinum(canvas, z)))
+    _organs(canvas, z)
+    canvas.cover(LUNG, lung)
+    canvas.add(lung * np.float32(0.28) * np.maximum(canvas.y + 30, 0))
+    _fissures(canvas, z, lung)
+    _spine(canvas, z)
+    _airways(canvas, z)
+    return canvas.hu, lung
+
+
+def _bone(canvas: Canvas, distance: Floats, shell: float = 1.6) -> None:
+    canvas.paint(CORTEX, distance)
+    canvas.paint(TRABECULAR, distance + np.float32(shell))
+
+
+def _inner(z: float) -> tuple[float, float]:
+    """The rib cage narrows towards the head."""
+    narrow = 1 - 0.0022 * max(z + 10, 0)
+    return INNER[0] * narrow, INNER[1] * (0.5 + 0.5 * narrow)
+
+
+def _table(canvas: Canvas) -> None:
+    """Foam between two shells, straight and not bent with the body."""
+    x, y = canvas.cols[None], canvas.rows[:, None]
+    below = y - np.float32(128) + np.float32(9e-4) * x**2
+    wide = np.abs(x) - np.float32(205)
+    canvas.paint(FOAM, np.maximum(np.abs(below - 11) - 10, wide))
+    for depth in (0, 22):
+        canvas.paint(SHELL, np.maximum(np.abs(below - depth) - np.float32(0.8), wide))
+
+
+def _wall(canvas: Canvas, z: float) -> None:
+    """Skin, fat, the layers of muscle, shoulder blades and breastbone."""
+    trunk = lobe(canvas, (0.0, 0.0), (166.0, 116.0), power=2.3)
+    canvas.paint(MUSCLE, trunk)
+    canvas.paint(FAT, trunk + np.float32(1.8))
+    inner = _inner(z)
+    canvas.paint(MUSCLE, lobe(canvas, (0.0, INNER_Y - 1), (inner[0] + 13, inner[1] + 11), power=2.3))
+    for side in SIDES:
+        for center, axes, degrees in (
+            ((side * 98, 78), (44.0, 15.0), -side * 32),
+            ((side * 132, 8), (11.0, 46.0), -side * 4),
+            ((side * 70, -92), (44.0, 8.0), side * 17),
+            ((side * 27, 94), (25.0, 12.0), 0.0),
+        ):
+            part = canvas.near(center, max(axes))
+            part.paint(MUSCLE, lobe(part, center, axes, degrees))
+        part = canvas.near((side * 106, 74), 36)
+        _bone(part, lobe(part, (side * 106, 74), (34.0, 3.4), -side * 36), 1.2)
+    part = canvas.near((0, -99), 24)
+    _bone(part, lobe(part, (0.0, -99.0), (21.0, 6.5), power=2.6), 1.4)
+
+
+def _ribs(canvas: Canvas, z: float) -> None:
+    """Each rib falls from the spine to the front, so that a plane cuts several of them, each at another angle."""
+    inner = _inner(z)
+    across = lobe(canvas, (0.0, INNER_Y), (inner[0] + 5.5, inner[1] + 5.5), power=2.3)
+    back = np.arctan2(np.abs(canvas.x) / np.float32(inner[0]), (canvas.y - np.float32(INNER_Y)) / np.float32(inner[1]))
+    back /= np.float32(np.pi)
+    level = np.float32(z) + np.float32(RIB_FALL) * back + np.where(canvas.x > 0, np.float32(5), np.float32(0))
+    along = (level + np.float32(RIB_EVERY / 2)) % np.float32(RIB_EVERY) - np.float32(RIB_EVERY / 2)
+    distance = (np.hypot(across / np.float32(4.2), along / np.float32(6.0)) - 1) * np.float32(4.2)
+    _bone(canvas, np.maximum(distance, (back - np.float32(0.84)) * 100), 1.3)
+
+
+def _heart(canvas: Canvas, z: float) -> Floats:
+    """Two ventricles and an atrium, growing below the carina; above the root of the great vessels they are gone."""
+    grown = float(np.clip((16 - z) / 44, 0, 1))
+    if grown == 0:
+        return np.full(canvas.hu.shape, 99, dtype=np.float32)
+    left = lobe(canvas, (10 + 22 * grown, -22.0), (16 + 32 * grown, 14 + 22 * grown), 38)
+    right = lobe(canvas, (2.0, -42.0), (14 + 26 * grown, 10 + 14 * grown), 12)
+    atrium = lobe(canvas, (-18 - 8 * grown, -22.0), (10 + 14 * grown, 12 + 20 * grown), -12)
+    return joined(joined(left, right, 12), atrium, 12)
+
+
+def _mediastinum(canvas: Canvas, z: float) -> Floats:
+    """Signed distance to all that parts the lungs: a waist in front, the great vessels, the heart and the spine."""
+    waist = 4 + 22 * np.exp(-(((canvas.y + 6) / 30) ** 2)) + 17 * np.exp(-(((canvas.y - 64) / 19) ** 2))
+    out = np.abs(canvas.x - np.float32(3)) - waist
+    for center, radius in (((0.0, 64.0), 24.0), ((23.0, 42.0), 14.0), ((-24.0, -16.0), 10.5)):
+        out = joined(out, lobe(canvas, center, (radius, radius)), 6)
+    return joined(out, _heart(canvas, z) - np.float32(2), 6)
+
+
+def _organs(canvas: Canvas, z: float) -> None:
+    """Heart, great vessels and gullet in the fat of the mediastinum."""
+    canvas.paint(ORGAN, _heart(canvas, z))
+    high = float(np.clip((z + 6) / 20, 0, 1))
+    circles = [((23.0, 42.0), 12.2), ((-6.0, -28.0), 15.0 * (0.5 + 0.5 * high)), ((-24.0, -16.0), 8.5)]
+    if -20 < z < 12:
+        circles += [((15.0, -22.0), 13.5)]
+    if z > 18:
+        circles += [((12.0, -8.0), 12.0), ((20.0, 14.0), 12.0)]
+    for center, radius in circles:
+        part = canvas.near(center, radius)
+        part.paint(BLOOD, lobe(part, center, (radius, radius)))
+    part = canvas.near((5, 31), 10)
+    part.paint(MUSCLE, lobe(part, (5.0, 31.0), (8.5, 5.5)))
+
+
+def _fissures(canvas: Canvas, z: float, lung: Floats) -> None:
+    """A faint line where two lobes of a lung meet."""
+    for side, offset in ((-1.0, 6.0), (1.0, -4.0)):
+        line = np.abs(canvas.y - np.float32(offset - 0.9 * z) + np.float32(0.0016) * (np.abs(canvas.x) - 80) ** 2)
+        mine = canvas.x * np.float32(side) > 20
+        canvas.add(np.float32(110) * lung * mine * np.clip(np.float32(1.4) - line, 0, 1))
+
+
+def _spine(canvas: Canvas, z: float) -> None:
+    """Vertebral body or disc, arch, processes and canal."""
+    part = canvas.near((0, 80), 40)
+    body = lobe(part, (0.0, 62.0), (19.0, 14.5), power=2.4)
+    if (z + 4) % 24 < 4.5:
+        part.paint(DISC, body)
+    else:
+        _bone(part, body)
+    arch = joined(lobe(part, (0.0, 84.0), (16.0, 12.0)), lobe(part, (0.0, 102.0), (3.6, 12.0)), 4)
+    for side in SIDES:
+        arch = joined(arch, lobe(part, (side * 25, 83.0), (15.0, 4.2), -side * 22), 4)
+    _bone(part, arch)
+    part.paint(FAT, lobe(part, (0.0, 82.0), (10.5, 8.6)))
+    part.paint(MUSCLE, lobe(part, (0.0, 82.0), (8.0, 6.2)))
+
+
+def _airways(canvas: Canvas, z: float) -> None:
+    """Windpipe above the carina, the two main bronchi below, each with a wall."""
+    down = CARINA_Z - z
+    if down < 0:
+        tubes = [((0.0, 9.0), (8.5, 8.0))]
+    else:
+        bend = min(down, 24.0)
+        tubes = [((side * (7 + 1.0 * bend), 10 + 0.3 * bend), (7.5 - 0.16 * bend, 6.0 - 0.1 * bend)) for side in SIDES]
+    for center, axes in tubes:
+        part = canvas.near(center, 12)
+        distance = lobe(part, center, axes)
+        part.paint(MUSCLE, distance - np.float32(1.5))
+        part.paint(AIR, distance)

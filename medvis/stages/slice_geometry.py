@@ -1,0 +1,59 @@
+"""How the frames of a scan stand to each other in the patient: what linking and measuring need to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.scan import Geometry
+from medvis.ops.slice_geometry import depths_of, drift_of, heights_of, runs_of
+
+_STEP = 1e-3  # mm; frames nearer to each other than this are no stack
+_JITTER = 0.05  # px; moves below this are the rounding of decimal strings
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The frames of a stack.
+
+    Attributes:
+        heights: float64 [frames], along the normal in mm.
+        depths: float64 [frames], how much of the volume each stands for in mm.
+        moves: for each frame but the first: how far its grid is moved against that of the frame before, as (rows,
+            columns) in px; None where a gap lies between the two.
+    """
+
+    heights: Floats
+    depths: Floats
+    moves: tuple[tuple[float, float] | None, ...]
+
+
+def ladder_of(geometry: Geometry, frames: int) -> Ladder | None:
+    """For a scan of that many frames; None if they are no stack in space, or nobody knows."""
+    if frames < 2:
+        return None
+    if geometry.positions is None or geometry.orientation is None:
+        if geometry.slice_spacing is None:
+            return None
+        heights, drift = geometry.slice_spacing * np.arange(frames, dtype=np.float64), np.zeros((frames, 2))
+    else:
+        heights = heights_of(geometry.positions, geometry.orientation)
+        drift = drift_of(geometry.positions, geometry.orientation)
+    if np.abs(np.diff(heights)).min() < _STEP:
+        return None
+    return Ladder(heights, depths_of(heights), _moves(heights, drift, geometry.spacing))
+
+
+def _moves(
+    heights: Floats, drift: Floats, spacing: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, ...]:
+    moved = np.diff(drift, axis=0) / (spacing or (np.inf, np.inf))
+    moved[np.abs(moved) < _JITTER] = 0
+    return tuple(
+        (float(row), float(col)) if one == other else None
+        for (one, other), (row, col) in zip(pairwise(runs_of(heights)), moved, strict=True)
+    )

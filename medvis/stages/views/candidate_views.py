@@ -1,0 +1,172 @@
+"""The closer look: every candidate in a crop of its own, at several scales and flips, until the views agree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvis.core.case import Candidates, Floats, Seen
+from medvis.model.card import Card
+from medvis.model.predictor import Predictor
+from medvis.ops.candidates import Spot, attend, spots, stamp
+from medvis.ops.tiles import Canvas, blend, cut
+from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
+from medvis.stages.scoring import finding_probability, outline_features
+from medvis.stages.views.settings import Candidate, InferSettings
+
+# Pixels around a candidate that still count as its own: its rim on the first pass is uncertain.
+MARGIN = 3
+# Views that enlarge by more than this show only the middle of the crop: nearer, not costlier.
+NEAR = 4 / 3
+OUTPUTS = ("mask_logits", "evidence", "embedding")
+
+
+class Look:
+    """One candidate, and what the views have shown of it so far.
+
+    Attributes:
+        center: (row, col) on the frame.
+        corner, size: of its crop on the frame; moved inside the frame where that is large enough: what is really
+            there is better than a mirrored edge.
+        masks: mask logits [m, s, s]; `classes`: class logits [k]; `embedding` [d]: summed over the views.
+    """
+
+    def __init__(self, image: Floats, spot: Spot, least: int) -> None:
+        self.center = spot.center
+        # Twice the candidate where that is larger than the settings' crop, in steps of 32 up to 320.
+        self.size = min(max(least, -(-2 * spot.extent // 32) * 32), 320)
+        rows, cols = image.shape[1:]
+        self.corner = (_start(spot.center[0], self.size, rows), _start(spot.center[1], self.size, cols))
+        self.crop = cut(image, self.corner, self.size)
+        self.own = stamp(spot, self.corner, self.size, MARGIN)
+        self.masks, self.classes = Merge(), Merge()
+        self.embedding: Floats | None = None
+
+    def field(self, view: View) -> tuple[slice, slice]:
+        """Rows and columns of the crop that a view shows; the first one always shows all."""
+        side = self.size
+        if view.scale > NEAR and self.masks.count:
+            side = 2 * round(self.size * NEAR / view.scale / 2)
+        starts = [_start(self.center[axis] - self.corner[axis], side, self.size) for axis in (0, 1)]
+        return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+
+    def seen(self, view: View, multiple_of: int) -> Floats:
+        """What a view shows of the crop, as the network wants it: float32 [c, h, w]."""
+        return forward(self.crop[:, *self.field(view)], view, multiple_of)
+
+    def add(self, view: View, mask: Floats, evidence: Floats, embedding: Floats, multiple_of: int) -> None:
+        """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
+        rows, cols = self.field(view)
+        side = rows.stop - rows.start
+        here = forward(self.own[None, rows, cols], view, multiple_of)[0]
+        self.classes.add(attend(evidence, sigmoid(mask.max(0)), here), view.weight)
+        flat = backward(mask, view, (side, side))
+        if side == self.size:
+            self.masks.add(flat, view.weight)
+        else:
+            logits, weight = np.zeros((len(flat), self.size, self.size), np.float32), np.zeros_like(self.own)
+            logits[:, rows, cols], weight[rows, cols] = flat, view.weight * blend(side, side // 8)
+            self.masks.add(logits, weight)
+        self.embedding = embedding if self.embedding is None else self.embedding + embedding
+
+    def settled(self, settings: Candidate, card: Card) -> bool:
+        """Whether more views would change nothing: it is no finding after all, or all views agree."""
+        if self.masks.count < 2:
+            return False
+        logits = self.masks.logits.max(0)
+        inside = (self.own > 0) & (logits > 0)
+        if not inside.any() or self._probability(logits, inside, card) < settings.reject:
+            return True
+        return self.masks.count >= 4 and float(self.masks.spread.max(0)[inside].mean()) < settings.agree
+
+    def summary(self, frame: int) -> Seen:
+        """What is kept of it: its maps are in the frame's own by now."""
+        (row, col), count = self.corner, self.masks.count
+        return Seen(
+            frame=frame,
+            box=(row, col, row + self.size, col + self.size),
+            center=self.center,
+            logits=self.classes.logits,
+            spread=self.classes.spread,
+            embedding=None if self.embedding is None else np.asarray(self.embedding / count, np.float32),
+            views=count,
+        )
+
+    def _probability(self, logits: Floats, inside: NDArray[np.bool_], card: Card) -> float:
+        """That this is a true finding, as `segment` will say if no more views come."""
+        values = outline_features(logits, self.masks.spread.max(0), inside)
+        seen = {"class": float(self.classes.logits[0]), "class_spread": float(self.classes.spread[0])}
+        return finding_probability({**values, **seen}, card)
+
+
+def _start(center: float, size: int, limit: int) -> int:
+    """First of `size` places around a centre, inside 0…limit; around its middle where `limit` is less."""
+    if limit < size:
+        return (limit - size) // 2
+    return min(max(round(center - size / 2), 0), limit - size)
+
+
+class Closer:
+    """Looks again at the candidates of one frame."""
+
+    def __init__(self, predictor: Predictor, settings: InferSettings) -> None:
+        self.predictor, self.settings = predictor, settings.candidate
+        self.multiple_of = predictor.card.input.multiple_of
+        self.views = plan(settings.scales, settings.flips)
+
+    def __call__(self, image: Floats, logits: Floats, spread: Floats) -> list[Look]:
+        """Looks at every candidate of a frame and writes what it saw into the frame's own maps.
+
+        Args:
+            image: float32 [c, rows, cols].
+            logits: float32 [m, rows, cols] of the first pass; replaced under the crops.
+            spread: float32 [rows, cols]; filled under the crops.
+        """
+        found = spots(sigmoid(logits.max(0)), self.settings.probability, self.settings.most)
+        looks = [Look(image, spot, self.settings.crop) for spot in found]
+        for view in self.views:
+            self._see([look for look in looks if not look.settled(self.settings, self.predictor.card)], view)
+        self._write(looks, logits, spread)
+        return looks
+
+    def _see(self, looks: Iterable[Look], view: View) -> None:
+        """One view of all these candidates: what is of one size goes through the model as one batch."""
+        sizes = defaultdict(list)
+        for look in looks:
+            sizes[look.size].append(look)
+        for group in sizes.values():
+            batch = np.stack([look.seen(view, self.multiple_of) for look in group])
+            given = self.predictor(batch, OUTPUTS)
+            for look, *seen in zip(group, *(given[name] for name in OUTPUTS), strict=True):
+                look.add(view, *seen, self.multiple_of)
+
+    @staticmethod
+    def _write(looks: list[Look], logits: Floats, spread: Floats) -> None:
+        shape = (logits.shape[1], logits.shape[2])
+        fresh, deviation = Canvas(len(logits), shape, 0.0), Canvas(1, shape, 0.0)
+        for look in looks:
+            weight = blend(look.size, look.size // 4)
+            fresh.add(look.masks.logits, look.corner, weight)
+            deviation.add(look.masks.spread.max(0, keepdims=True), look.corner, weight)
+        # Nothing is said about places that were never searched.
+        seen = (fresh.weight > 0) & (logits.max(0) > -20)
+        logits[:, seen] = fresh.mean()[:, seen]
+        spread[seen] = deviation.mean()[0][seen]
+
+
+def gather(seen: Sequence[Seen], card: Card) -> Candidates:
+    """The columns of `Candidates`."""
+    count, width = len(seen), len(card.labels)
+    embeddings = [one.embedding for one in seen if one.embedding is not None]
+    return Candidates(
+        frame=np.array([one.frame for one in seen], np.int32),
+        box=np.array([one.box for one in seen], np.int32).reshape(count, 4),
+        center=np.array([one.center for one in seen], np.float32).reshape(count, 2),
+        logits=np.array([one.logits for one in seen], np.float32).reshape(count, width),
+        spread=np.array([one.spread for one in seen], np.float32).reshape(count, width),
+        embedding=np.array(embeddings, np.float32).reshape(count, -1 if count else 0),
+        views=np.array([one.views for one in seen], np.int32),
+    )
