@@ -12,9 +12,10 @@ import numpy as np
 
 from medvis.core import report as schema
 from medvis.core.case import Candidates, Case, Prediction
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Outcome
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading, Report, Verdict
-from medvis.core.scan import DisplayWindow, Geometry, Scan, Source, Step
+from medvis.core.scan import DisplayWindow, Scan, Source, Step
 
 SPOTS = ((0.50, 0.30), (0.38, 0.70), (0.64, 0.72), (0.33, 0.27), (0.68, 0.30), (0.52, 0.63), (0.60, 0.21))
 LABELS = ("nodule", "malignancy")

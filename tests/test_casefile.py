@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvis.core.case import Candidates, Case, Prediction
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Reader
 from medvis.core.report import Reading
-from medvis.core.scan import Geometry, Scan, Source, Step
+from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError, OutputError
 from medvis.io.readers.casefile import CaseReader, load_case, read_case, save_case
 from medvis.io.readers.tensors import HEADER_LIMIT, pack, unpack

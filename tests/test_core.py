@@ -14,8 +14,9 @@ from pydantic import ValidationError
 import medvis
 from medvis import errors
 from medvis.core.case import Candidates, Case, require
+from medvis.core.geometry import Geometry
 from medvis.core.report import NOTICE, Box, Finding, Intensity, Provenance, Quality, Reading, Report, ScanFacts, Verdict
-from medvis.core.scan import Geometry, Scan, Source, Step
+from medvis.core.scan import Scan, Source, Step
 from medvis.model.card import Card, InputContract, Label, ModelFile
 
 CODES = {

@@ -11,7 +11,7 @@ from test_scoring import candidates, card, disc
 from tiny_chest import Blobs, pipeline, scan_of
 
 from medvis.core.case import Case, Prediction
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.errors import SettingsError, StageError
 from medvis.ops.measure import NO_SPACING, ONE_FRAME
 from medvis.stages.build import build_report

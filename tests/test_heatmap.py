@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from case_maker import REASON, make_outcome
 
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Outcome, Writer
 from medvis.core.report import NOTICE
-from medvis.core.scan import Geometry
 from medvis.io.picture.canvas import Canvas, Rect
 from medvis.io.picture.text import ink
 from medvis.io.writers.heatmap import HeatmapWriter, draw

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvis.core.case import Prediction, Seen
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.ops.components import link
 from medvis.ops.measure import measure
 from medvis.ops.slice_geometry import depths_of, drift_of, heights_of, missing_in, runs_of

@@ -10,7 +10,7 @@ import pytest
 from tiny_chest import EVERYWHERE, pipeline
 from tiny_data import SEEDS, SIDE, write_data
 
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.errors import InputError
 from medvis.io.writers.mask import write_nifti
 from medvis.learn.data.index import (

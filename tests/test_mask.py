@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Outcome, Writer
 from medvis.core.report import Reading
-from medvis.core.scan import Geometry
 from medvis.errors import OutputError, StageError
 from medvis.io.colours import FINDINGS
 from medvis.io.writers.mask import MaskWriter, voxel_to_ras, write_nifti, write_png

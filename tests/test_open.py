@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from medvis import plugins
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Reader
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.scan import Scan, Source
 from medvis.errors import InputError
 from medvis.io import magic
 from medvis.io.open import open_scan

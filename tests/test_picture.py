@@ -9,7 +9,8 @@ from case_maker import make_case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvis.core.scan import DisplayWindow, Geometry
+from medvis.core.geometry import Geometry
+from medvis.core.scan import DisplayWindow
 from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
 from medvis.io.picture import pages
 from medvis.io.picture.canvas import Canvas, Rect, Style

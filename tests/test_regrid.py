@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_chest import NODULES, chest, pipeline, truth
 
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.errors import InputError
 from medvis.preprocess.regrid import Regrid, ResampleSettings
 

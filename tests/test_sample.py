@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless
 
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.dicom.write_ct import SeriesFacts, _decimal, hashed_uid, write_ct_series
 from medvis.errors import InputError, OutputError
 from medvis.ops.measure import measure

@@ -12,7 +12,7 @@ from tiny_bundle import tiny_card
 from tiny_chest import scan_of
 
 from medvis.core.case import Candidates, Prediction
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.model.card import Card
 from medvis.ops.chest.surroundings import aerated_rim
 from medvis.stages.scoring import (

@@ -12,7 +12,7 @@ from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
 from medvis import plugins
 from medvis.core.case import Case
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.errors import InputError, ModelError, StageError
 from medvis.ops.window import window as voi_window
 from medvis.pipeline import Pipeline

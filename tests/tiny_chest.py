@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from tiny_bundle import tiny_card
 
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source
 from medvis.model.card import Card
 from medvis.phantom.series import geometry_of
 from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom

@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 from tiny_bundle import tiny_card
 
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source
 from medvis.model.card import Card
 
 NO_SPACING = "a picture"

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Labels
 from medvis.core.report import Finding, Reading, Verdict
-from medvis.core.scan import Mask, Pixels, Scan, Step
+from medvis.core.scan import Scan, Step
 from medvis.errors import StageError
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,10 @@ class Candidates:
 
     frame: NDArray[np.int32]
     box: NDArray[np.int32]
-    center: Floats
-    logits: Floats
-    spread: Floats
-    embedding: Floats
+    center: Float32s
+    logits: Float32s
+    spread: Float32s
+    embedding: Float32s
     views: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -47,9 +46,9 @@ class Seen(NamedTuple):
     frame: int
     box: tuple[int, int, int, int]
     center: tuple[float, float]
-    logits: Floats
-    spread: Floats
-    embedding: Floats | None
+    logits: Float32s
+    spread: Float32s
+    embedding: Float32s | None
     views: int
 
 
@@ -72,13 +71,13 @@ class Prediction:
 
     OUTSIDE = -30.0
 
-    mask_logits: Floats
-    spread: Floats
-    evidence: Floats
+    mask_logits: Float32s
+    spread: Float32s
+    evidence: Float32s
     labels: tuple[str, ...]
-    logits: Floats | None = None
-    logits_spread: Floats | None = None
-    embedding: Floats | None = None
+    logits: Float32s | None = None
+    logits_spread: Float32s | None = None
+    embedding: Float32s | None = None
     candidates: Candidates | None = None
     views: int = 1
 
@@ -107,14 +106,14 @@ class Case:
 
     scan: Scan
     task: str
-    view: Pixels | None = None
-    region: Mask | None = None
+    view: Float32s | None = None
+    region: Bools | None = None
     prediction: Prediction | None = None
-    mask: NDArray[np.int32] | None = None
+    mask: Labels | None = None
     classes: tuple[Reading, ...] | None = None
     findings: tuple[Finding, ...] | None = None
     verdict: Verdict | None = None
-    evidence: Floats | None = None
+    evidence: Float32s | None = None
     evidence_of: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Array, Float32s
+
 T = TypeVar("T", bound=np.generic)
-Array = NDArray[Any]
 
 
 class Frames(NDArrayOperatorsMixin, ABC):
@@ -168,10 +169,10 @@ def held(planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
     return packed.stack()
 
 
-def made(make: Callable[[int], NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def made(make: Callable[[int], Float32s], shape: tuple[int, ...]) -> Float32s:
     """A stack of `shape` from a function of the index: one frame alone as an array, several as `Made`."""
     stack = Made(make, shape)
-    return cast("NDArray[np.float32]", stack if shape[0] > 1 else np.asarray(stack))
+    return cast("Float32s", stack if shape[0] > 1 else np.asarray(stack))
 
 
 def like(given: Array, planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless
 
-from medvis.core.scan import Geometry
+from medvis.core.arrays import Float32s
+from medvis.core.geometry import Geometry
 from medvis.errors import OutputError
 from medvis.io.atomic import write_error
-
-Floats = NDArray[np.float32]
 
 LOWEST_HU = -1024
 WINDOW = (-600, 1500)
@@ -45,7 +44,7 @@ class SeriesFacts:
 
 
 def write_ct_series(
-    hu: Floats, geometry: Geometry, folder: Path, facts: SeriesFacts, compress: bool = False
+    hu: Float32s, geometry: Geometry, folder: Path, facts: SeriesFacts, compress: bool = False
 ) -> list[Path]:
     """Writes one CT image a frame, ``0001.dcm`` onwards, and nothing outside of `folder`, which is made if absent.
 
@@ -90,7 +89,7 @@ def hashed_uid(*parts: str) -> UID:
     return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
 
 
-def _stored(hu: Floats) -> tuple[NDArray[np.uint16], int, int]:
+def _stored(hu: Float32s) -> tuple[NDArray[np.uint16], int, int]:
     """Stored values, the rescale intercept, and how many bits are stored: 12 where they suffice."""
     low, high = float(np.min(hu, initial=LOWEST_HU)), float(np.max(hu, initial=LOWEST_HU))
     if hu.ndim != 3 or not (np.isfinite(low) and np.isfinite(high)) or high - low > np.iinfo(np.uint16).max:

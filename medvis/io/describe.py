@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry, Scan
+from medvis.core.arrays import Float64s
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan
 
 _PLANES = ("sagittal", "coronal", "axial")
 _OBLIQUE = 0.95
@@ -53,7 +54,7 @@ def describe(scan: Scan) -> dict[str, Any]:
     }
 
 
-def plane_of(orientation: NDArray[np.float64] | None) -> str | None:
+def plane_of(orientation: Float64s | None) -> str | None:
     """``axial``, ``coronal`` or ``sagittal``; ``oblique, nearest to …`` if tilted by more than 18°; None if unknown."""
     if orientation is None:
         return None

@@ -6,9 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.bundle import checked_weights, read_card
 from medvis.model.card import OUTPUTS
@@ -44,7 +42,7 @@ class OnnxPredictor:
             raise ModelError(f"{folder / self.card.model.file} cannot be loaded: {error}") from error
         self._check_graph(folder)
 
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str] = OUTPUTS) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, batch: Float32s, outputs: Sequence[str] = OUTPUTS) -> dict[str, Float32s]:
         """One forward pass, see `core.protocols.Predictor`. Raises ModelError for a batch that does not fit."""
         contract = self.card.input
         fits = batch.ndim == 4 and batch.shape[1] == contract.channels

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medvis.core.arrays import Float32s
 from medvis.model.card import Card
 
 
@@ -16,7 +14,7 @@ class Predictor(Protocol):
 
     card: Card
 
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, batch: Float32s, outputs: Sequence[str]) -> dict[str, Float32s]:
         """One forward pass.
 
         Args:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.bundle import checked_weights, read_card
 from medvis.model.card import OUTPUTS
@@ -42,7 +42,7 @@ class TorchPredictor:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._net = load_net(folder / self.card.weights.file).to(self._device)
 
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str] = OUTPUTS) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, batch: Float32s, outputs: Sequence[str] = OUTPUTS) -> dict[str, Float32s]:
         """One forward pass, see `core.protocols.Predictor`. Raises ModelError for a batch that does not fit."""
         with self._torch.no_grad():
             given = self._net(self._torch.from_numpy(batch).to(self._device))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from medvis.core.arrays import Bools, Float32s
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,10 @@ class Spot:
     center: tuple[float, float]
     extent: int
     box: tuple[int, int, int, int]
-    shape: NDArray[np.bool_]
+    shape: Bools
 
 
-def spots(probability: Floats, threshold: float, most: int) -> list[Spot]:
+def spots(probability: Float32s, threshold: float, most: int) -> list[Spot]:
     """Connected places above a threshold, likeliest first, `most` of them at the most.
 
     Args:
@@ -47,7 +46,7 @@ def spots(probability: Floats, threshold: float, most: int) -> list[Spot]:
     return found[:most]
 
 
-def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Floats:
+def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Float32s:
     """The place's own pixels, grown by `margin`, as float32 [size, size] on a crop's grid (1 inside, 0 outside)."""
     canvas = np.zeros((size, size), np.float32)
     top, left, bottom, right = spot.box
@@ -60,7 +59,7 @@ def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Floats
     return np.asarray(cv2.dilate(canvas, kernel), np.float32)
 
 
-def attend(evidence: Floats, mask: Floats, own: Floats) -> Floats:
+def attend(evidence: Float32s, mask: Float32s, own: Float32s) -> Float32s:
     """Class logits of one place: the evidence averaged over its own part of the predicted mask.
 
     Args:

@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Float64s
 from medvis.errors import StageError
-
-Floats = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 BINS = 256
 NEIGHBOURHOOD = 7
@@ -27,7 +25,7 @@ NEIGHBOURHOOD_SD = 1.8
 TOLERANCE = 2.5  # differences up to about so many noise sd are averaged away
 
 
-def clahe(image: Floats, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), valid: Bool | None = None) -> Floats:
+def clahe(image: Float32s, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), valid: Bools | None = None) -> Float32s:
     """Equalises contrast tile by tile, with the slope of the mapping limited; in colour on the lightness (CIELAB) only.
 
     Padded pixels take no part in any histogram and stay what they are. A tile counts in the interpolation by its
@@ -51,7 +49,7 @@ def clahe(image: Floats, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), val
         raise StageError(f"CLAHE with clip {clip:g} and tiles {list(tiles)}", "clip above 0 and at least one tile")
     everywhere = np.ones(image.shape[:2], dtype=np.bool_) if valid is None else valid
     if image.ndim == 3 and image.shape[2] == 3:
-        lab: Floats = np.asarray(cv2.cvtColor(np.clip(image, 0, 1), cv2.COLOR_RGB2LAB), dtype=np.float32)
+        lab: Float32s = np.asarray(cv2.cvtColor(np.clip(image, 0, 1), cv2.COLOR_RGB2LAB), dtype=np.float32)
         lab[..., 0] = 100 * _equalised(lab[..., 0] / np.float32(100), clip, tiles, everywhere)
         out = np.clip(np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.float32), 0, 1)
     else:
@@ -59,7 +57,7 @@ def clahe(image: Floats, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), val
     return _restored(out, image, valid)
 
 
-def denoise(image: Floats, strength: float = 0.05, valid: Bool | None = None) -> Floats:
+def denoise(image: Float32s, strength: float = 0.05, valid: Bools | None = None) -> Float32s:
     """Takes noise away and leaves edges: a bilateral filter (Tomasi & Manduchi, ICCV 1998) over 7×7 px in float.
 
     Padded pixels are set so far from every valid grey value that their weight vanishes, and stay what they are.
@@ -83,18 +81,20 @@ def denoise(image: Floats, strength: float = 0.05, valid: Bool | None = None) ->
     source = np.clip(image, 0, 1)
     if valid is not None:
         source[~valid] = 1 + 6 * tolerance
-    out: Floats = np.asarray(cv2.bilateralFilter(source, NEIGHBOURHOOD, tolerance, NEIGHBOURHOOD_SD), dtype=np.float32)
+    out: Float32s = np.asarray(
+        cv2.bilateralFilter(source, NEIGHBOURHOOD, tolerance, NEIGHBOURHOOD_SD), dtype=np.float32
+    )
     return _restored(np.clip(out, 0, 1).reshape(image.shape), image, valid)
 
 
-def _check(image: Floats, valid: Bool | None) -> None:
+def _check(image: Float32s, valid: Bools | None) -> None:
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
         raise StageError(f"enhancement of an array {list(image.shape)}", "[rows, cols] or [rows, cols, 1 or 3]")
     if valid is not None and valid.shape != image.shape[:2]:
         raise StageError(f"padding mask {list(valid.shape)} on an image {list(image.shape)}", "the same rows and cols")
 
 
-def _restored(out: Floats, image: Floats, valid: Bool | None) -> Floats:
+def _restored(out: Float32s, image: Float32s, valid: Bools | None) -> Float32s:
     if valid is not None:
         out[~valid] = np.clip(image[~valid], 0, 1)
     return np.asarray(out, dtype=np.float32)
@@ -107,10 +107,10 @@ class _Band:
     pixels: slice
     first: int
     second: int
-    share: Floats
+    share: Float32s
 
 
-def _equalised(plane: Floats, clip: float, tiles: tuple[int, int], valid: Bool) -> Floats:
+def _equalised(plane: Float32s, clip: float, tiles: tuple[int, int], valid: Bools) -> Float32s:
     rows, cols = (min(wanted, size) for wanted, size in zip(tiles, plane.shape, strict=True))
     position = np.clip(plane, 0, 1) * np.float32(BINS)
     lower = np.minimum(position, BINS - 1).astype(np.int32)
@@ -132,7 +132,7 @@ def _equalised(plane: Floats, clip: float, tiles: tuple[int, int], valid: Bool) 
     return np.clip(out, 0, 1)
 
 
-def _histograms(bins: NDArray[np.int32], valid: Bool, tiles: tuple[int, int]) -> NDArray[np.float64]:
+def _histograms(bins: NDArray[np.int32], valid: Bools, tiles: tuple[int, int]) -> Float64s:
     """Counts of valid pixels, float64 [tile rows, tile columns, bins]."""
     out = np.zeros((*tiles, BINS))
     row_edges, col_edges = (
@@ -146,7 +146,7 @@ def _histograms(bins: NDArray[np.int32], valid: Bool, tiles: tuple[int, int]) ->
     return out
 
 
-def _curves(counts: NDArray[np.float64], clip: float) -> Floats:
+def _curves(counts: Float64s, clip: float) -> Float32s:
     """The mapping of each tile at the edges of the bins, float32 [tile rows, tile columns, bins + 1] from 0 to 1."""
     total = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     share = counts / total
@@ -159,7 +159,7 @@ def _curves(counts: NDArray[np.float64], clip: float) -> Floats:
 
 def _bands(size: int, tiles: int) -> Iterator[_Band]:
     """The axis cut at the tile centres; beyond the outermost centres one tile alone counts."""
-    place: Floats = np.asarray((np.arange(size) + 0.5) * tiles / size - 0.5, dtype=np.float32)
+    place: Float32s = np.asarray((np.arange(size) + 0.5) * tiles / size - 0.5, dtype=np.float32)
     first = np.floor(place).astype(int)
     for tile in range(-1, tiles):
         inside = np.flatnonzero(first == tile)

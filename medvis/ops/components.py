@@ -14,16 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Labels
 from medvis.core.frames import like
 from medvis.errors import StageError
 
-Bool = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
 Point = tuple[float, float]
 
 
-def hysteresis(prob: Floats, high: float, low: float) -> Bool:
+def hysteresis(prob: Float32s, high: float, low: float) -> Bools:
     """Pixels of at least `low` whose component on the frame has a pixel of at least `high`.
 
     Args:
@@ -53,7 +51,7 @@ def hysteresis(prob: Floats, high: float, low: float) -> Bool:
 
 
 def label_frames(
-    mask: Bool, min_pixels: int = 1, min_mm: float | None = None, spacing: tuple[float, float] | None = None
+    mask: Bools, min_pixels: int = 1, min_mm: float | None = None, spacing: tuple[float, float] | None = None
 ) -> Labels:
     """The components of every frame, numbered through from 1 by frame, then row, then column of their first pixel.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s
 from medvis.ops.tta import View, forward, resized
 
-Floats = NDArray[np.float32]
 
-
-def fit(image: Floats, side: int) -> Floats:
+def fit(image: Float32s, side: int) -> Float32s:
     """The picture with its longer side scaled to `side`, its shape kept, mirrored at its far edges to a square.
 
     Args:
@@ -30,7 +28,7 @@ def held(shape: tuple[int, int], side: int) -> tuple[int, int]:
     return rows, cols
 
 
-def unfit(maps: Floats, shape: tuple[int, int], side: int) -> Floats:
+def unfit(maps: Float32s, shape: tuple[int, int], side: int) -> Float32s:
     """Maps of a square view back on the picture's grid.
 
     Args:
@@ -48,7 +46,7 @@ def unfit(maps: Floats, shape: tuple[int, int], side: int) -> Floats:
     return out
 
 
-def spread(maps: Floats, side: int) -> Floats:
+def spread(maps: Float32s, side: int) -> Float32s:
     """Square maps [n, g, g] at another resolution: float32 [n, side, side], interpolated linearly."""
     if maps.shape[-1] == side:
         return maps

@@ -13,13 +13,10 @@ from math import dist
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Float64s, Indices, Labels, Uint8s
 from medvis.errors import StageError
 
-Labels = NDArray[np.int32]
-Floats = NDArray[np.float32]
-Points = NDArray[np.float64]
 Point = tuple[float, float]
 Axis = tuple[Point, Point]
 
@@ -103,9 +100,9 @@ class Diameters:
 
 def measure(
     labels: Labels,
-    pixels: Floats,
+    pixels: Float32s,
     spacing: tuple[float, float] | None = None,
-    slice_spacing: float | Points | None = None,
+    slice_spacing: float | Float64s | None = None,
 ) -> tuple[Measurement, ...]:
     """Measures every finding, in the order of their numbers.
 
@@ -129,7 +126,7 @@ def measure(
     )
 
 
-def diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Diameters:
+def diameters(mask: Bools, spacing: tuple[float, float]) -> Diameters:
     """The two diameters of a plane shape, between outer pixel edges.
 
     Both are exact for the convex hull of the middles of all pixel edges. Of several longest diameters the one with the
@@ -153,7 +150,7 @@ def diameters(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> Diameter
     return Diameters(longest, min(perpendicular, longest), _axis(grid[pairs[best]]), _axis(ends / spacing))
 
 
-def _coordinates(labels: Labels) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def _coordinates(labels: Labels) -> Iterator[tuple[int, Indices]]:
     """Number → intp [n, 3] of its pixels, in reading order."""
     at = np.concatenate([_placed(frame, plane) for frame, plane in enumerate(labels)])
     numbers = np.concatenate([plane[plane != 0] for plane in labels])
@@ -163,16 +160,16 @@ def _coordinates(labels: Labels) -> Iterator[tuple[int, NDArray[np.intp]]]:
         yield int(value), at[part]
 
 
-def _placed(frame: int, plane: NDArray[np.int32]) -> NDArray[np.intp]:
+def _placed(frame: int, plane: Labels) -> Indices:
     at = np.argwhere(plane)
     return np.insert(at, 0, frame, axis=1)
 
 
 def _one(
     number: int,
-    at: NDArray[np.intp],
-    values: Points,
-    steps: tuple[tuple[float, float] | None, float | Points | None],
+    at: Indices,
+    values: Float64s,
+    steps: tuple[tuple[float, float] | None, float | Float64s | None],
     reasons: dict[str, str],
 ) -> Measurement:
     frames, counts = np.unique(at[:, 0], return_counts=True)
@@ -210,7 +207,7 @@ class _Plane:
     pixel_mm2: float | None
 
 
-def _plane(at: NDArray[np.intp], spacing: tuple[float, float] | None) -> _Plane:
+def _plane(at: Indices, spacing: tuple[float, float] | None) -> _Plane:
     corner, end = at.min(axis=0), at.max(axis=0) + 1
     local = np.zeros(tuple(end - corner), dtype=np.uint8)
     local[tuple((at - corner).T)] = 1
@@ -228,7 +225,9 @@ def _plane(at: NDArray[np.intp], spacing: tuple[float, float] | None) -> _Plane:
     )
 
 
-def _reasons(frames: int, spacing: tuple[float, float] | None, slice_spacing: float | Points | None) -> dict[str, str]:
+def _reasons(
+    frames: int, spacing: tuple[float, float] | None, slice_spacing: float | Float64s | None
+) -> dict[str, str]:
     names = ("area_mm2", "longest_diameter_mm", "perpendicular_diameter_mm", "volume_mm3")
     reasons = dict.fromkeys(names, NO_SPACING) if spacing is None else {}
     if frames == 1:
@@ -238,7 +237,7 @@ def _reasons(frames: int, spacing: tuple[float, float] | None, slice_spacing: fl
     return reasons
 
 
-def _outline(mask: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _outline(mask: Uint8s) -> tuple[Indices, Bools]:
     """(row, col) corners of the largest part's outline, intp [n, 2], and that part with its holes as bool."""
     _, labels, table, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     part = labels == 1 + int(np.argmax(table[1:, cv2.CC_STAT_AREA]))
@@ -246,14 +245,14 @@ def _outline(mask: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.bool
     return contours[0][:, 0, ::-1].astype(np.intp), np.asarray(part, dtype=np.bool_)
 
 
-def _edge_hull(mask: NDArray[np.bool_]) -> Points:
+def _edge_hull(mask: Bools) -> Float64s:
     """The convex hull of the middles of all pixel edges as (row, col), float64 [n, 2]; found in exact half-pixels."""
     at = 2 * np.argwhere(mask)
     middles = np.concatenate([at + step for step in ((1, 0), (-1, 0), (0, 1), (0, -1))])
     return np.asarray(cv2.convexHull(middles.astype(np.int32))[:, 0] / 2.0, dtype=np.float64)
 
 
-def _widest_across(hull: Points, along: Points) -> tuple[float, Points]:
+def _widest_across(hull: Float64s, along: Float64s) -> tuple[float, Float64s]:
     """The longest chord of a convex polygon at a right angle to a direction, and its two ends, float64 [2, 2].
 
     Across a convex shape the chord's length is piecewise linear between the corners, so that it is longest at a corner.
@@ -271,7 +270,7 @@ def _widest_across(hull: Points, along: Points) -> tuple[float, Points]:
     return float(np.abs(one - other)[widest]), ends
 
 
-def _axis(ends: Points) -> Axis:
+def _axis(ends: Float64s) -> Axis:
     (row, col), (row2, col2) = ends.tolist()
     return (row, col), (row2, col2)
 
@@ -286,15 +285,13 @@ def _product(count: int, *sizes: float | None) -> float | None:
     return out
 
 
-def _volume(
-    frames: NDArray[np.intp], counts: NDArray[np.intp], pixel_mm2: float | None, depth: float | Points | None
-) -> float | None:
+def _volume(frames: Indices, counts: Indices, pixel_mm2: float | None, depth: float | Float64s | None) -> float | None:
     """Areas times depths; None if one of them is not known."""
     if not isinstance(depth, np.ndarray):
         return _product(int(counts.sum()), pixel_mm2, depth)
     return None if pixel_mm2 is None else float(counts @ depth[frames]) * pixel_mm2
 
 
-def _triple(values: Points) -> tuple[float, float, float]:
+def _triple(values: Float64s) -> tuple[float, float, float]:
     frame, row, col = values.tolist()
     return frame, row, col

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from medvis.core.arrays import Array, Bools, Float32s
 from medvis.errors import StageError
 from medvis.ops.window import lut_index
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
-
-def rescale(stored: NDArray[Any], slope: float, intercept: float, out: Floats | None = None) -> Floats:
+def rescale(stored: Array, slope: float, intercept: float, out: Float32s | None = None) -> Float32s:
     """`stored · slope + intercept` as float32 (PS3.3 C.11.1.1.2).
 
     Args:
@@ -28,7 +24,7 @@ def rescale(stored: NDArray[Any], slope: float, intercept: float, out: Floats | 
     """
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         raise StageError(f"rescale slope {slope:g}, intercept {intercept:g}", "finite values and a slope other than 0")
-    result: Floats = np.empty(stored.shape, np.float32) if out is None else out
+    result: Float32s = np.empty(stored.shape, np.float32) if out is None else out
     if slope == 1:
         np.add(stored, np.float32(intercept), out=result, dtype=np.float32, casting="unsafe")
         return result
@@ -36,7 +32,7 @@ def rescale(stored: NDArray[Any], slope: float, intercept: float, out: Floats | 
     return result if intercept == 0 else np.add(result, np.float32(intercept), out=result)
 
 
-def modality_lut(stored: NDArray[Any], table: ArrayLike, first: int, out: Floats | None = None) -> Floats:
+def modality_lut(stored: Array, table: ArrayLike, first: int, out: Float32s | None = None) -> Float32s:
     """`table[stored − first]`, clamped at both ends (PS3.3 C.11.1.1.1), as float32.
 
     Args:
@@ -57,13 +53,13 @@ def modality_lut(stored: NDArray[Any], table: ArrayLike, first: int, out: Floats
     return np.take(entries, index, out=out, mode="clip")
 
 
-def padding_mask(stored: NDArray[Any], value: float, limit: float | None = None) -> Mask:
+def padding_mask(stored: Array, value: float, limit: float | None = None) -> Bools:
     """True where a stored value is padding: equal to `value`, or from `value` to `limit`, both included.
 
     Pixel Padding Value and Pixel Padding Range Limit, PS3.3 C.7.5.1.1.2; the two may come in either order.
     """
     if limit is None or limit == value:
-        mask: Mask = np.equal(stored, value)
+        mask: Bools = np.equal(stored, value)
         return mask
     low, high = min(value, limit), max(value, limit)
     mask = np.greater_equal(stored, low)

@@ -15,11 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medvis.core.arrays import Bools, Float32s, Float64s
 from medvis.errors import StageError
 
-Floats = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-Weights = NDArray[np.float64]
 Order = Literal["linear", "cubic"]
 
 PER_SAMPLE = 8  # places a sample at which the interpolated signal is read to average it
@@ -36,7 +34,7 @@ class Axis:
         reach: width of the box that is averaged, in steps of the old samples.
     """
 
-    positions: Weights
+    positions: Float64s
     count: int
     reach: float = 0.0
 
@@ -59,7 +57,7 @@ class Axis:
         found = (np.arange(self.count) - self.positions[0]) / step
         return Axis(np.clip(found, 0, len(self.positions) - 1), len(self.positions), sqrt(max(step**-2 - 1, 0.0)))
 
-    def weights(self, order: Order = "linear") -> Weights:
+    def weights(self, order: Order = "linear") -> Float64s:
         """[n, count]: new samples from old ones. The rows sum to 1, and give a straight line back as it is."""
         # Near the ends the box shrinks, so that it stays symmetric: else a ramp would bend there.
         width = np.minimum(self.reach, 2 * np.minimum(self.positions, self.count - 1 - self.positions))
@@ -83,13 +81,13 @@ class Resampler:
         self._frames = axes[0].weights(order)
         self._rows, self._cols = (axis.weights(order).astype(np.float32) for axis in axes[1:])
 
-    def plane(self, stack: NDArray[np.generic], index: int) -> Floats:
+    def plane(self, stack: NDArray[np.generic], index: int) -> Float32s:
         """New frame `index` of a stack [frames, ..., rows, cols] of numbers or bools: float32 [..., rows, cols]."""
         taps = np.flatnonzero(self._frames[index])
         mixed = sum(np.float32(self._frames[index, tap]) * np.asarray(stack[tap], np.float32) for tap in taps)
         return np.asarray(self._rows @ np.asarray(mixed, np.float32) @ self._cols.T, np.float32)
 
-    def masked(self, stack: Floats, valid: NDArray[np.bool_], index: int, least: float = LEAST) -> tuple[Floats, Bool]:
+    def masked(self, stack: Float32s, valid: Bools, index: int, least: float = LEAST) -> tuple[Float32s, Bools]:
         """As `plane`, from the valid samples only.
 
         Args:
@@ -111,12 +109,12 @@ class Resampler:
 
 
 def resample(
-    volume: Floats,
+    volume: Float32s,
     spacing: tuple[float, float, float],
     new: ArrayLike,
     order: Order = "linear",
-    valid: Bool | None = None,
-) -> tuple[Floats, Bool | None]:
+    valid: Bools | None = None,
+) -> tuple[Float32s, Bools | None]:
     """A whole volume at another spacing.
 
     Args:
@@ -143,7 +141,7 @@ def resample(
     return np.stack([plane for plane, _ in pairs]), np.stack([seen for _, seen in pairs])
 
 
-def _interpolation(positions: Weights, count: int, order: Order) -> Weights:
+def _interpolation(positions: Float64s, count: int, order: Order) -> Float64s:
     """[n, count] weights of the samples around each position."""
     if count == 1:
         return np.ones((len(positions), 1))

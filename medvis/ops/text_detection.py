@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+from medvis.core.arrays import Uint8s
 
 STROKE = 11  # px; what is wider is no stroke of a letter
 SMALLEST, TALLEST = 5, 48  # px, height of a letter
@@ -54,14 +54,14 @@ def text_boxes(picture: NDArray[np.generic]) -> list[TextBox]:
     return sorted(boxes)
 
 
-def _as_bytes(picture: NDArray[np.generic]) -> Bytes:
+def _as_bytes(picture: NDArray[np.generic]) -> Uint8s:
     values = np.asarray(picture, np.float32)
     grey = values.max(-1) if values.ndim == 3 else values
     low, high = np.percentile(grey, (0.1, 99.9))
     return np.asarray(np.clip((grey - low) / max(float(high - low), 1e-6), 0, 1) * 255, np.uint8)
 
 
-def _lines(strokes: Bytes) -> list[TextBox]:
+def _lines(strokes: Uint8s) -> list[TextBox]:
     """Groups of letter-like pieces that stand side by side, with a margin."""
     _, _, table, _ = cv2.connectedComponentsWithStats(strokes, connectivity=8)
     letters = [row for row in table[1:] if _like_a_letter(row)]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from medvis.core.arrays import Bools, Float32s, Indices
 
 
-def cover(region: Mask, size: int, overlap: int) -> list[tuple[int, int]]:
+def cover(region: Bools, size: int, overlap: int) -> list[tuple[int, int]]:
     """Corners (row, col) of the tiles that hold every True pixel of the region.
 
     Tiles lie on a regular grid over the region's bounding box; those without a region pixel are left out. A tile may
@@ -28,7 +26,7 @@ def cover(region: Mask, size: int, overlap: int) -> list[tuple[int, int]]:
     return [(top, left) for top in tops for left in lefts if region[top : top + size, left : left + size].any()]
 
 
-def cut(image: Floats, corner: tuple[int, int], size: int) -> Floats:
+def cut(image: Float32s, corner: tuple[int, int], size: int) -> Float32s:
     """The square [channels, size, size] at a corner, which may lie outside; mirrored beyond the image's edge."""
     row, col = corner
     rows, cols = image.shape[1:]
@@ -37,7 +35,7 @@ def cut(image: Floats, corner: tuple[int, int], size: int) -> Floats:
     return np.ascontiguousarray(image[:, _mirror(row, size, rows)][:, :, _mirror(col, size, cols)])
 
 
-def blend(size: int, overlap: int) -> Floats:
+def blend(size: int, overlap: int) -> Float32s:
     """Weights [size, size] that rise linearly from the tile's edge over the overlap: no seam where tiles meet."""
     ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
     ramp = np.minimum(ramp / max(overlap, 1), 1.0).astype(np.float32)
@@ -58,7 +56,7 @@ class Canvas:
         self.weight = np.zeros(shape, np.float32)
         self.empty = empty
 
-    def add(self, piece: Floats, corner: tuple[int, int], weight: Floats) -> None:
+    def add(self, piece: Float32s, corner: tuple[int, int], weight: Float32s) -> None:
         """Adds [channels, s, s] at a corner (parts outside the image are dropped) with weights [s, s]."""
         rows, cols = self.weight.shape
         top, left = max(corner[0], 0), max(corner[1], 0)
@@ -69,7 +67,7 @@ class Canvas:
         self.sum[:, top:bottom, left:right] += piece[:, own[0], own[1]] * weight[own]
         self.weight[top:bottom, left:right] += weight[own]
 
-    def mean(self) -> Floats:
+    def mean(self) -> Float32s:
         """[channels, rows, cols]."""
         covered = self.weight > 0
         out = np.full(self.sum.shape, self.empty, np.float32)
@@ -85,6 +83,6 @@ def _starts(first: int, stop: int, size: int, overlap: int, limit: int) -> list[
     return sorted({round(first + (last - first) * index / (count - 1)) for index in range(count)})
 
 
-def _mirror(start: int, size: int, length: int) -> NDArray[np.intp]:
+def _mirror(start: int, size: int, length: int) -> Indices:
     index = np.arange(start, start + size) % (2 * length)
     return np.asarray(np.where(index < length, index, 2 * length - 1 - index), np.intp)

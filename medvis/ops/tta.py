@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from medvis.core.arrays import Float32s
+
 FLIPS = ("none", "horizontal", "vertical", "both")
 
 
@@ -33,7 +33,7 @@ def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[View]:
     return [View(float(scale), flip, float(scales[scale])) for scale in ordered for flip in flips]
 
 
-def forward(image: Floats, view: View, multiple_of: int) -> Floats:
+def forward(image: Float32s, view: View, multiple_of: int) -> Float32s:
     """The image as the view shows it, mirrored at the far edges up to multiples of `multiple_of`.
 
     Args:
@@ -52,7 +52,7 @@ def forward(image: Floats, view: View, multiple_of: int) -> Floats:
     return np.ascontiguousarray(_flip(out, view.flip))
 
 
-def backward(logits: Floats, view: View, shape: tuple[int, int]) -> Floats:
+def backward(logits: Float32s, view: View, shape: tuple[int, int]) -> Float32s:
     """Maps of a view [..., rows', cols'] back onto the image's grid: [..., rows, cols] of `shape`, float32."""
     upright = _flip(logits, view.flip)
     rows, cols = resized(shape, view.scale)
@@ -78,12 +78,12 @@ class Merge:
 
     def __init__(self) -> None:
         self.count = 0
-        self.weight: Floats = np.zeros((), np.float32)
-        self._logits: Floats | None = None
-        self._mean: Floats | None = None
-        self._square: Floats | None = None
+        self.weight: Float32s = np.zeros((), np.float32)
+        self._logits: Float32s | None = None
+        self._mean: Float32s | None = None
+        self._square: Float32s | None = None
 
-    def add(self, logits: Floats, weight: float | Floats = 1.0) -> None:
+    def add(self, logits: Float32s, weight: float | Float32s = 1.0) -> None:
         """One more view; `weight` is a number, or an array that is broadcast against the logits."""
         share, probability = np.asarray(weight, np.float32), sigmoid(logits)
         if self._logits is None or self._mean is None or self._square is None:
@@ -96,14 +96,14 @@ class Merge:
         self.weight = self.weight + share
 
     @property
-    def logits(self) -> Floats:
+    def logits(self) -> Float32s:
         """Mean logits."""
         if self._logits is None:
             raise ValueError("no view was merged")
         return np.asarray(self._logits / self.weight)
 
     @property
-    def spread(self) -> Floats:
+    def spread(self) -> Float32s:
         """Standard deviation of the probability over the views; 0 for a single view."""
         if self._mean is None or self._square is None:
             raise ValueError("no view was merged")
@@ -111,12 +111,12 @@ class Merge:
         return np.asarray(np.sqrt(np.maximum(self._square / self.weight - mean * mean, 0)), np.float32)
 
 
-def sigmoid(x: Floats) -> Floats:
+def sigmoid(x: Float32s) -> Float32s:
     """1 / (1 + e^−x) in float32, without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
 
 
-def _flip(image: Floats, flip: str) -> Floats:
+def _flip(image: Float32s, flip: str) -> Float32s:
     if flip in ("horizontal", "both"):
         image = image[..., ::-1]
     if flip in ("vertical", "both"):
@@ -124,6 +124,6 @@ def _flip(image: Floats, flip: str) -> Floats:
     return image
 
 
-def _resize(image: Floats, rows: int, cols: int, shrink: bool) -> Floats:
+def _resize(image: Float32s, rows: int, cols: int, shrink: bool) -> Float32s:
     how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.stack([cv2.resize(channel, (cols, rows), interpolation=how) for channel in image])

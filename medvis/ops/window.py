@@ -7,14 +7,13 @@ with values in 0…1, and never write into their input.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from medvis.core.arrays import Array, Bools, Float32s, Indices
 from medvis.errors import SettingsError
 
-Floats = NDArray[np.float32]
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 PRESETS: dict[str, tuple[float, float]] = {
@@ -49,7 +48,7 @@ def preset(name: str) -> tuple[float, float]:
     return PRESETS[name]
 
 
-def window(pixels: NDArray[Any], center: float, width: float, function: str = "LINEAR") -> Floats:
+def window(pixels: Array, center: float, width: float, function: str = "LINEAR") -> Float32s:
     """The VOI window `function` (VOI LUT Function, PS3.3 C.11.2.1.3).
 
     Raises:
@@ -64,25 +63,25 @@ def window(pixels: NDArray[Any], center: float, width: float, function: str = "L
     raise SettingsError(f"VOI LUT function '{function}'", f"one of {', '.join(FUNCTIONS)}")
 
 
-def linear(pixels: NDArray[Any], center: float, width: float) -> Floats:
+def linear(pixels: Array, center: float, width: float) -> Float32s:
     """LINEAR, PS3.3 C.11.2.1.2.1: 0 up to c − 0.5 − (w − 1)/2, 1 above c − 0.5 + (w − 1)/2, straight between.
 
     A width of 1 is a threshold: 0 up to c − 0.5, else 1. Raises SettingsError for a width below 1.
     """
     _check(center, width, 1.0, "LINEAR")
     if width == 1:
-        above: NDArray[np.bool_] = np.greater(pixels, center - 0.5)
+        above: Bools = np.greater(pixels, center - 0.5)
         return above.astype(np.float32)
     return _ramp(pixels, center - 0.5, width - 1.0)
 
 
-def linear_exact(pixels: NDArray[Any], center: float, width: float) -> Floats:
+def linear_exact(pixels: Array, center: float, width: float) -> Float32s:
     """LINEAR_EXACT, PS3.3 C.11.2.1.3.2: 0 up to c − w/2, 1 above c + w/2. Raises SettingsError for a width ≤ 0."""
     _check(center, width, 0.0, "LINEAR_EXACT")
     return _ramp(pixels, center, width)
 
 
-def sigmoid(pixels: NDArray[Any], center: float, width: float) -> Floats:
+def sigmoid(pixels: Array, center: float, width: float) -> Float32s:
     """SIGMOID, PS3.3 C.11.2.1.3.1: 1 / (1 + exp(−4 (x − c) / w)). Raises SettingsError for a width ≤ 0."""
     _check(center, width, 0.0, "SIGMOID")
     out = _scaled(pixels, center, -4.0 / width)
@@ -93,7 +92,7 @@ def sigmoid(pixels: NDArray[Any], center: float, width: float) -> Floats:
     return out
 
 
-def voi_lut(pixels: NDArray[Any], table: ArrayLike, first: int, bits: int) -> Floats:
+def voi_lut(pixels: Array, table: ArrayLike, first: int, bits: int) -> Float32s:
     """A VOI LUT, PS3.3 C.11.2.1.1: `table[x − first]`, its first and last entry beyond its ends.
 
     Args:
@@ -112,12 +111,12 @@ def voi_lut(pixels: NDArray[Any], table: ArrayLike, first: int, bits: int) -> Fl
     return np.take(scaled, lut_index(pixels, first, entries.size))
 
 
-def lut_index(values: NDArray[Any], first: int, size: int) -> NDArray[np.intp]:
+def lut_index(values: Array, first: int, size: int) -> Indices:
     """Index of each value in a table of `size` entries whose first entry maps `first`; clamped at both ends."""
     if np.issubdtype(values.dtype, np.integer):
         whole = values.astype(np.int64)
         return np.clip(whole - first, 0, size - 1).astype(np.intp)
-    rounded: NDArray[Any] = np.clip(np.rint(values) - first, 0, size - 1)
+    rounded: Array = np.clip(np.rint(values) - first, 0, size - 1)
     return rounded.astype(np.intp)
 
 
@@ -128,15 +127,15 @@ def _check(center: float, width: float, least: float, function: str) -> None:
         raise SettingsError(f"window {center:g}/{width:g} (center/width)", f"{wanted} for {function}")
 
 
-def _ramp(pixels: NDArray[Any], middle: float, width: float) -> Floats:
+def _ramp(pixels: Array, middle: float, width: float) -> Float32s:
     out = _scaled(pixels, middle, 1.0 / width)
     np.add(out, np.float32(0.5), out=out)
     return np.clip(out, 0.0, 1.0, out=out)
 
 
-def _scaled(pixels: NDArray[Any], middle: float, factor: float) -> Floats:
+def _scaled(pixels: Array, middle: float, factor: float) -> Float32s:
     """(pixels − middle) · factor in one new array; subtracting first keeps the precision of large values."""
-    out: Floats = np.empty(pixels.shape, np.float32)
+    out: Float32s = np.empty(pixels.shape, np.float32)
     with np.errstate(over="ignore"):  # an infinite distance from the window is clipped like any other
         np.subtract(pixels, np.float32(middle), out=out, dtype=np.float32, casting="unsafe")
         return np.multiply(out, np.float32(min(max(factor, -_LARGEST), _LARGEST)), out=out)

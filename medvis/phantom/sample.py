@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry
+from medvis.core.arrays import Float32s, Float64s
+from medvis.core.geometry import Geometry
 from medvis.dicom.write_ct import WINDOW, SeriesFacts, write_ct_series
 from medvis.errors import InputError, OutputError
 from medvis.io.atomic import write_atomic, write_error
@@ -38,8 +39,8 @@ class _Volume:
     """Voxels [frames, rows, cols]; in mm of LPS the first voxel, and as rows of `steps` one step along each axis."""
 
     voxels: NDArray[np.generic]
-    origin: NDArray[np.float64]
-    steps: NDArray[np.float64]
+    origin: Float64s
+    steps: Float64s
 
 
 def build_sample(image_nrrd: Path, label_nrrd: Path, folder: Path) -> list[Path]:
@@ -97,7 +98,7 @@ def _geometry(volume: _Volume, first: int, frames: int) -> Geometry:
     return Geometry((float(lengths[1]), float(lengths[2])), float(lengths[0]), positions, orientation)
 
 
-def _picture(hu: NDArray[np.float32]) -> bytes:
+def _picture(hu: Float32s) -> bytes:
     """The plane in the lung window (LINEAR_EXACT, PS3.3 C.11.2.1.3.2) as an 8-bit PNG."""
     center, width = WINDOW
     grey = np.clip((hu - center) / width + 0.5, 0, 1) * 255

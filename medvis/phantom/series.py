@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry
+from medvis.core.arrays import Labels
+from medvis.core.geometry import Geometry
 from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.io.atomic import write_error
 from medvis.io.writers.mask import write_nifti
@@ -65,7 +65,7 @@ def geometry_of(spec: PhantomSpec) -> Geometry:
     return Geometry(spec.spacing, spec.slice_spacing if spec.frames > 1 else None, positions, orientation)
 
 
-def truth_of(spec: PhantomSpec, labels: NDArray[np.int32]) -> dict[str, Any]:
+def truth_of(spec: PhantomSpec, labels: Labels) -> dict[str, Any]:
     """What is true of the phantom, in JSON's types: its spec, and of each nodule place, size, texture and voxels."""
     voxels = np.bincount(labels.ravel(), minlength=len(spec.nodules) + 1)
     settings = {name: value for name, value in asdict(spec).items() if name != "nodules"}

@@ -13,14 +13,12 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s, Labels
 from medvis.errors import SettingsError
 from medvis.phantom.anatomy.chest import LUNG, chest_plane
 from medvis.phantom.anatomy.vessels import draw_vessels, grow_vessels
 
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
 Texture = Literal["solid", "part-solid", "ground-glass"]
 
 VESSEL = 40.0
@@ -119,7 +117,7 @@ class PhantomSpec:
         )
 
 
-def chest_phantom(spec: PhantomSpec | None = None) -> tuple[Floats, Labels]:
+def chest_phantom(spec: PhantomSpec | None = None) -> tuple[Float32s, Labels]:
     """The phantom.
 
     Returns:
@@ -134,7 +132,7 @@ def chest_phantom(spec: PhantomSpec | None = None) -> tuple[Floats, Labels]:
     return hu, labels
 
 
-def phantom_planes(spec: PhantomSpec) -> Iterator[tuple[Floats, Labels]]:
+def phantom_planes(spec: PhantomSpec) -> Iterator[tuple[Float32s, Labels]]:
     """The planes of `chest_phantom` one by one, for those who show progress or have little memory."""
     rng = np.random.default_rng([spec.seed, 0])
     twigs = grow_vessels(spec.seed)
@@ -154,20 +152,20 @@ def phantom_planes(spec: PhantomSpec) -> Iterator[tuple[Floats, Labels]]:
         yield np.clip(np.rint(hu), LEAST_HU, MOST_HU).astype(np.float32), labels
 
 
-def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Float32s:
     """Noise of standard deviation 1, correlated over `sigma` px."""
     noise = np.asarray(cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), sigma), dtype=np.float32)
     kernel = cv2.getGaussianKernel(2 * int(4 * sigma + 1) + 1, sigma)
     return noise / np.float32((kernel**2).sum())
 
 
-def _grain(rng: np.random.Generator, spec: PhantomSpec) -> Floats:
+def _grain(rng: np.random.Generator, spec: PhantomSpec) -> Float32s:
     """Texture of the parenchyma: fine and coarse, in mm."""
     fine, coarse = (_smooth_noise(rng, spec.shape, max(mm / spec.spacing[1], 0.3)) for mm in (0.8, 3.0))
     return np.float32(0.8) * fine + np.float32(0.6) * coarse
 
 
-def _draw_nodules(hu: Floats, lung: Floats, spec: PhantomSpec, z: float) -> Labels:
+def _draw_nodules(hu: Float32s, lung: Float32s, spec: PhantomSpec, z: float) -> Labels:
     """Solid tissue takes the place of lung and vessels; a haze only lifts what is less dense than itself."""
     labels = np.zeros(spec.shape, dtype=np.int32)
     for number, nodule in enumerate(spec.nodules, start=1):
@@ -190,7 +188,7 @@ def _draw_nodules(hu: Floats, lung: Floats, spec: PhantomSpec, z: float) -> Labe
 
 def _ball(
     spec: PhantomSpec, nodule: NoduleSpec, diameter: float, z: float
-) -> tuple[tuple[slice, slice], Floats] | None:
+) -> tuple[tuple[slice, slice], Float32s] | None:
     """The pixels that a ball may touch in the plane at z, and its share of each voxel; None if there are none."""
     radius = diameter / 2
     off = z - nodule.center_mm[0] + spec.slice_spacing * ((np.arange(SUBPLANES) + 0.5) / SUBPLANES - 0.5)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from medvis.core.case import Candidates, Floats, Prediction
+from medvis.core.arrays import Bools, Float32s, Float64s, Indices
+from medvis.core.case import Candidates, Prediction
 from medvis.core.frames import held, made
-from medvis.core.scan import Geometry, Mask, Pixels, Scan
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan
 from medvis.errors import InputError
 from medvis.ops.resample import Axis, Resampler
 from medvis.ops.slice_geometry import UNEVEN, heights_of, normal_of, usual_step
@@ -53,7 +54,7 @@ class Regrid:
     axes: tuple[Axis, Axis, Axis]
     there: Resampler
     back: Resampler
-    frames: NDArray[np.intp]
+    frames: Indices
 
     @classmethod
     def of(cls, scan: Scan, settings: ResampleSettings) -> Regrid | None:
@@ -76,21 +77,21 @@ class Regrid:
         nearest = np.rint(back[0].positions).astype(np.intp)
         return cls((frame, row, col), Resampler((frame, row, col), settings.order), Resampler(back), nearest)
 
-    def view(self, view: Pixels) -> Pixels:
+    def view(self, view: Float32s) -> Float32s:
         """A view [frames, rows, cols, channels] in 0…1 on the other grid."""
         channels = view.shape[3]
         stack = made(lambda index: view[index].transpose(2, 0, 1), (len(view), channels, *view.shape[1:3]))
 
-        def frame(index: int) -> Pixels:
+        def frame(index: int) -> Float32s:
             return np.clip(self.there.plane(stack, index), 0, 1).transpose(1, 2, 0)
 
         return made(frame, (*self.there.shape, channels))
 
-    def region(self, region: Mask) -> Mask:
+    def region(self, region: Bools) -> Bools:
         """A region [frames, rows, cols] on the other grid."""
         return held(self.there.plane(region, index) >= 0.5 for index in range(self.there.shape[0]))
 
-    def prediction(self, given: Prediction, searched: tuple[Mask, Mask] | None) -> Prediction:
+    def prediction(self, given: Prediction, searched: tuple[Bools, Bools] | None) -> Prediction:
         """A prediction on the other grid, on the scan's.
 
         Args:
@@ -108,7 +109,7 @@ class Regrid:
             candidates=None if given.candidates is None else self._candidates(given.candidates),
         )
 
-    def _logits(self, logits: Floats, searched: tuple[Mask, Mask] | None, index: int) -> Floats:
+    def _logits(self, logits: Float32s, searched: tuple[Bools, Bools] | None, index: int) -> Float32s:
         """Outside the region there is no opinion that could be mixed in."""
         if searched is None:
             return self.back.plane(logits, index)
@@ -130,7 +131,7 @@ class Regrid:
             views=given.views[rows],
         )
 
-    def _placed(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _placed(self, points: Float64s) -> Float64s:
         """(row, col) [..., 2] of the other grid on the scan's."""
         starts = np.array([axis.positions[0] for axis in self.axes[1:]])
         steps = np.array([np.diff(axis.positions[:2])[0] for axis in self.axes[1:]])

@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Float64s
 from medvis.core.case import Prediction, Seen
-from medvis.core.scan import Geometry
+from medvis.core.geometry import Geometry
 from medvis.ops.slice_geometry import normal_of
 
 T = TypeVar("T", bound=np.generic)
@@ -83,6 +84,6 @@ class Upright:
         )
 
 
-def _against(direction: NDArray[np.float64]) -> bool:
+def _against(direction: Float64s) -> bool:
     main = int(np.abs(direction).argmax())
     return bool(direction[main] * _WANTED[main] < 0)

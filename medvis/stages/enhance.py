@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Case, require
 from medvis.core.frames import made
-from medvis.core.scan import Mask, Pixels
 from medvis.ops.clahe import clahe, denoise
 from medvis.preprocess.upright import Upright
 from medvis.stages.base import BaseStage, StageSettings
@@ -41,11 +41,11 @@ class Enhance(BaseStage):
         turn = Upright.of(case.scan.geometry)
         return case.derive(self.step(), view=made(partial(self._frame, case.scan.valid, view, turn), view.shape))
 
-    def _frame(self, padding: Mask | None, view: Pixels, turn: Upright, index: int) -> Pixels:
+    def _frame(self, padding: Bools | None, view: Float32s, turn: Upright, index: int) -> Float32s:
         valid = None if padding is None else turn.planes(padding[index])
         return turn.images(self._enhanced(turn.images(view[index]), valid))
 
-    def _enhanced(self, frame: Pixels, valid: Mask | None) -> Pixels:
+    def _enhanced(self, frame: Float32s, valid: Bools | None) -> Float32s:
         settings: EnhanceSettings = self.settings
         if settings.method == "clahe":
             return np.asarray(clahe(frame, settings.clip, settings.tiles, valid), np.float32)

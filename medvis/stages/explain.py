@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from medvis.core.case import Case, Floats, Prediction, require
+from medvis.core.arrays import Float32s
+from medvis.core.case import Case, Prediction, require
 from medvis.core.frames import held
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import leading, ranked, summed
@@ -46,7 +47,7 @@ class Explain(BaseStage):
         facts = {} if name is None else {"evidence_of": name}
         return case.derive(self.step(**facts), evidence=seen, evidence_of=name)
 
-    def _shown(self, share: Floats) -> Floats:
+    def _shown(self, share: Float32s) -> Float32s:
         share = shifted(share, self.settings.odds)
         return np.where(share >= self.settings.floor, share, 0).astype(np.float32)
 
@@ -64,6 +65,6 @@ class Explain(BaseStage):
         return name, float(shifted(np.float32(leader.probability), threshold / (1 - threshold)))
 
 
-def shifted(share: Floats | np.float32, odds: float) -> Floats:
+def shifted(share: Float32s | np.float32, odds: float) -> Float32s:
     """Probabilities with their odds divided by `odds` > 0: what had these odds becomes 0.5, and 0 and 1 stay."""
     return np.asarray(share / (share + odds * (1 - share)), np.float32)

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Case, Prediction, Seen, require
 from medvis.core.frames import Packed, held
-from medvis.core.scan import Mask, Pixels, Step
+from medvis.core.scan import Step
 from medvis.ops.chest.lungs import lung_field
 from medvis.preprocess.regrid import Regrid
 from medvis.preprocess.upright import Upright
@@ -46,7 +47,7 @@ class Infer(BaseStage):
         step = self._step(prediction, region_found=note is None)
         return case.derive(step, prediction=prediction, region=region, notes=notes)
 
-    def _tiled(self, view: Pixels, region: Mask, turn: Upright) -> Prediction:
+    def _tiled(self, view: Float32s, region: Bools, turn: Upright) -> Prediction:
         predictor, tick = self.context.predictor, self.context.tick
         first, closer = FirstPass(predictor, self.settings), Closer(predictor, self.settings)
         shape, masks = (view.shape[1], view.shape[2]), len(predictor.card.masks)
@@ -74,7 +75,7 @@ class Infer(BaseStage):
             views=searched + sum(one.views for one in seen),
         )
 
-    def _region(self, case: Case, turn: Upright) -> tuple[Mask, str | None]:
+    def _region(self, case: Case, turn: Upright) -> tuple[Bools, str | None]:
         scan = case.scan
         everything = np.ones(scan.pixels.shape[:3], bool) if scan.valid is None else scan.valid
         if self.settings.region == "all":

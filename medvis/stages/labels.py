@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.core.case import Floats
+from medvis.core.arrays import Float32s
 from medvis.model.card import Card, Label
 from medvis.ops.tta import sigmoid
 
@@ -39,7 +39,7 @@ def summed(card: Card) -> bool:
     return exclusive(card) and len(chosen(card)) > 1 and not card.masks
 
 
-def probabilities(logits: NDArray[np.floating], card: Card, axis: int = -1) -> Floats:
+def probabilities(logits: NDArray[np.floating], card: Card, axis: int = -1) -> Float32s:
     """Logits of the `chosen` labels → calibrated probabilities.
 
     Args:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import exp, log
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medvis.core.arrays import Labels
 from medvis.core.case import Prediction
 from medvis.core.scan import Scan
 from medvis.model.card import Card
@@ -15,7 +13,7 @@ from medvis.stages.labels import abnormal, exclusive, ranked
 from medvis.stages.scoring import Score, features, finding_probability, score_components
 
 
-def score_lesions(prediction: Prediction, mask: NDArray[np.int32], card: Card, scan: Scan | None = None) -> list[Score]:
+def score_lesions(prediction: Prediction, mask: Labels, card: Card, scan: Scan | None = None) -> list[Score]:
     """A score for every component of every frame of an int32 mask [frames, rows, cols].
 
     Of a whole image with classes, the features of the card's calibration ``finding`` are those of the outline and
@@ -39,9 +37,7 @@ def class_features(prediction: Prediction, card: Card) -> dict[str, float]:
     return {"class": log(chance / (1 - chance))}
 
 
-def _probability(
-    prediction: Prediction, mask: NDArray[np.int32], score: Score, seen: dict[str, float], card: Card
-) -> float:
+def _probability(prediction: Prediction, mask: Labels, score: Score, seen: dict[str, float], card: Card) -> float:
     inside = mask[score.frame] == score.label
     return finding_probability({**features(prediction, inside, score.frame, None), **seen}, card)
 

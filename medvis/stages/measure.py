@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from medvis.core.arrays import Float64s
 from medvis.core.case import Case, Prediction, require
+from medvis.core.geometry import Geometry
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
-from medvis.core.scan import Geometry
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.labels import exclusive, ranked
@@ -74,7 +75,7 @@ class Measure(BaseStage):
         return case.derive(self.step(), findings=findings, notes=notes)
 
     @staticmethod
-    def _depths(case: Case) -> float | NDArray[np.float64] | None:
+    def _depths(case: Case) -> float | Float64s | None:
         """How much of the volume each frame stands for in mm: one number, or of uneven slices one each."""
         geometry = case.scan.geometry
         if geometry.slice_spacing is not None:

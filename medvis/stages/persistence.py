@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import pi, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float64s, Labels
 from medvis.ops.slice_geometry import runs_of
 from medvis.stages.scoring import Score
 
@@ -16,11 +16,8 @@ SHOWN = 0.8
 
 ROUNDING = 1e-6  # mm; positions are decimal strings
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int32]
 
-
-def expected_frames(diameter: float, heights: Floats, key: int) -> int:
+def expected_frames(diameter: float, heights: Float64s, key: int) -> int:
     """On how many slices a sphere shows whose largest section is on slice `key`.
 
     Args:
@@ -35,8 +32,8 @@ def expected_frames(diameter: float, heights: Floats, key: int) -> int:
 
 
 def persistence(
-    scores: Sequence[Score], components: Labels, linked: Labels, spacing: tuple[float, float], heights: Floats
-) -> NDArray[np.float64]:
+    scores: Sequence[Score], components: Labels, linked: Labels, spacing: tuple[float, float], heights: Float64s
+) -> Float64s:
     """Mean probability of each finding over the slices that a sphere of its size would cross; unseen ones count 0.
 
     Args:
@@ -59,7 +56,7 @@ def persistence(
     return out
 
 
-def likeliest(scores: Sequence[Score], components: Labels, linked: Labels) -> NDArray[np.float64]:
+def likeliest(scores: Sequence[Score], components: Labels, linked: Labels) -> Float64s:
     """Probability of each finding on its likeliest slice; arguments and result as of `persistence`."""
     out = np.ones(int(linked.max()) + 1)
     for number, parts in _parts(scores, components, linked).items():

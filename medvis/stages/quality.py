@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from medvis.core.arrays import Bools
 from medvis.core.case import Case
 from medvis.core.report import Quality
-from medvis.core.scan import Mask
 
 
 def image_quality(case: Case) -> Quality:
@@ -30,11 +30,11 @@ def image_quality(case: Case) -> Quality:
     )
 
 
-def _middle(case: Case, where: Mask | None) -> int:
+def _middle(case: Case, where: Bools | None) -> int:
     """The frame that stands for the series: the one with most to look at."""
     return case.scan.frames // 2 if where is None else int(np.argmax(_counts(where)))
 
 
-def _counts(where: Mask) -> list[int]:
+def _counts(where: Bools) -> list[int]:
     """True pixels of each frame."""
     return [int(np.count_nonzero(plane)) for plane in where]

@@ -7,9 +7,9 @@ from math import exp, log, pi, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.case import Floats, Prediction
+from medvis.core.arrays import Bools, Float32s, Labels
+from medvis.core.case import Prediction
 from medvis.core.scan import Scan
 from medvis.model.card import Card
 from medvis.ops.chest.surroundings import aerated_rim
@@ -39,9 +39,7 @@ class Score:
     spread: float
 
 
-def score_components(
-    prediction: Prediction, mask: NDArray[np.int32], card: Card, scan: Scan | None = None
-) -> list[Score]:
+def score_components(prediction: Prediction, mask: Labels, card: Card, scan: Scan | None = None) -> list[Score]:
     """A score for every component of every frame of an int32 mask [frames, rows, cols].
 
     With the scan in Hounsfield units and the size of its pixels, its surroundings count as well.
@@ -55,7 +53,7 @@ def score_components(
     return scores
 
 
-def features(prediction: Prediction, inside: NDArray[np.bool_], frame: int, candidate: int | None) -> dict[str, float]:
+def features(prediction: Prediction, inside: Bools, frame: int, candidate: int | None) -> dict[str, float]:
     """What the logistic model looks at; `inside` is bool [rows, cols]."""
     values = outline_features(prediction.mask_logits[frame].max(0), prediction.spread[frame], inside)
     if candidate is not None and prediction.candidates is not None:
@@ -64,7 +62,7 @@ def features(prediction: Prediction, inside: NDArray[np.bool_], frame: int, cand
     return values
 
 
-def outline_features(logits: Floats, spread: Floats, inside: NDArray[np.bool_]) -> dict[str, float]:
+def outline_features(logits: Float32s, spread: Float32s, inside: Bools) -> dict[str, float]:
     """The part of the features that the mask gives; all arrays [rows, cols], at least one pixel inside."""
     return {
         "mask": float(logits[inside].mean()),
@@ -73,7 +71,7 @@ def outline_features(logits: Floats, spread: Floats, inside: NDArray[np.bool_]) 
     }
 
 
-def surroundings(scan: Scan | None, inside: NDArray[np.bool_], frame: int) -> dict[str, float]:
+def surroundings(scan: Scan | None, inside: Bools, frame: int) -> dict[str, float]:
     """The part of the features that millimetres and Hounsfield units give; empty where one of them is unknown."""
     if scan is None or scan.unit != "HU" or scan.geometry.spacing is None:
         return {}
@@ -108,7 +106,7 @@ def logistic(weights: dict[str, float], values: dict[str, float]) -> float:
     return 1 / (1 + exp(-max(min(z, 60.0), -60.0)))
 
 
-def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int | None:
+def match(prediction: Prediction, inside: Bools, frame: int) -> int | None:
     """The candidate that a component came from: the nearest on its frame, its centre inside or close by."""
     if prediction.candidates is None:
         return None
@@ -124,7 +122,7 @@ def match(prediction: Prediction, inside: NDArray[np.bool_], frame: int) -> int 
 
 
 def _score(
-    prediction: Prediction, inside: NDArray[np.bool_], place: tuple[int, int], around: dict[str, float], card: Card
+    prediction: Prediction, inside: Bools, place: tuple[int, int], around: dict[str, float], card: Card
 ) -> Score:
     frame, label = place
     candidate = match(prediction, inside, frame)

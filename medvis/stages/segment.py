@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from medvis.core.case import Case, Floats, require
+from medvis.core.arrays import Bools, Float32s, Labels
+from medvis.core.case import Case, require
 from medvis.core.frames import held
 from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesion_scores import score_lesions
-from medvis.stages.persistence import Labels, likeliest, persistence
+from medvis.stages.persistence import likeliest, persistence
 from medvis.stages.scoring import Score
 from medvis.stages.slice_geometry import ladder_of
 
@@ -81,8 +81,8 @@ class Segment(BaseStage):
         return case.derive(self.step(**used, **facts), mask=mask)
 
     def _components(
-        self, logits: Floats, used: dict[str, float], spacing: tuple[float, float] | None
-    ) -> Iterator[NDArray[np.int32]]:
+        self, logits: Float32s, used: dict[str, float], spacing: tuple[float, float] | None
+    ) -> Iterator[Labels]:
         """The components of each frame, numbered through."""
         count = 0
         for maps in logits:
@@ -119,6 +119,6 @@ class Segment(BaseStage):
         return {**used, "low": min(used["low"], used["high"]), "min_pixels": least, "series": series}
 
 
-def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
+def _only(kept: Bools, labels: Labels) -> Labels:
     """The labels whose number is kept; the others are 0."""
     return held(np.where(kept[plane], plane, 0).astype(np.int32) for plane in labels)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry
+from medvis.core.arrays import Float64s
+from medvis.core.geometry import Geometry
 from medvis.ops.slice_geometry import depths_of, drift_of, heights_of, runs_of
 
 _STEP = 1e-3  # mm; frames nearer to each other than this are no stack
 _JITTER = 0.05  # px; moves below this are the rounding of decimal strings
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Ladder:
             columns) in px; None where a gap lies between the two.
     """
 
-    heights: Floats
-    depths: Floats
+    heights: Float64s
+    depths: Float64s
     moves: tuple[tuple[float, float] | None, ...]
 
 
@@ -49,7 +48,7 @@ def ladder_of(geometry: Geometry, frames: int) -> Ladder | None:
 
 
 def _moves(
-    heights: Floats, drift: Floats, spacing: tuple[float, float] | None
+    heights: Float64s, drift: Float64s, spacing: tuple[float, float] | None
 ) -> tuple[tuple[float, float] | None, ...]:
     moved = np.diff(drift, axis=0) / (spacing or (np.inf, np.inf))
     moved[np.abs(moved) < _JITTER] = 0

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from medvis.core.arrays import Float32s
 from medvis.core.case import Case
 from medvis.core.frames import made
-from medvis.core.scan import Pixels, Scan
+from medvis.core.scan import Scan
 from medvis.errors import InputError
 from medvis.ops.chest.hounsfield import to_hounsfield
 from medvis.ops.window import preset
@@ -65,7 +66,7 @@ class Window(BaseStage):
             notes = (*notes, COLOURS)
         windowed = self._windowed(scan)
 
-        def frame(index: int) -> Pixels:
+        def frame(index: int) -> Float32s:
             view = windowed(scan.pixels[index])
             if scan.valid is not None:
                 view[~scan.valid[index]] = 0.0
@@ -76,7 +77,7 @@ class Window(BaseStage):
         case = Case(scan=scan, task=case.task, notes=notes)
         return case.derive(self.step(), view=made(frame, (*scan.pixels.shape[:3], 1 if to_grey else scan.channels)))
 
-    def _windowed(self, scan: Scan) -> Callable[[Pixels], Pixels]:
+    def _windowed(self, scan: Scan) -> Callable[[Float32s], Float32s]:
         """What turns a frame of the scan, all its channels, into an array of its own in 0…1."""
         settings: WindowSettings = self.settings
         center, width = preset(settings.preset) if settings.preset else (settings.center, settings.width)
@@ -90,7 +91,7 @@ class Window(BaseStage):
         return partial(_stretched, low=low, high=high, inverted=inverted)
 
 
-def _stretched(pixels: Pixels, low: float, high: float, inverted: bool) -> Pixels:
+def _stretched(pixels: Float32s, low: float, high: float, inverted: bool) -> Float32s:
     view = ((pixels - low) / (high - low)).astype(np.float32)
     return 1 - view if inverted else view
 
@@ -107,7 +108,7 @@ def _needs_estimate(scan: Scan, wanted: list[str]) -> bool:
 
 
 def _on_hounsfield_scale(scan: Scan) -> Scan:
-    frames: Pixels = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
+    frames: Float32s = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
     return scan.derive(pixels=frames, unit="HU")
 
 

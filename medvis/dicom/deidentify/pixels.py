@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
+from medvis.core.arrays import Array
 from medvis.dicom.read.load import is_image
 from medvis.dicom.read.values import number, text, whole
 from medvis.errors import InputError
@@ -84,7 +84,7 @@ def clear_hidden_overlays(ds: Dataset, path: Path) -> None:
     ds.PixelData = (np.frombuffer(ds.PixelData, f"{order}u2") & np.uint16(used)).astype(f"{order}u2").tobytes()
 
 
-def _frames(ds: Dataset, path: Path) -> NDArray[Any]:
+def _frames(ds: Dataset, path: Path) -> Array:
     """[frames, rows, cols] or [frames, rows, cols, 3] in RGB."""
     try:
         values = pixel_array(ds)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source
 from medvis.dicom.objects.content import header_digest
 from medvis.dicom.read.load import Loaded, load
 from medvis.dicom.read.position import Place, places_of

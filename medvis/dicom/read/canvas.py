@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Mask, Pixels
+from medvis.core.arrays import Array, Bools, Float32s
 from medvis.dicom.read.modality import Transform
 from medvis.dicom.read.padding import Padding
 from medvis.errors import InputError
@@ -21,14 +18,14 @@ class Canvas:
 
     def __init__(self, shape: tuple[int, int, int, int], where: str) -> None:
         try:
-            self.pixels: Pixels = np.empty(shape, np.float32)
+            self.pixels: Float32s = np.empty(shape, np.float32)
         except (MemoryError, ValueError) as error:
             size = 4 * float(np.prod(np.array(shape, np.float64))) / 2**30
             raise InputError(f"{where} needs {size:.0f} GiB of memory", "a smaller series") from error
-        self.valid: Mask | None = None
+        self.valid: Bools | None = None
         self.notes: set[str] = set()
 
-    def put(self, place: int, stored: NDArray[Any], transform: Transform, padding: Padding | None) -> None:
+    def put(self, place: int, stored: Array, transform: Transform, padding: Padding | None) -> None:
         """Fills frame `place` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units."""
         out = self.pixels[place] if stored.ndim == 3 else self.pixels[place, :, :, 0]
         if stored.dtype.kind == "f":
@@ -54,7 +51,7 @@ class Canvas:
         if inside.any():
             self.notes.add(f"some pixels inside the image are below {BELOW_AIR:g} HU, which no tissue is")
 
-    def _put_floats(self, place: int, stored: NDArray[Any], transform: Transform, out: NDArray[np.float32]) -> None:
+    def _put_floats(self, place: int, stored: Array, transform: Transform, out: Float32s) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             transform.apply(stored, out)
         finite = np.isfinite(out)
@@ -63,7 +60,7 @@ class Canvas:
             self._mask(place, ~finite)
             self.notes.add("pixels that are no finite number were set to 0 and masked as padding")
 
-    def _mask(self, place: int, padded: Mask) -> None:
+    def _mask(self, place: int, padded: Bools) -> None:
         if not padded.any():
             return
         if self.valid is None:

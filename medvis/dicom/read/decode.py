@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import decoders
@@ -24,6 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from medvis.core.arrays import Array
 from medvis.dicom.read.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size, may_be_ycbcr
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.lossless_jpeg import decode_jpeg, needs_gdcm
@@ -42,7 +41,6 @@ from medvis.dicom.read.values import put
 from medvis.errors import InputError
 from medvis.io.quiet import captured_stderr
 
-Stored = NDArray[Any]
 _AGAIN = "copy or export it again"
 DECODERS = {one.UID: one for one in vars(decoders).values() if isinstance(one, Decoder)}
 _PLUGINS = {
@@ -60,7 +58,7 @@ _LENIENT = (JPEGBaseline8Bit, JPEGExtended12Bit)
 
 def stored_frames(
     ds: Dataset, layout: Layout, path: Path, notes: set[str] | None = None, only: Sequence[int] | None = None
-) -> Iterator[Stored]:
+) -> Iterator[Array]:
     """Yields frames as stored: [rows, cols], or RGB [rows, cols, 3] for colour and palettes.
 
     Args:
@@ -112,7 +110,7 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
     return True
 
 
-def aligned(values: Stored, layout: Layout) -> Stored:
+def aligned(values: Array, layout: Layout) -> Array:
     """Values without the bits above High Bit and below the stored ones (PS3.5 8.1.1), the sign kept."""
     above = layout.allocated - layout.bits - layout.shift
     return np.right_shift(np.left_shift(values, above), above + layout.shift)
@@ -127,7 +125,7 @@ def _require_decoder(layout: Layout, path: Path) -> None:
     )
 
 
-def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] | None) -> Iterator[Stored]:
+def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] | None) -> Iterator[Array]:
     if layout.shift:
         put(ds, "BitsStored", layout.allocated)  # so that pydicom leaves the unused bits to `aligned`
     if not layout.native:
@@ -144,14 +142,14 @@ def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] |
         yield swap_words(frame) if swapped else frame
 
 
-def _whole(ds: Dataset, layout: Layout, only: Sequence[int] | None) -> Iterator[Stored]:
+def _whole(ds: Dataset, layout: Layout, only: Sequence[int] | None) -> Iterator[Array]:
     """Bits of frames that end within a byte, which pydicom 3.0 gets right only for all frames together."""
     every, _ = DECODERS[layout.syntax].as_array(ds)
     frames = every.reshape(layout.frames, *every.shape[-2 if layout.samples == 1 else -3 :])
     yield from frames if only is None else frames[list(only)]
 
 
-def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Stored:
+def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Array:
     stream = _stream(ds, layout, index)
     if is_packed(layout):
         return _as_rgb(aligned(decode_packed(stream, layout, ds.get("PlanarConfiguration") == 1), layout), layout)
@@ -177,7 +175,7 @@ def _compressed(ds: Dataset, layout: Layout, index: int, notes: set[str]) -> Sto
     return _believed(frame, stream, layout, notes)
 
 
-def _believed(frame: Stored, stream: bytes, layout: Layout, notes: set[str]) -> Stored:
+def _believed(frame: Array, stream: bytes, layout: Layout, notes: set[str]) -> Array:
     """YCbCr of a JPEG whose header says RGB as RGB."""
     if layout.syntax not in _LENIENT or layout.photometric != "RGB":
         return frame
@@ -195,7 +193,7 @@ def _stream(ds: Dataset, layout: Layout, index: int) -> bytes:
     return get_frame(ds.PixelData, index, number_of_frames=layout.frames, extended_offsets=extended)
 
 
-def _as_rgb(frame: Stored, layout: Layout) -> Stored:
+def _as_rgb(frame: Array, layout: Layout) -> Array:
     """What pydicom does for the frames that it decodes."""
     ybr = layout.samples == 3 and layout.photometric.startswith("YBR_FULL")
     return convert_color_space(frame, layout.photometric, "RGB") if ybr else frame

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medvis.core.scan import Geometry, Scan, Source, Step
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source, Step
 from medvis.dicom.read.canvas import Canvas
 from medvis.dicom.read.decode import believe_codestream, stored_frames
 from medvis.dicom.read.facts import bits_of, body_part_of, details_of, display_windows, frame_windows, is_inverted

@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
+from medvis.core.arrays import Float64s
 from medvis.dicom.read.frames_inside import STACK
 from medvis.dicom.read.header import Header
-from medvis.dicom.read.position import Vector
 from medvis.dicom.read.stack import SAME_DIRECTION, SAME_PLACE, common_spacing, listed
 from medvis.io.describe import plane_of
 from medvis.ops.slice_geometry import heights_of, missing_in
@@ -214,7 +214,7 @@ def _sorted(headers: Sequence[Header]) -> Headers:
     return tuple(headers[index] for index in np.argsort(heights, kind="stable"))
 
 
-def _heights(headers: Sequence[Header]) -> Vector:
+def _heights(headers: Sequence[Header]) -> Float64s:
     first = headers[0].place.orientation
     positions = [header.place.position for header in headers if header.place.position is not None]
     if first is None or len(positions) < len(headers):

@@ -5,12 +5,10 @@ GDCM is told what the stream says and not what the header says: it ends the proc
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
+from medvis.core.arrays import Array
 from medvis.dicom.read.jpeg import check_jpeg
 from medvis.dicom.read.layout import Layout
 
@@ -22,7 +20,7 @@ def needs_gdcm(layout: Layout) -> bool:
     return layout.syntax in _LOSSLESS or (layout.syntax == JPEGExtended12Bit and layout.bits > 8)
 
 
-def decode_jpeg(stream: bytes, layout: Layout) -> NDArray[Any]:
+def decode_jpeg(stream: bytes, layout: Layout) -> Array:
     """One frame.
 
     Args:
@@ -46,7 +44,7 @@ def decode_jpeg(stream: bytes, layout: Layout) -> NDArray[Any]:
     return _as_allocated(values, layout, bits).reshape(shape)
 
 
-def _decoded(stream: bytes, layout: Layout, bits: int) -> NDArray[Any]:
+def _decoded(stream: bytes, layout: Layout, bits: int) -> Array:
     """The samples as GDCM gives them: unsigned, in the fewest bytes, by pixel."""
     import gdcm  # noqa: PLC0415 - 0.06 s and needed by few transfer syntaxes
 
@@ -71,11 +69,11 @@ def _decoded(stream: bytes, layout: Layout, bits: int) -> NDArray[Any]:
     return np.frombuffer(raw[: len(raw) // (allocated // 8) * (allocated // 8)], f"<u{allocated // 8}")
 
 
-def _as_allocated(values: NDArray[Any], layout: Layout, bits: int) -> NDArray[Any]:
+def _as_allocated(values: Array, layout: Layout, bits: int) -> Array:
     """In cells of Bits Allocated, negative where the sign bit of the stored bits is set."""
     unsigned = values.astype(f"u{layout.allocated // 8}")
     if not layout.signed:
         return unsigned
     unused = layout.allocated - min(bits, layout.bits)
-    signed: NDArray[Any] = np.left_shift(unsigned, unused).view(f"i{layout.allocated // 8}")
+    signed: Array = np.left_shift(unsigned, unused).view(f"i{layout.allocated // 8}")
     return np.asarray(np.right_shift(signed, unused))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Array, Float32s
 from medvis.dicom.read.layout import Layout
 from medvis.dicom.read.values import FrameGroups, first_item, number, numbers, text, value
 from medvis.ops.modality import modality_lut, rescale
@@ -37,7 +37,7 @@ class Transform:
     unit: str | None = None
     given: bool = False
 
-    def apply(self, stored: NDArray[Any], out: NDArray[np.float32]) -> None:
+    def apply(self, stored: Array, out: Float32s) -> None:
         """Fills `out` with the modality values of `stored`."""
         if self.table is not None:
             modality_lut(stored, self.table, self.first, out)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Array, Bools
 from medvis.dicom.read.layout import Layout
 from medvis.dicom.read.values import number
 from medvis.ops.modality import padding_mask, signed_value
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,7 @@ class Padding:
     value: float
     limit: float | None = None
 
-    def mask(self, stored: NDArray[Any]) -> Mask:
+    def mask(self, stored: Array) -> Bools:
         """True where padded."""
         return padding_mask(stored, self.value, self.limit)
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Float64s
 from medvis.dicom.read.values import FrameGroups, items, number, numbers, whole
 
-Vector = NDArray[np.float64]
 _CENTIMETRE = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.3
 _UNIT_TOLERANCE = 1e-2
 
@@ -30,8 +29,8 @@ class Place:
     """One frame in the patient: `position` float64 [3] and `orientation` float64 [6] in LPS, or None."""
 
     spacing: Spacing
-    position: Vector | None
-    orientation: Vector | None
+    position: Float64s | None
+    orientation: Float64s | None
 
 
 def places_of(ds: Dataset, frames: int) -> list[Place]:
@@ -60,7 +59,7 @@ def _place(ds: Dataset, measures: Dataset, position: Dataset, orientation: Datas
     )
 
 
-def _orthonormal(cosines: Sequence[float]) -> Vector | None:
+def _orthonormal(cosines: Sequence[float]) -> Float64s | None:
     """Direction cosines, if they are two unit vectors at a right angle (PS3.3 C.7.6.2.1.1)."""
     values = np.array(cosines, np.float64)
     row, col = values[:3], values[3:]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, JPEGLossless
 
+from medvis.core.arrays import Array
 from medvis.dicom.read.layout import Layout
 
-Stored = NDArray[Any]
 PREDICTOR = (
     "the lossless JPEG was written with a predictor that took the signed samples as such; it was decoded that way"
 )
@@ -25,7 +22,7 @@ _SCAN = b"\xff\xda\x00\x08\x01"
 _SELECTOR = 2  # bytes after _SCAN: the component's id, its tables, and then the predictor
 
 
-def roughness(values: Stored) -> float:
+def roughness(values: Array) -> float:
     """Mean distance of vertical neighbours; noise and wrongly read bytes have a great one."""
     return float(np.abs(np.diff(values.astype(np.float64), axis=0)).mean()) if values.shape[0] > 1 else 0.0
 
@@ -38,7 +35,7 @@ def uses_predictor_6(stream: bytes, layout: Layout) -> bool:
     return stream.find(_SCAN) >= 0 and stream[at : at + 1] == b"\x06"
 
 
-def mend_predictor_6(decoded: Stored) -> Stored | None:
+def mend_predictor_6(decoded: Array) -> Array | None:
     """What the writer meant, or None if the standard's reading is as good (ISO/IEC 10918-1 H.1.2.1).
 
     Args:
@@ -69,7 +66,7 @@ def _row(first: int, differences: list[int], above: list[int]) -> list[int]:
     return row
 
 
-def is_ycbcr(values: Stored) -> bool:
+def is_ycbcr(values: Array) -> bool:
     """Whether uint8 [rows, cols, 3], said to be RGB, are luma and chroma (PS3.3 C.7.6.3.1.2).
 
     Then all of them are colours that exist; black, white and bright colours in RGB are none if taken for YCbCr.
@@ -96,7 +93,7 @@ def words_are_swapped(ds: Dataset, layout: Layout) -> bool | None:
     return roughness(swap_words(values)) < roughness(values)
 
 
-def swap_words(values: Stored) -> Stored:
+def swap_words(values: Array) -> Array:
     """Each 32-bit number with its two 16-bit words exchanged."""
     native = values.astype(np.uint32)
     return ((native << np.uint32(16)) | (native >> np.uint32(16))).astype(values.dtype.newbyteorder("="))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.uid import RLELossless
 
+from medvis.core.arrays import Array
 from medvis.dicom.read.layout import DEFLATED_FRAME, Layout
 
 _HEADER = 64
@@ -20,7 +19,7 @@ def is_packed(layout: Layout) -> bool:
     return layout.syntax == DEFLATED_FRAME or (layout.syntax == RLELossless and layout.allocated == 1)
 
 
-def decode_packed(stream: bytes, layout: Layout, planar: bool) -> NDArray[Any]:
+def decode_packed(stream: bytes, layout: Layout, planar: bool) -> Array:
     """One frame.
 
     Args:
@@ -40,7 +39,7 @@ def decode_packed(stream: bytes, layout: Layout, planar: bool) -> NDArray[Any]:
     if len(raw) < size:
         raise ValueError(f"the frame gave {len(raw)} of {size} bytes")
     if layout.allocated == 1:
-        flat: NDArray[Any] = np.unpackbits(np.frombuffer(raw, np.uint8), count=values, bitorder="little")
+        flat: Array = np.unpackbits(np.frombuffer(raw, np.uint8), count=values, bitorder="little")
     else:
         flat = np.frombuffer(raw, f"<{'i' if layout.signed else 'u'}{layout.allocated // 8}", values)
     if layout.samples == 1:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import atan2, degrees
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry
-from medvis.dicom.read.position import Place, Spacing, Vector
+from medvis.core.arrays import Float64s, Indices
+from medvis.core.geometry import Geometry
+from medvis.dicom.read.position import Place, Spacing
 from medvis.ops.slice_geometry import drift_of, heights_of, missing_in, usual_step
 
 SAME_PLACE = 1e-3
@@ -31,7 +31,7 @@ class Stack:
         notes: on gaps, uneven spacing and the like.
     """
 
-    order: NDArray[np.intp]
+    order: Indices
     geometry: Geometry
     notes: tuple[str, ...]
 
@@ -89,13 +89,13 @@ def common_spacing(places: Sequence[Place]) -> Spacing:
     return first
 
 
-def listed(heights: Sequence[float] | Vector) -> str:
+def listed(heights: Sequence[float] | Float64s) -> str:
     """Some heights in words, e.g. ``3, 4.5 mm``; long lists are shortened."""
     shown = ", ".join(f"{height:.6g}" for height in heights[:_NAMED])
     return f"{shown}{', …' if len(heights) > _NAMED else ''} mm"
 
 
-def _step(heights: Vector) -> tuple[float | None, list[str]]:
+def _step(heights: Float64s) -> tuple[float | None, list[str]]:
     """The distance of slices, None where they are uneven; and a note if something is wrong with it."""
     step, missing = usual_step(heights), missing_in(heights)
     if missing is None:
@@ -107,7 +107,7 @@ def _step(heights: Vector) -> tuple[float | None, list[str]]:
     return step, []
 
 
-def _shear(positions: Vector, orientation: Vector) -> list[str]:
+def _shear(positions: Float64s, orientation: Float64s) -> list[str]:
     """A gantry tilt moves each slice sideways, so that the stack is no box; volumes stay exact (Cavalieri)."""
     drift = drift_of(positions, orientation)
     farthest = float(np.linalg.norm(drift, axis=1).max())
@@ -125,13 +125,13 @@ def _shear(positions: Vector, orientation: Vector) -> list[str]:
     ]
 
 
-def _position(place: Place) -> Vector:
+def _position(place: Place) -> Float64s:
     if place.position is None:
         raise ValueError(_NO_POSITION)
     return place.position
 
 
-def _orientation(place: Place) -> Vector:
+def _orientation(place: Place) -> Float64s:
     if place.orientation is None:
         raise ValueError(_NO_POSITION)
     return place.orientation

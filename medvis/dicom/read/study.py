@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source
 from medvis.dicom.read.frames_inside import with_frames
 from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
 from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image

@@ -7,12 +7,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float64s, Uint8s
 from medvis.io.colours import BACKGROUND, DARK, TEXT, Colour
 from medvis.io.picture.text import fitted, ink, width_of
 
-Picture = NDArray[np.uint8]
 _SHIFT = 4  # cv2 draws at 1/16 px
 
 
@@ -57,7 +56,7 @@ class Canvas:
     """An RGB picture, uint8 [height, width, 3], that drawing changes in place. What reaches over an edge is cut."""
 
     def __init__(self, width: int, height: int, colour: Colour = BACKGROUND) -> None:
-        self.pixels: Picture = np.empty((height, width, 3), np.uint8)
+        self.pixels: Uint8s = np.empty((height, width, 3), np.uint8)
         self.fill(Rect(0, 0, width, height), colour)
 
     @property
@@ -80,7 +79,7 @@ class Canvas:
         ):
             self.fill(side, colour)
 
-    def paste(self, x: int, y: int, picture: Picture) -> None:
+    def paste(self, x: int, y: int, picture: Uint8s) -> None:
         """Puts another picture in with its upper left corner at (x, y)."""
         area = self.pixels[y : y + picture.shape[0], x : x + picture.shape[1]]
         area[:] = picture[: area.shape[0], : area.shape[1]]
@@ -99,14 +98,14 @@ class Canvas:
         area = self.pixels[max(rect.y, 0) : max(rect.bottom, 0), max(rect.x, 0) : max(rect.right, 0)]
         area[:] = np.round(area * np.float32(share))
 
-    def outline(self, points: NDArray[np.float64], colour: Colour, thickness: int, rim: int = 2) -> None:
+    def outline(self, points: Float64s, colour: Colour, thickness: int, rim: int = 2) -> None:
         """A closed, smooth line through `points` [n, 2] (x, y), on a dark one that sets it off from any ground."""
         spare = cv2.approxPolyDP(points.astype(np.float32)[:, None], 0.3, True)  # dense points would thicken the line
         fixed = np.round(spare * (1 << _SHIFT)).astype(np.int32)
         for shade, wide in ((DARK, thickness + rim), (colour, thickness)):
             cv2.polylines(self.pixels, [fixed], True, shade, wide, cv2.LINE_AA, _SHIFT)
 
-    def _blend(self, x: int, y: int, coverage: Picture, colour: Colour) -> None:
+    def _blend(self, x: int, y: int, coverage: Uint8s, colour: Colour) -> None:
         left, top = max(-x, 0), max(-y, 0)
         area = self.pixels[y + top : y + coverage.shape[0], x + left : x + coverage.shape[1]]
         share = coverage[top : top + area.shape[0], left : left + area.shape[1], None].astype(np.float32) / 255

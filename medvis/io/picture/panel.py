@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from medvis.core.arrays import Float64s
+from medvis.core.geometry import Geometry
 from medvis.core.report import Finding
-from medvis.core.scan import Geometry
 from medvis.io.colours import BLACK, CONTOUR, DARK, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
-from medvis.io.picture.slices import Points, Slices, View
+from medvis.io.picture.slices import Slices, View
 from medvis.io.picture.text import width_of
 
 _TAG, _TINY, _LARGE = 20, 16.0, 60.0
@@ -110,7 +111,7 @@ def shadowed(canvas: Canvas, x: int, base: int, text: str, style: Style) -> None
     canvas.text(x, base, text, style)
 
 
-def _ringed(points: Points) -> Points:
+def _ringed(points: Float64s) -> Float64s:
     """The outline or, if it is too small for a line around it, a ring that leaves room."""
     low, high = points.min(axis=0), points.max(axis=0)
     if (high - low).max() >= _TINY:
@@ -120,7 +121,7 @@ def _ringed(points: Points) -> Points:
     return np.asarray((low + high) / 2 + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1))
 
 
-def _bounds(points: Points) -> Rect:
+def _bounds(points: Float64s) -> Rect:
     low, high = np.floor(points.min(axis=0)).astype(int) - 3, np.ceil(points.max(axis=0)).astype(int) + 4
     return Rect(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 

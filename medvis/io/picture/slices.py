@@ -8,15 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Float64s, Uint8s
 from medvis.core.case import Case
 from medvis.core.report import Box, Finding
 from medvis.core.scan import DisplayWindow, Scan
-from medvis.io.picture.canvas import Picture, Rect
+from medvis.io.picture.canvas import Rect
 from medvis.ops.window import FUNCTIONS, window
 
-Points = NDArray[np.float64]
 FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
 
 
@@ -42,7 +41,7 @@ class View:
     region: Region
     rect: Rect
 
-    def at(self, points: Points) -> Points:
+    def at(self, points: Float64s) -> Float64s:
         """Canvas positions [n, 2] (x, y) of pixel centres [n, 2] (row, col); in cv2's sense, of the pixels' centres."""
         rows, cols = self.region.shape
         x = (points[:, 1] + 0.5 - self.region.col0) * self.rect.width / cols + self.rect.x - 0.5
@@ -145,7 +144,7 @@ class Slices:
         width, height = min(width, box.width), min(height, box.height)
         return View(region, Rect(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height))
 
-    def plain(self, frame: int, view: View) -> Picture:
+    def plain(self, frame: int, view: View) -> Uint8s:
         """The region in the slice's window, uint8 [height, width, 3] RGB; MONOCHROME1 inverted, padding black."""
         area = _cut(view.region)
         chosen = self.window(frame)
@@ -155,11 +154,11 @@ class Slices:
             np.subtract(1, shown, out=shown)
         if self.scan.valid is not None:
             shown[~self.scan.valid[frame][area]] = 0
-        grey: Picture = np.round(shown * 255).astype(np.uint8)
+        grey: Uint8s = np.round(shown * 255).astype(np.uint8)
         grey = _resized(grey, view.rect)
         return grey if grey.ndim == 3 else cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
 
-    def overlaid(self, frame: int, view: View) -> Picture:
+    def overlaid(self, frame: int, view: View) -> Uint8s:
         """As `plain`, with the evidence over it."""
         picture = self.plain(frame, view)
         if self.case.evidence is None:
@@ -168,7 +167,7 @@ class Slices:
         size = (view.rect.width, view.rect.height)
         return laid_over(picture, cv2.resize(evidence, size, interpolation=cv2.INTER_LINEAR))
 
-    def outline(self, finding: Finding, frame: int) -> Points | None:
+    def outline(self, finding: Finding, frame: int) -> Float64s | None:
         """The finding's outline on a frame, [n, 2] (row, col); None where it is not on that frame."""
         if frame == finding.key_frame and len(finding.contour) >= 3:
             return np.array(finding.contour, np.float64)
@@ -182,19 +181,19 @@ class Slices:
         return self.scan.frames // 2 if evidence is None else int(evidence.max(axis=(1, 2)).argmax())
 
 
-def laid_over(picture: Picture, evidence: NDArray[np.float32]) -> Picture:
+def laid_over(picture: Uint8s, evidence: Float32s) -> Uint8s:
     """The evidence 0…1 as a perceptually uniform colour map (inferno), more opaque the stronger it is.
 
     What is weak leaves the image as it is, so that the anatomy stays readable.
     """
-    level: Picture = np.round(np.clip(evidence, 0, 1) * 255).astype(np.uint8)
+    level: Uint8s = np.round(np.clip(evidence, 0, 1) * 255).astype(np.uint8)
     colours, clear = _tables()
     levels = cv2.merge([level, level, level])
     kept = cv2.multiply(picture, cv2.LUT(levels, clear), scale=1 / 255)
     return np.asarray(cv2.add(kept, cv2.LUT(levels, colours)), np.uint8)
 
 
-def _tables() -> tuple[Picture, Picture]:
+def _tables() -> tuple[Uint8s, Uint8s]:
     """For each level 0…255 the colour times its opacity, and 255 times what stays of the image: uint8 [1, 256, 3]."""
     ramp = np.linspace(0, 1, 256, dtype=np.float32)
     opacity = STRONGEST * np.clip((ramp - FADE_FROM) / (1 - FADE_FROM), 0, 1)[:, None] ** 0.85
@@ -221,7 +220,7 @@ def _span(middle: float, length: float, limit: int) -> tuple[int, int]:
     return first, first + whole
 
 
-def _resized(picture: Picture, rect: Rect) -> Picture:
+def _resized(picture: Uint8s, rect: Rect) -> Uint8s:
     smaller = rect.height * rect.width < picture.shape[0] * picture.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     if picture.ndim == 3 and picture.shape[2] == 1:
@@ -229,13 +228,13 @@ def _resized(picture: Picture, rect: Rect) -> Picture:
     return np.asarray(cv2.resize(picture, (rect.width, rect.height), interpolation=how), np.uint8)
 
 
-def _traced(inside: NDArray[np.bool_]) -> Points | None:
+def _traced(inside: Bools) -> Float64s | None:
     found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not found:
         return None
     return np.asarray(max(found, key=len)[:, 0, ::-1], np.float64)
 
 
-def _corners(box: Box) -> Points:
+def _corners(box: Box) -> Float64s:
     rows, cols = (box.row0, box.row1 - 1), (box.col0, box.col1 - 1)
     return np.array([(rows[0], cols[0]), (rows[0], cols[1]), (rows[1], cols[1]), (rows[1], cols[0])], np.float64)

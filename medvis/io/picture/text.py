@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from medvis.core.arrays import Uint8s
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -75,7 +76,7 @@ def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def ink(text: str, size: int) -> tuple[NDArray[np.uint8], int, int]:
+def ink(text: str, size: int) -> tuple[Uint8s, int, int]:
     """Coverage 0…255 [rows, cols] of one line, and where its corner lies (right, down) from its base line's start."""
     mask, (right, down) = _font(size).getmask2(drawable(text), mode="L", anchor="ls")
     cols, rows = mask.size

@@ -18,11 +18,13 @@ from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
 import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from medvis.core.arrays import Array
 from medvis.core.case import Candidates, Case, Prediction
 from medvis.core.frames import Frames
-from medvis.core.scan import Geometry, Scan
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan
 from medvis.errors import InputError, OutputError
-from medvis.io.readers.tensors import Array, pack, unpack
+from medvis.io.readers.tensors import pack, unpack
 
 SUFFIX = ".case"
 VERSION = 1

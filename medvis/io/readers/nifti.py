@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Mask, Pixels, Scan, Source, Step
+from medvis.core.arrays import Array, Bools, Float32s
+from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
 from medvis.io.magic import head_of, kind_of
 from medvis.io.readers.nifti_geometry import place, to_axial
@@ -67,7 +67,7 @@ class NiftiReader:
         )
 
 
-def _load(path: Path) -> tuple[NDArray[Any], Any]:
+def _load(path: Path) -> tuple[Array, Any]:
     """The stored values [i, j, k] and nibabel's image."""
     from nibabel.imageglobals import LoggingOutputSuppressor  # noqa: PLC0415 - 0.3 s, and only this format needs it
 
@@ -112,10 +112,10 @@ def _check_shape(shape: tuple[int, ...], path: Path) -> None:
         raise InputError(f"{path} has the shape {list(shape)}", "a 3-D volume")
 
 
-def _pixels(axial: NDArray[Any], image: Any, where: str) -> tuple[Pixels, Mask | None, list[str]]:  # noqa: ANN401
+def _pixels(axial: Array, image: Any, where: str) -> tuple[Float32s, Bools | None, list[str]]:  # noqa: ANN401
     """The scaled volume, filled frame by frame into one array."""
     try:
-        pixels: Pixels = np.empty((*axial.shape, 1), np.float32)
+        pixels: Float32s = np.empty((*axial.shape, 1), np.float32)
     except MemoryError as error:
         raise InputError(f"{where} needs {4 * axial.size / 2**30:.0f} GiB of memory", "a smaller volume") from error
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
@@ -131,7 +131,7 @@ def _pixels(axial: NDArray[Any], image: Any, where: str) -> tuple[Pixels, Mask |
     return pixels, finite, ["voxels that are no finite number were set to 0 and masked as padding"]
 
 
-def _unit(pixels: Pixels, valid: Mask | None) -> tuple[str, Mask | None, str]:
+def _unit(pixels: Float32s, valid: Bools | None) -> tuple[str, Bools | None, str]:
     """``HU`` where the values look like it, with the corners masked; else ``US``."""
     if not (pixels.min() <= _LEAST and pixels.max() <= _MOST):
         return "US", valid, "a NIfTI file does not say the unit of its values"

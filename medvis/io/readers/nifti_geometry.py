@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry
+from medvis.core.arrays import Array, Float64s
+from medvis.core.geometry import Geometry
 from medvis.errors import InputError
 
-Matrix = NDArray[np.float64]
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RIGHT_ANGLE = 1e-3
 _ALONG_NORMAL = 0.9999
 
 
-def to_axial(stored: NDArray[Any], affine: Matrix, where: str) -> tuple[NDArray[Any], Matrix, str]:
+def to_axial(stored: Array, affine: Float64s, where: str) -> tuple[Array, Float64s, str]:
     """A view [frames, rows, cols] with frames to superior, rows to posterior and columns to the patient's left.
 
     Args:
@@ -44,7 +43,7 @@ def to_axial(stored: NDArray[Any], affine: Matrix, where: str) -> tuple[NDArray[
     return turned, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), "".join(orientations.ornt2axcodes(found))
 
 
-def place(header: Any, affine: Matrix, frames: int) -> tuple[Geometry, list[str]]:  # noqa: ANN401 - nibabel
+def place(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, list[str]]:  # noqa: ANN401 - nibabel
     """Spacing, positions and orientation in mm, as far as the header gives them, and notes.
 
     Args:

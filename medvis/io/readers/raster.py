@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.scan import Geometry, Mask, Pixels, Scan, Source, Step
+from medvis.core.arrays import Array, Bools, Float32s
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
 from medvis.io.magic import head_of, kind_of
 from medvis.io.quiet import captured_stderr
@@ -67,7 +67,7 @@ class RasterReader:
         )
 
 
-def _decode(data: bytes, kind: str, path: Path) -> tuple[list[NDArray[Any]], list[str]]:
+def _decode(data: bytes, kind: str, path: Path) -> tuple[list[Array], list[str]]:
     """Every page as OpenCV gives it: [rows, cols] or BGR(A), of one size."""
     import cv2  # noqa: PLC0415 - 0.2 s, and a claim does not need it
 
@@ -91,7 +91,7 @@ def _decode(data: bytes, kind: str, path: Path) -> tuple[list[NDArray[Any]], lis
     return same, [f"{others} page(s) of another size or depth than the first were left out"] if others else []
 
 
-def _without_alpha(pages: list[NDArray[Any]], data: bytes, kind: str) -> tuple[list[NDArray[Any]], list[str]]:
+def _without_alpha(pages: list[Array], data: bytes, kind: str) -> tuple[list[Array], list[str]]:
     """The pages without their alpha channel, which OpenCV has dropped already from a PNG."""
     note = ["the alpha channel was left out"]
     if kind == "png":
@@ -105,11 +105,11 @@ def _without_alpha(pages: list[NDArray[Any]], data: bytes, kind: str) -> tuple[l
     return pages, []
 
 
-def _as_pixels(pages: list[NDArray[Any]]) -> tuple[Pixels, Mask | None, list[str]]:
+def _as_pixels(pages: list[Array]) -> tuple[Float32s, Bools | None, list[str]]:
     """One float32 volume in RGB; values that are no finite number become 0 and are masked."""
     rows, cols = pages[0].shape[:2]
     colour = pages[0].ndim == 3 and pages[0].shape[2] == 3
-    pixels: Pixels = np.empty((len(pages), rows, cols, 3 if colour else 1), np.float32)
+    pixels: Float32s = np.empty((len(pages), rows, cols, 3 if colour else 1), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for index, page in enumerate(pages):
             pixels[index] = page[..., ::-1] if colour else page.reshape(rows, cols, -1)[..., :1]
@@ -119,10 +119,10 @@ def _as_pixels(pages: list[NDArray[Any]]) -> tuple[Pixels, Mask | None, list[str
     if finite.all():
         return pixels, None, []
     pixels[~finite] = 0
-    valid: Mask = np.all(finite, axis=3)
+    valid: Bools = np.all(finite, axis=3)
     return pixels, valid, ["pixels that are no finite number were set to 0 and masked as padding"]
 
 
-def _channels_equal(pages: list[NDArray[Any]]) -> bool:
+def _channels_equal(pages: list[Array]) -> bool:
     """Whether a colour image shows nothing but greys; True for a grey one."""
     return all(page.ndim == 2 or bool((page[..., :1] == page[..., 1:3]).all()) for page in pages)

@@ -10,14 +10,13 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Array
 from medvis.errors import InputError, OutputError
 
-Array = NDArray[Any]
 HEADER_LIMIT = 32 * 1024 * 1024
 _KINDS = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "BOOL": "|b1"}
 

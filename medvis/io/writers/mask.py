@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float64s, Labels
 from medvis.core.case import require
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Outcome
-from medvis.core.scan import Geometry
 from medvis.errors import OutputError
 from medvis.io.colours import FINDINGS
 
-Mask = NDArray[np.int32]
-Affine = NDArray[np.float64]
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's patient axes point left and back, NIfTI's right and forth
 
 
@@ -44,7 +42,7 @@ class MaskWriter:
         return [path]
 
 
-def write_png(mask: Mask, path: Path) -> None:
+def write_png(mask: Labels, path: Path) -> None:
     """A label image [rows, cols] as PNG whose pixel values are the numbers of the findings.
 
     Up to 255 findings: 8-bit with a palette that colour-blind eyes can tell apart, so that any viewer shows it; above
@@ -63,7 +61,7 @@ def write_png(mask: Mask, path: Path) -> None:
     picture.save(path, "PNG", compress_level=6)
 
 
-def write_nifti(mask: Mask, geometry: Geometry, path: Path) -> None:
+def write_nifti(mask: Labels, geometry: Geometry, path: Path) -> None:
     """A label volume [frames, rows, cols] as NIfTI-1 (gzip), voxel axes (column, row, frame).
 
     Frame after frame in C order is NIfTI's own order of voxels, so that no copy of the volume is needed. Where the
@@ -91,7 +89,7 @@ def write_nifti(mask: Mask, geometry: Geometry, path: Path) -> None:
             packed.write(frame.astype(np.dtype(kind).newbyteorder("<")).tobytes())
 
 
-def voxel_to_ras(geometry: Geometry) -> Affine | None:
+def voxel_to_ras(geometry: Geometry) -> Float64s | None:
     """Float64 [4, 4] from voxel (column, row, frame) to mm in NIfTI's RAS+ space; None if it is not known.
 
     From Pixel Spacing, Image Orientation and Image Position (Patient), PS3.3 C.7.6.2.1.1. The step between frames is
@@ -100,7 +98,7 @@ def voxel_to_ras(geometry: Geometry) -> Affine | None:
     spacing, positions, orientation = geometry.spacing, geometry.positions, geometry.orientation
     if spacing is None or positions is None or orientation is None or len(positions) < 2:
         return None
-    affine: Affine = np.eye(4)
+    affine: Float64s = np.eye(4)
     affine[:3, 0] = orientation[:3] * spacing[1]
     affine[:3, 1] = orientation[3:] * spacing[0]
     affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
@@ -110,7 +108,7 @@ def voxel_to_ras(geometry: Geometry) -> Affine | None:
     return _RAS @ affine
 
 
-def _caution(geometry: Geometry, affine: Affine | None) -> str:
+def _caution(geometry: Geometry, affine: Float64s | None) -> str:
     """What a viewer's user must know, in the 79 characters that there are."""
     if affine is None or geometry.positions is None:
         return "; place in the patient unknown"
@@ -118,7 +116,7 @@ def _caution(geometry: Geometry, affine: Affine | None) -> str:
     return "; slices unevenly spaced, mean step used" if np.ptp(steps) > 0.01 * steps.mean() else ""
 
 
-def _orthogonal(affine: Affine) -> bool:
+def _orthogonal(affine: Float64s) -> bool:
     """Whether a qform (a rotation and three lengths) can say the same: not with a tilted gantry."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-4))

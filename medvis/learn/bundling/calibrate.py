@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Float64s
 from medvis.core.case import Case, Prediction
 from medvis.core.scan import Scan
 from medvis.errors import ModelError
@@ -70,10 +70,10 @@ class Component:
     """One component of one val crop."""
 
     crop: int
-    inside: NDArray[np.bool_]
+    inside: Bools
     values: dict[str, float]
     overlap: float
-    logits: NDArray[np.float32]
+    logits: Float32s
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Looked:
 
     row: Row
     prediction: Prediction
-    truth: NDArray[np.bool_]
+    truth: Bools
     scan: Scan
 
 
@@ -187,7 +187,7 @@ def _fit_weights(components: list[Component], names: tuple[str, ...]) -> dict[st
     return named_weights(names, fit_scaled_logistic(table, truth, RIDGE))
 
 
-def _chances(components: list[Component], models: dict[str, dict[str, float]]) -> NDArray[np.float64]:
+def _chances(components: list[Component], models: dict[str, dict[str, float]]) -> Float64s:
     """The calibrated probability of each, as the pipeline will say it."""
     return np.array([logistic(finding_weights(one.values, models), one.values) for one in components])
 
@@ -213,9 +213,7 @@ def _best(trials: list[Trial]) -> Trial:
     return min((one for one in allowed if one.dice >= enough), key=lambda one: (one.excess, -one.dice))
 
 
-def _at_cut(
-    crops: list[Looked], components: list[Component], chances: NDArray[np.float64], cut: float
-) -> tuple[float, float]:
+def _at_cut(crops: list[Looked], components: list[Component], chances: Float64s, cut: float) -> tuple[float, float]:
     """Mean Dice, and false findings a crop (or slice)."""
     found = [np.zeros_like(crop.truth) for crop in crops]
     extra = 0

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.core.case import Prediction
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.outlines import Marked, Trial, Trials, chances_of, components_of, fit_finding
@@ -23,7 +23,6 @@ from medvis.model.predictor import Predictor
 from medvis.pipeline import Pipeline, load
 from medvis.stages.labels import chosen, exclusive
 
-Floats = NDArray[np.float64]
 OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.6, 0.4), (0.7, 0.5))
 SIZES = (4, 9, 16, 36, 64, 144, 256)
 CUTS = (0.0, *(float(cut) for cut in np.round(np.arange(0.05, 0.96, 0.05), 2)))
@@ -112,7 +111,7 @@ def _fit_classes(
     return thresholds, {"temperature": round(warmth, 4), "val_classes": told}
 
 
-def fit_temperature(logits: Floats, truth: NDArray[np.intp]) -> float:
+def fit_temperature(logits: Float64s, truth: Indices) -> float:
     """The temperature of least negative log likelihood (Guo et al. 2017), by ternary search: it has one minimum.
 
     Args:
@@ -129,7 +128,7 @@ def fit_temperature(logits: Floats, truth: NDArray[np.intp]) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def fit_positive(chance: Floats, abnormal: NDArray[np.bool_]) -> tuple[float, float]:
+def fit_positive(chance: Float64s, abnormal: Bools) -> tuple[float, float]:
     """The threshold of the best balanced accuracy, and that; of equals the one in the widest gap of probabilities.
 
     Args:
@@ -148,7 +147,7 @@ def fit_positive(chance: Floats, abnormal: NDArray[np.bool_]) -> tuple[float, fl
     return threshold, balanced
 
 
-def nll(logits: Floats, truth: NDArray[np.intp], temperature: float) -> float:
+def nll(logits: Float64s, truth: Indices, temperature: float) -> float:
     """Mean negative log likelihood of the right columns."""
     scaled = logits / temperature
     scaled = scaled - scaled.max(1, keepdims=True)
@@ -156,13 +155,13 @@ def nll(logits: Floats, truth: NDArray[np.intp], temperature: float) -> float:
     return float(-log_shares[np.arange(len(truth)), truth].mean())
 
 
-def softmax(logits: Floats) -> Floats:
+def softmax(logits: Float64s) -> Float64s:
     """Along the last axis."""
     grown = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(grown / grown.sum(-1, keepdims=True), np.float64)
 
 
-def _confidence_error(shares: Floats, truth: NDArray[np.intp]) -> float:
+def _confidence_error(shares: Float64s, truth: Indices) -> float:
     return calibration_error(shares.max(1), shares.argmax(1) == truth)
 
 

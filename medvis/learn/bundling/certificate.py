@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvis.learn.bundling.validation_views import Held, Views, batches
+from medvis.core.arrays import Bools, Float32s, Float64s
+from medvis.learn.bundling.validation_views import Held, batches
 from medvis.learn.figures.metrics import auc, dice
 
 # A smaller graph ships only if Dice and AUC fall by no more than this, and no more than this share of decisions change.
@@ -36,9 +37,9 @@ class Seen:
         logits: float32 [n, k] of the compared columns; None where there are none.
     """
 
-    overlap: NDArray[np.float64] | None
-    outlined: NDArray[np.bool_] | None
-    logits: NDArray[np.float32] | None
+    overlap: Float64s | None
+    outlined: Bools | None
+    logits: Float32s | None
 
     def chosen(self) -> NDArray[np.int64] | None:
         """Int64 [n], the likeliest class; None without classes that exclude each other."""
@@ -120,7 +121,7 @@ def objections(full: dict[str, float], small: dict[str, float], share_changed: f
     return found
 
 
-def speed(fp32: bytes, small: bytes, views: Views) -> dict[str, Any]:
+def speed(fp32: bytes, small: bytes, views: Float32s) -> dict[str, Any]:
     """How many times as fast the smaller graph is: the median ratio of interleaved pairs of runs.
 
     Pairs, because on a busy machine both runs of one wait alike; the quartiles say how much they still differ, and
@@ -156,7 +157,7 @@ def size(fp32: bytes, small: bytes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _seconds(session: Any, image: Views) -> float:  # noqa: ANN401 - onnxruntime's session
+def _seconds(session: Any, image: Float32s) -> float:  # noqa: ANN401 - onnxruntime's session
     began = perf_counter()
     session.run(None, {"image": image})
     return perf_counter() - began

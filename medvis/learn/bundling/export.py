@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.card import OUTPUTS
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
@@ -101,7 +101,7 @@ def parity(net: DualStreamUNetPP, path: Path, seed: int = 0) -> Parity:
     rng = np.random.default_rng(seed)
     worst = dict.fromkeys(OUTPUTS, 0.0)
     for shape in ((1, 64, 64), (2, 96, 96), (1, 96, 160), (1, 192, 192)):
-        image: NDArray[np.float32] = rng.random((shape[0], net.spec.channels, *shape[1:]), np.float32)
+        image: Float32s = rng.random((shape[0], net.spec.channels, *shape[1:]), np.float32)
         with torch.no_grad():
             ours = _Graph(net).eval()(torch.from_numpy(image))
         theirs = session.run(list(OUTPUTS), {"image": image})

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Labels
 from medvis.core.case import Prediction
 from medvis.learn.figures.metrics import fit_scaled_logistic, iou, named_weights
 from medvis.model.card import Card
@@ -16,8 +16,6 @@ from medvis.ops.tta import sigmoid
 from medvis.stages.lesion_scores import class_features
 from medvis.stages.scoring import features, logistic, match
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 # What the finding's logistic model may look at; those that a task does not have are left out of it.
 FEATURES = ("mask", "spread", "log_diameter_px", "class", "class_spread")
 # With fewer true or fewer false components than this, the model would learn them by heart.
@@ -36,7 +34,7 @@ class Marked:
 
     prediction: Prediction
     truth: Bools
-    parts: NDArray[np.int32]
+    parts: Labels
 
     @classmethod
     def of(cls, prediction: Prediction, truth: Bools) -> Marked:
@@ -115,7 +113,7 @@ def fit_finding(components: list[Component]) -> dict[str, float] | None:
     return named_weights(names, fit_scaled_logistic(table, truth.astype(np.float64), ridge=1.0))
 
 
-def chances_of(components: list[Component], finding: dict[str, float] | None) -> Floats:
+def chances_of(components: list[Component], finding: dict[str, float] | None) -> Float64s:
     """The calibrated probability of each, as the pipeline will say it."""
     weights = finding or {"bias": 0.0, "mask": 1.0}
     return np.array([logistic(weights, component.values) for component in components], np.float64)
@@ -124,7 +122,7 @@ def chances_of(components: list[Component], finding: dict[str, float] | None) ->
 class Trials:
     """Tries sizes and cuts on the components of one outline."""
 
-    def __init__(self, pictures: list[Marked], components: list[Component], chances: Floats) -> None:
+    def __init__(self, pictures: list[Marked], components: list[Component], chances: Float64s) -> None:
         self.components, self.chances = components, chances
         self.truth = np.array([int(picture.truth.sum()) for picture in pictures])
         self.lesions = sum(int(picture.parts.max(initial=0)) for picture in pictures)

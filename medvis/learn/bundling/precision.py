@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medvis.core.arrays import Float32s
 from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import METHODS, Quantiser
-from medvis.learn.bundling.validation_views import Held, Views, batches
+from medvis.learn.bundling.validation_views import Held, batches
 
 Precision = Literal["int8", "fp16", "fp32"]
 # A tenth of the views sets the ranges, of few views up to three tenths: fewer than `LEAST` miss what rare views reach,
@@ -116,20 +117,20 @@ def _candidates(graph: bytes, fp32: bytes, ranges: Held) -> Iterator[Candidate]:
     yield Candidate("fp16", "weights stored as fp16, computed with in fp32", halve(onnx.load_from_string(graph)))
 
 
-def sensitive(quantiser: Quantiser, fp32: bytes, views: Views) -> list[str]:
+def sensitive(quantiser: Quantiser, fp32: bytes, views: Float32s) -> list[str]:
     """Blocks of the network, the one first whose stay in fp32 brings the INT8 graph nearest to the fp32 graph."""
     wanted = _outputs(fp32, views)
     gaps = {name: _gap(wanted, _outputs(quantiser.int8("MinMax", [name]), views)) for name in quantiser.blocks}
     return sorted(gaps, key=lambda name: gaps[name])
 
 
-def _outputs(graph: bytes, views: Views) -> list[Views]:
+def _outputs(graph: bytes, views: Float32s) -> list[Float32s]:
     session = session_of(graph)
     parts = [session.run(["class_logits", "mask_logits"], {"image": batch}) for batch in batches(views, 4)]
     return [np.concatenate([part[place] for part in parts]) for place in (0, 1)]
 
 
-def _gap(wanted: list[Views], given: list[Views]) -> float:
+def _gap(wanted: list[Float32s], given: list[Float32s]) -> float:
     """Root mean square of the differences of probabilities: what is far from a decision may differ."""
     gaps = [
         np.sqrt(np.mean((_sigmoid(one) - _sigmoid(other)) ** 2))
@@ -139,7 +140,7 @@ def _gap(wanted: list[Views], given: list[Views]) -> float:
     return float(sum(gaps))
 
 
-def _sigmoid(logits: Views) -> Views:
+def _sigmoid(logits: Float32s) -> Float32s:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 

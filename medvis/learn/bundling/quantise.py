@@ -11,12 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medvis.core.arrays import Float32s
 from medvis.learn.bundling.graph_optimise import halve, slim
 
-Batch = NDArray[np.float32]
 Method = Literal["MinMax", "Percentile", "Entropy"]
 METHODS: tuple[Method, ...] = ("MinMax", "Percentile", "Entropy")
 KINDS = ["Conv", "Concat", "Add", "Relu", "Resize", "Clip"]
@@ -32,10 +29,10 @@ BLOCK = re.compile(
 class _Reader:
     """What onnxruntime's calibrator asks for: one feed at a time, None at the end."""
 
-    def __init__(self, batches: list[Batch]) -> None:
-        self._feeds: Iterator[dict[str, Batch]] = iter([{"image": batch} for batch in batches])
+    def __init__(self, batches: list[Float32s]) -> None:
+        self._feeds: Iterator[dict[str, Float32s]] = iter([{"image": batch} for batch in batches])
 
-    def get_next(self) -> dict[str, Batch] | None:
+    def get_next(self) -> dict[str, Float32s] | None:
         return next(self._feeds, None)
 
 
@@ -47,7 +44,7 @@ class Quantiser:
         batches: float32 [b, c, h, w] each, for the ranges of the activations.
     """
 
-    def __init__(self, graph: bytes, batches: list[Batch]) -> None:
+    def __init__(self, graph: bytes, batches: list[Float32s]) -> None:
         self._graph, self._batches = graph, batches
         self._ranges: dict[Method, Any] = {}
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Indices
 from medvis.errors import InputError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
@@ -19,9 +20,6 @@ from medvis.learn.training.recipe import Recipe
 from medvis.ops.fit import fit
 from medvis.ops.tiles import cut
 from medvis.pipeline import Pipeline, load
-
-Views = NDArray[np.float32]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Held:
         truth: int [n], place of the right one among `columns` (binary: 0 or 1); −1: not known.
     """
 
-    views: Views
+    views: Float32s
     groups: list[str]
     masks: Bools | None
     columns: list[int]
@@ -45,7 +43,7 @@ class Held:
     def __len__(self) -> int:
         return len(self.views)
 
-    def part(self, rows: NDArray[np.intp]) -> Held:
+    def part(self, rows: Indices) -> Held:
         """Some of the views."""
         masks = None if self.masks is None else self.masks[rows]
         groups = [self.groups[row] for row in rows]
@@ -96,7 +94,7 @@ def held_of(task: str, recipe: Recipe, data: Path) -> Held:
     )
 
 
-def _show(pipeline: Pipeline, example: Example, side: int, whole: bool, masks: bool) -> tuple[Views, Bools]:
+def _show(pipeline: Pipeline, example: Example, side: int, whole: bool, masks: bool) -> tuple[Float32s, Bools]:
     """One picture fitted into a square, or a square cut out of it; and the mask of that."""
     case, _ = pipeline.run(pipeline.accept(load(example.image)), last=_last(pipeline))
     assert case.view is not None  # the pipeline has run up to enhance
@@ -150,6 +148,6 @@ def _silent(done: int, total: int) -> None:
     del done, total
 
 
-def batches(views: Views, size: int) -> Sequence[Views]:
+def batches(views: Float32s, size: int) -> Sequence[Float32s]:
     """The views in batches of at most `size`."""
     return [views[start : start + size] for start in range(0, len(views), size)]

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example
 
-Bools = NDArray[np.bool_]
 NORMAL = "normal"
 
 

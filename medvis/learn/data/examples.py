@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.index import read_indices
 
-Bools = NDArray[np.bool_]
 # How data sets say that there is nothing to be found.
 NOTHING = frozenset({"normal", "good", "ok", "healthy", "negative", "no finding", "no defect"})
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Indices, Uint8s
 from medvis.errors import InputError
 from medvis.ops.chest.hounsfield import estimate_scale
 from medvis.ops.chest.lungs import lung_field
@@ -86,20 +86,20 @@ class GreyScans:
     """
 
     rows: list[Row]
-    grey: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    scale: NDArray[np.float32]
-    region: NDArray[np.bool_] | None = None
+    grey: Uint8s
+    mask: Uint8s
+    scale: Float32s
+    region: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def hounsfield(self, index: int) -> NDArray[np.float32]:
+    def hounsfield(self, index: int) -> Float32s:
         """float32 [rows, cols] in HU."""
         low, high = self.scale[index]
         return np.asarray(low + self.grey[index].astype(np.float32) * ((high - low) / 255.0), np.float32)
 
-    def off_centre(self, side: int, seed: int) -> NDArray[np.intp]:
+    def off_centre(self, side: int, seed: int) -> Indices:
         """One random sub-crop a picture, [n, 3] (row, col, side); the same for the same seed and rows.
 
         Raises:
@@ -110,7 +110,7 @@ class GreyScans:
         corners = np.random.default_rng(seed).integers(0, self.grey.shape[1] - side + 1, (len(self), 2))
         return np.hstack([corners, np.full((len(self), 1), side)])
 
-    def cut(self, index: int, window: NDArray[np.intp] | None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def cut(self, index: int, window: Indices | None) -> tuple[Float32s, Bools]:
         """(HU, target) of one picture, or of its sub-crop (row, col, side)."""
         hu, mask = self.hounsfield(index), self.mask[index] > 0
         if window is None:
@@ -166,7 +166,7 @@ def joined(parts: list[GreyScans]) -> GreyScans:
     )
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
+def read_grey(path: Path) -> Uint8s:
     """uint8 [rows, cols]. Raises InputError if the file is no picture."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
@@ -174,7 +174,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def read_indices(path: Path) -> NDArray[np.uint8]:
+def read_indices(path: Path) -> Uint8s:
     """uint8 [rows, cols]: the palette *indices* of a mask PNG (OpenCV would give the palette's colours)."""
     from PIL import Image  # noqa: PLC0415 - only where masks are read
 
@@ -185,7 +185,7 @@ def read_indices(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"{path} is not a readable mask: {error}") from error
 
 
-def _consensus(row: Row, shape: tuple[int, ...], readers: int) -> NDArray[np.uint8]:
+def _consensus(row: Row, shape: tuple[int, ...], readers: int) -> Uint8s:
     if row.mask is None:
         return np.zeros(shape, np.uint8)
     return (read_indices(row.mask) >= readers).astype(np.uint8)

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.errors import InputError
 from medvis.learn.data.index import Row, read_indices
 from medvis.ops.fit import fit, held
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Pictures:
     """
 
     rows: list[Row]
-    images: list[NDArray[np.uint8]]
-    masks: list[NDArray[np.bool_] | None]
+    images: list[Uint8s]
+    masks: list[Bools | None]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -53,7 +51,7 @@ def load_pictures(rows: list[Row], channels: int) -> Pictures:
     return Pictures(rows, images, masks)
 
 
-def read_picture(path: Path, channels: int) -> NDArray[np.uint8]:
+def read_picture(path: Path, channels: int) -> Uint8s:
     """uint8 [h, w, channels], EXIF orientation applied. Raises InputError if the file is no picture."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
     if image is None:
@@ -61,7 +59,7 @@ def read_picture(path: Path, channels: int) -> NDArray[np.uint8]:
     return np.asarray(image[..., None] if channels == 1 else np.ascontiguousarray(image[..., ::-1]), np.uint8)
 
 
-def fitted(image: NDArray[np.uint8], side: int) -> Floats:
+def fitted(image: Uint8s, side: int) -> Float32s:
     """The view that inference makes of a whole picture: its longest side scaled to `side`, mirrored to a square.
 
     Args:

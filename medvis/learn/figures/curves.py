@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from medvis.core.arrays import Bools, Float64s, Indices
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,8 @@ class Froc:
         shipped: (false findings an image, recall) at the shipped threshold.
     """
 
-    extra: Floats
-    recall: Floats
+    extra: Float64s
+    recall: Float64s
     shipped: tuple[float, float]
 
     def recall_at(self, extra: float) -> float:
@@ -31,7 +29,7 @@ class Froc:
         return float(allowed.max(initial=0.0))
 
 
-def roc_curve(scores: Floats, truth: Bools) -> tuple[Floats, Floats]:
+def roc_curve(scores: Float64s, truth: Bools) -> tuple[Float64s, Float64s]:
     """(false positive rate [t], sensitivity [t]) from (0, 0) to (1, 1); scores of one value are one step.
 
     Without both classes one of the axes is 0 throughout.
@@ -46,7 +44,7 @@ def roc_curve(scores: Floats, truth: Bools) -> tuple[Floats, Floats]:
     return share[0], share[1]
 
 
-def froc_curve(lesions: Floats, extras: Floats, images: int, threshold: float) -> Froc:
+def froc_curve(lesions: Float64s, extras: Float64s, images: int, threshold: float) -> Froc:
     """The free-response curve.
 
     Args:
@@ -66,7 +64,7 @@ def froc_curve(lesions: Floats, extras: Floats, images: int, threshold: float) -
     return Froc(extra, recall, shipped)
 
 
-def reliability_bins(probability: Floats, truth: Bools, bins: int = 10) -> tuple[Floats, Floats, NDArray[np.intp]]:
+def reliability_bins(probability: Float64s, truth: Bools, bins: int = 10) -> tuple[Float64s, Float64s, Indices]:
     """(mean probability, share that is true, count) of each bin of equal width that holds anything."""
     index = np.clip((probability * bins).astype(int), 0, bins - 1)
     filled = np.unique(index)

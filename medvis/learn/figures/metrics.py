@@ -6,24 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from medvis.core.arrays import Bools, Float64s, Indices
 
 
-def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def dice(found: Bools, truth: Bools) -> float:
     """2·|A∩B| / (|A|+|B|); 1 if both are empty, 0 for a miss."""
     total = int(found.sum()) + int(truth.sum())
     return 1.0 if total == 0 else 2 * int((found & truth).sum()) / total
 
 
-def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def iou(found: Bools, truth: Bools) -> float:
     """|A∩B| / |A∪B|; 0 if both are empty."""
     union = int((found | truth).sum())
     return int((found & truth).sum()) / union if union else 0.0
 
 
-def auc(scores: Floats, truth: NDArray[np.bool_]) -> float:
+def auc(scores: Float64s, truth: Bools) -> float:
     """Area under the ROC curve as the Mann–Whitney statistic, ties counted half; nan without both classes."""
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
@@ -33,7 +32,7 @@ def auc(scores: Floats, truth: NDArray[np.bool_]) -> float:
     return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def calibration_error(probability: Floats, truth: NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(probability: Float64s, truth: Bools, bins: int = 10) -> float:
     """Expected calibration error over equal-width bins (Guo et al. 2017)."""
     index = np.clip((probability * bins).astype(int), 0, bins - 1)
     gaps = [
@@ -44,12 +43,12 @@ def calibration_error(probability: Floats, truth: NDArray[np.bool_], bins: int =
     return float(sum(gaps))
 
 
-def confusion_matrix(said: NDArray[np.intp], truth: NDArray[np.intp], classes: int) -> NDArray[np.intp]:
+def confusion_matrix(said: Indices, truth: Indices, classes: int) -> Indices:
     """Counts [classes, classes], rows the true class, columns the one that was said."""
     return np.bincount(truth * classes + said, minlength=classes * classes).reshape(classes, classes)
 
 
-def balanced_accuracy(matrix: NDArray[np.intp]) -> float:
+def balanced_accuracy(matrix: Indices) -> float:
     """Mean recall over the classes that occur; nan if there is none."""
     present = matrix.sum(1) > 0
     if not present.any():
@@ -57,7 +56,7 @@ def balanced_accuracy(matrix: NDArray[np.intp]) -> float:
     return float((np.diag(matrix)[present] / matrix.sum(1)[present]).mean())
 
 
-def macro_f1(matrix: NDArray[np.intp]) -> float:
+def macro_f1(matrix: Indices) -> float:
     """Mean F1 over the classes that occur or were said; nan if there is none."""
     total = matrix.sum(0) + matrix.sum(1)
     present = total > 0
@@ -66,7 +65,7 @@ def macro_f1(matrix: NDArray[np.intp]) -> float:
     return float((2 * np.diag(matrix)[present] / total[present]).mean())
 
 
-def brier(probability: Floats, truth: NDArray[np.intp]) -> float:
+def brier(probability: Float64s, truth: Indices) -> float:
     """Mean over the rows of Σ over the classes of (probability − truth)²; 0 is perfect, 2 the worst (Brier 1950).
 
     Args:
@@ -77,8 +76,8 @@ def brier(probability: Floats, truth: NDArray[np.intp]) -> float:
 
 
 def resampled(
-    statistic: Callable[[NDArray[np.intp]], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
-) -> Floats:
+    statistic: Callable[[Indices], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
+) -> Float64s:
     """A statistic of row indices on bootstrap samples, whole groups being drawn with replacement; float64 [draws].
 
     Args:
@@ -98,13 +97,13 @@ def resampled(
     return np.array(values, np.float64)
 
 
-def interval(values: Floats) -> tuple[float, float]:
+def interval(values: Float64s) -> tuple[float, float]:
     """The 95 % percentile interval of bootstrap values; what is nan is left out."""
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
 
 
-def fit_logistic(features: Floats, truth: Floats, ridge: float = 1.0, steps: int = 50) -> Floats:
+def fit_logistic(features: Float64s, truth: Float64s, ridge: float = 1.0, steps: int = 50) -> Float64s:
     """Weights [d + 1] (bias last) of a ridge-penalised logistic regression, by Newton's method.
 
     Args:
@@ -127,7 +126,7 @@ def fit_logistic(features: Floats, truth: Floats, ridge: float = 1.0, steps: int
     return np.asarray(weights, np.float64)
 
 
-def fit_scaled_logistic(features: Floats, truth: Floats, ridge: float) -> Floats:
+def fit_scaled_logistic(features: Float64s, truth: Float64s, ridge: float) -> Float64s:
     """As `fit_logistic`, but the penalty is on weights per standard deviation; the result is for raw features."""
     mean, sd = features.mean(0), np.maximum(features.std(0), 1e-6)
     weights = fit_logistic((features - mean) / sd, truth, ridge)
@@ -135,7 +134,7 @@ def fit_scaled_logistic(features: Floats, truth: Floats, ridge: float) -> Floats
     return np.asarray(np.append(raw, weights[-1] - raw @ mean), np.float64)
 
 
-def named_weights(names: Sequence[str], weights: Floats) -> dict[str, float]:
+def named_weights(names: Sequence[str], weights: Float64s) -> dict[str, float]:
     """Weights as the card keeps them."""
     values: dict[str, Any] = {name: round(float(value), 5) for name, value in zip(names, weights, strict=False)}
     return {**values, "bias": round(float(weights[-1]), 5)}

@@ -13,14 +13,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.errors import InputError, OutputError
 from medvis.learn.figures.curves import Froc, reliability_bins, roc_curve
 from medvis.learn.figures.metrics import auc, calibration_error
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
@@ -91,7 +88,9 @@ def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], t
         axes.legend(fontsize=8)
 
 
-def roc(curves: Mapping[str, tuple[Floats, Bools]], path: Path, points: Mapping[str, tuple[float, float]] = {}) -> None:
+def roc(
+    curves: Mapping[str, tuple[Float64s, Bools]], path: Path, points: Mapping[str, tuple[float, float]] = {}
+) -> None:
     """ROC curves.
 
     Args:
@@ -141,7 +140,7 @@ def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None
         save(figure, path)
 
 
-def reliability(curves: Mapping[str, tuple[Floats, Bools]], path: Path, bins: int = 10) -> None:
+def reliability(curves: Mapping[str, tuple[Float64s, Bools]], path: Path, bins: int = 10) -> None:
     """How often what is said with some probability is true, and below how often it is said.
 
     Args:
@@ -168,7 +167,7 @@ def reliability(curves: Mapping[str, tuple[Floats, Bools]], path: Path, bins: in
         save(figure, path)
 
 
-def confusion(matrix: NDArray[np.intp], names: Sequence[str], path: Path) -> None:
+def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
     """Counts of true (rows) against said classes (columns); the shade is the share of the row.
 
     Args:

@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from skimage.feature import hog, local_binary_pattern
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.errors import SettingsError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
@@ -30,7 +30,6 @@ from medvis.model.card import Card, Figure
 from medvis.pipeline import load
 from medvis.settings import Measured, TaskConfig, load_task
 
-Floats = NDArray[np.float32]
 SIDE, CELLS = 128, 4
 PLACE = 64
 RIDGE = "HOG+LBP ridge"
@@ -90,14 +89,14 @@ def _ridge(train: list[Example], test: list[Example], settings: Measured, card: 
     return {one.name: f"{RIDGE} {one.value:.3f}" for one in figures if one.name.startswith(COMPARED)}
 
 
-def texture(path: Path) -> Floats:
+def texture(path: Path) -> Float32s:
     """Histograms of gradients (Dalal and Triggs 2005) and of local binary patterns (Ojala et al. 2002), float32 [d]."""
     image = _small_grey(path)
     gradients = hog(image, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2))
     return np.concatenate([gradients, _patterns(image, 8, 1), _patterns(image, 16, 2)]).astype(np.float32)
 
 
-def _patterns(image: NDArray[np.uint8], points: int, radius: int) -> Floats:
+def _patterns(image: Uint8s, points: int, radius: int) -> Float32s:
     raw = local_binary_pattern(image, points, radius, "uniform")  # type: ignore[no-untyped-call]
     codes = raw.astype(int)
     step = SIDE // CELLS
@@ -106,7 +105,7 @@ def _patterns(image: NDArray[np.uint8], points: int, radius: int) -> Floats:
     return np.asarray(np.concatenate(counts) / step**2, np.float32)
 
 
-def _small_grey(path: Path) -> NDArray[np.uint8]:
+def _small_grey(path: Path) -> Uint8s:
     """The picture as the pipeline reads it, grey and square."""
     scan = load(path)
     grey = scan.pixels[0].mean(-1)
@@ -128,7 +127,7 @@ def _constant(train: list[Example], test: list[Example]) -> dict[str, str]:
     return {name: f"the same place in every picture {reached:.3f}"}
 
 
-def _places(examples: list[Example]) -> NDArray[np.bool_]:
+def _places(examples: list[Example]) -> Bools:
     """The masks with a lesion, all brought to one size: bool [n, PLACE, PLACE]."""
     masks: list[Any] = []
     for one in examples:

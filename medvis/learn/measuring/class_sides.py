@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.examples import NOTHING
 from medvis.learn.measuring.evaluation import Judge
 from medvis.learn.measuring.predictions import Looked
 from medvis.model.card import Card
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 NORMAL = "normal"
 
 
@@ -32,14 +30,14 @@ class Told:
 
     names: tuple[str, ...]
     normal: Bools
-    chance: Floats
-    truth: NDArray[np.intp]
+    chance: Float64s
+    truth: Indices
     positive: float
     groups: list[str]
     verdicts: list[str | None]
 
     @property
-    def said(self) -> NDArray[np.intp]:
+    def said(self) -> Indices:
         """[n], the likeliest class."""
         return np.asarray(self.chance.argmax(1), np.intp)
 
@@ -50,7 +48,7 @@ class Contrast:
 
     key: str
     name: str
-    scores: Floats
+    scores: Float64s
     truth: Bools
     said: Bools
     groups: list[str]

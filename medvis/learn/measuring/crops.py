@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medvis.core.arrays import Bools, Float32s, Indices
 from medvis.core.case import Case
-from medvis.core.scan import Geometry, Scan, Source
+from medvis.core.geometry import Geometry
+from medvis.core.scan import Scan, Source
 from medvis.learn.data.index import GreyScans, Row
 from medvis.pipeline import Pipeline
 
@@ -30,12 +29,10 @@ class CropCase:
 
     row: Row
     case: Case
-    truth: NDArray[np.bool_]
+    truth: Bools
 
 
-def run_crops(
-    pipeline: Pipeline, scans: GreyScans, windows: NDArray[np.intp] | None, last: str, say: Say
-) -> Iterator[CropCase]:
+def run_crops(pipeline: Pipeline, scans: GreyScans, windows: Indices | None, last: str, say: Say) -> Iterator[CropCase]:
     """Every crop through the pipeline up to stage `last`.
 
     Args:
@@ -51,16 +48,14 @@ def run_crops(
         yield crop
 
 
-def run_crop(
-    pipeline: Pipeline, scans: GreyScans, index: int, window: NDArray[np.intp] | None, last: str | None
-) -> CropCase:
+def run_crop(pipeline: Pipeline, scans: GreyScans, index: int, window: Indices | None, last: str | None) -> CropCase:
     """One crop through the pipeline up to stage `last` (None: all of it); the rest as `run_crops`."""
     hu, truth = scans.cut(index, window)
     case, _ = pipeline.run(Case(scan=_scan(scans.rows[index], hu), task=pipeline.asked), last=last)
     return CropCase(scans.rows[index], case, truth)
 
 
-def _scan(row: Row, hu: NDArray[np.float32]) -> Scan:
+def _scan(row: Row, hu: Float32s) -> Scan:
     spacing = row.number("pixel_spacing_mm")
     geometry = Geometry(spacing=None if spacing is None else (spacing, spacing))
     source = Source(path=str(row.image), format="png", sha256="")

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float64s, Indices
 from medvis.learn.figures.metrics import auc, balanced_accuracy, brier, calibration_error, confusion_matrix, macro_f1
 from medvis.learn.measuring.class_sides import Contrast, Told, contrasts
 from medvis.learn.measuring.evaluation import Draw, Judge
 from medvis.model.card import Figure
-
-Floats = NDArray[np.float64]
 
 
 def class_figures(judge: Judge, told: Told) -> list[Figure]:
@@ -27,7 +25,7 @@ def class_figures(judge: Judge, told: Told) -> list[Figure]:
     always = f"always '{told.names[common]}'"
     right, sure = said == truth, told.chance.max(1)
 
-    def of_matrix(statistic: Callable[[NDArray[np.intp]], float]) -> Callable[[NDArray[np.intp]], float]:
+    def of_matrix(statistic: Callable[[Indices], float]) -> Callable[[Indices], float]:
         return lambda rows: statistic(confusion_matrix(said[rows], truth[rows], k))
 
     return [
@@ -65,7 +63,7 @@ def _ranking(judge: Judge, told: Told) -> list[Figure]:
     return judge.figure("auc", name, lambda rows: _mean_auc(told.chance[rows], told.truth[rows]), told.groups)
 
 
-def _mean_auc(chance: Floats, truth: NDArray[np.intp]) -> float:
+def _mean_auc(chance: Float64s, truth: Indices) -> float:
     values = [auc(chance[:, k], truth == k) for k in range(chance.shape[1]) if 0 < (truth == k).sum() < len(truth)]
     return float(np.mean(values)) if values else float("nan")
 

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.index import GreyScans, Row, load_grey_scans, read_index
 from medvis.learn.figures.metrics import auc, calibration_error, dice, iou
 from medvis.learn.measuring.crops import CropCase, Say, run_crop, run_crops
@@ -70,7 +70,7 @@ def _told(score: CropScore) -> Worst:
     return Worst(id=score.row.id, score=round(score.dice, 4), description=told)
 
 
-def _score(crop: CropCase, disc: NDArray[np.bool_], least: float) -> CropScore:
+def _score(crop: CropCase, disc: Bools, least: float) -> CropScore:
     assert crop.case.mask is not None and crop.case.findings is not None  # the pipeline has run up to measure
     mask = crop.case.mask[0]
     overlaps = {finding.id: iou(mask == finding.id, crop.truth) for finding in crop.case.findings}
@@ -91,7 +91,7 @@ def _score(crop: CropCase, disc: NDArray[np.bool_], least: float) -> CropScore:
     )
 
 
-def _disc(side: int, corner: tuple[int, int]) -> NDArray[np.bool_]:
+def _disc(side: int, corner: tuple[int, int]) -> Bools:
     """The trivial answer: a disc of radius 5 at the centre of the *uncut* crop, where the nodule is known to be."""
     rows, cols = np.mgrid[corner[0] : corner[0] + SIDE, corner[1] : corner[1] + SIDE]
     return np.asarray(np.hypot(rows - side / 2, cols - side / 2) <= 5)
@@ -123,9 +123,9 @@ class Rated:
         chance: [n] of a malignant rating; truth: [n]; area: [n] px of the reference; groups: patient of each.
     """
 
-    chance: NDArray[np.float64]
-    truth: NDArray[np.bool_]
-    area: NDArray[np.float64]
+    chance: Float64s
+    truth: Bools
+    area: Float64s
     groups: list[str]
 
 
@@ -174,7 +174,7 @@ def _draw_rating(rated: Rated, kind: str, path: Path) -> None:
         plots.reliability(curves, path)
 
 
-def _draw_crop(pipeline: Pipeline, scans: GreyScans, place: tuple[int, NDArray[np.intp]], path: Path) -> None:
+def _draw_crop(pipeline: Pipeline, scans: GreyScans, place: tuple[int, Indices], path: Path) -> None:
     from medvis.learn.measuring.gallery import draw_case  # noqa: PLC0415 - matplotlib, only where something is drawn
 
     index, window = place

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.figures.curves import Froc, froc_curve
 from medvis.learn.measuring.evaluation import Draw, Judge
 from medvis.learn.measuring.predictions import Looked, Outlined
 from medvis.model.card import Figure
 
-Floats = NDArray[np.float64]
 POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -58,7 +57,7 @@ def lesion_figures(judge: Judge, looked: list[Looked], threshold: float) -> list
     return figures
 
 
-def _recall_at(seen: list[Outlined], threshold: float, most: float, rows: NDArray[np.intp]) -> float:
+def _recall_at(seen: list[Outlined], threshold: float, most: float, rows: Indices) -> float:
     return froc_of([seen[row] for row in rows], threshold).recall_at(most)
 
 
@@ -103,7 +102,7 @@ def _draw_froc(curve: Froc, corner: tuple[float, float] | None, path: Path) -> N
     plots.froc({"lesions": curve}, path, corner)
 
 
-def _draw_reliability(chance: Floats, true: NDArray[np.bool_], path: Path) -> None:
+def _draw_reliability(chance: Float64s, true: Bools, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
     plots.reliability({"finding hits a lesion": (chance, true)}, path)

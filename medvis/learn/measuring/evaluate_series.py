@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Labels
 from medvis.errors import InputError
 from medvis.learn.measuring.crops import Say
 from medvis.learn.measuring.evaluation import Evaluation, Judge
@@ -107,12 +107,12 @@ def read_boxes(path: Path) -> dict[str, list[Span]]:
     return boxes
 
 
-def _inside(mask: NDArray[np.int32], box: Span) -> set[int]:
+def _inside(mask: Labels, box: Span) -> set[int]:
     x1, y1, x2, y2 = (round(value) for value in box)
     return {int(number) for number in np.unique(mask[y1 : y2 + 1, x1 : x2 + 1]) if number}
 
 
-def _overlap(mask: NDArray[np.int32], box: Span) -> float:
+def _overlap(mask: Labels, box: Span) -> float:
     """The best IoU of the box around a finding with the given one."""
     best = 0.0
     for number in _inside(mask, box):

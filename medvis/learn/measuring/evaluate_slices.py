@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Labels
 from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example, MaskFile
@@ -97,16 +97,16 @@ def _scores(case: Case, folder: Path, readers: int) -> list[SliceScore]:
     ]
 
 
-def _named_frames(case: Case) -> Iterator[tuple[str, NDArray[np.int32]]]:
+def _named_frames(case: Case) -> Iterator[tuple[str, Labels]]:
     assert case.mask is not None  # the pipeline has run up to segment
     return zip((Path(file).name for file in case.scan.source.files), case.mask, strict=True)
 
 
-def _truth(path: Path, readers: int) -> NDArray[np.bool_]:
+def _truth(path: Path, readers: int) -> Bools:
     return np.asarray(read_indices(path) >= readers)
 
 
-def _score(name: str, group: str, mask: NDArray[np.int32], truth: NDArray[np.bool_]) -> SliceScore:
+def _score(name: str, group: str, mask: Labels, truth: Bools) -> SliceScore:
     numbers = [int(number) for number in np.unique(mask) if number]
     best = max((iou(mask == number, truth) for number in numbers), default=0.0) if truth.any() else None
     extra = sum(not (truth & (mask == number)).any() for number in numbers)

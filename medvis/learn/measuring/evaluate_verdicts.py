@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools
 from medvis.learn.measuring.class_sides import Told
 from medvis.learn.measuring.evaluation import Judge
 from medvis.model.card import Figure
-
-Bools = NDArray[np.bool_]
 
 
 def verdict_figures(judge: Judge, told: Told) -> list[Figure]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from medvis.core.arrays import Indices
 from medvis.learn.figures.metrics import interval, resampled
 from medvis.model.card import Figure, Worst
 from medvis.settings import Measured
@@ -52,7 +52,7 @@ KEYS = {
 }
 WORST = 5
 
-Statistic = Callable[[NDArray[np.intp]], float]
+Statistic = Callable[[Indices], float]
 Draw = Callable[[Path], None]
 
 

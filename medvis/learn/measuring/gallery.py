@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Case
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.plots import STYLE, save
@@ -18,7 +18,6 @@ from medvis.pipeline import Pipeline, load
 from medvis.settings import Display
 
 FOUND, TRUTH = "#D55E00", "#56B4E9"
-Bools = NDArray[np.bool_]
 
 
 def draw_example(pipeline: Pipeline, example: Example, told: str, path: Path) -> None:
@@ -61,7 +60,7 @@ def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: 
         save(figure, path)
 
 
-def _shown(case: Case, display: Display) -> NDArray[np.float32]:
+def _shown(case: Case, display: Display) -> Float32s:
     """Grey or colour in 0…1, [rows, cols, channels]."""
     if display.center is None or display.width is None:
         assert case.view is not None  # the pipeline has run

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools
 from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example
@@ -17,7 +17,6 @@ from medvis.learn.measuring.crops import Say
 from medvis.pipeline import Pipeline, load
 from medvis.stages.labels import ranked
 
-Bools = NDArray[np.bool_]
 # Findings below it are nobody's concern; above it, the thresholds of the FROC curve go through them.
 FLOOR = 0.01
 

@@ -8,7 +8,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-Floats = NDArray[np.float32]
+from medvis.core.arrays import Float32s
+
 Rate = Field(default=0.0, ge=0, le=1)
 
 
@@ -61,7 +62,7 @@ class Augment(BaseModel):
     smoothing: float = 0.02
 
 
-def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, float]) -> tuple[Floats, Floats]:
+def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, float]) -> tuple[Float32s, Float32s]:
     """Sampling maps of a turned, zoomed, bent and shifted square crop.
 
     Args:
@@ -89,13 +90,15 @@ def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, 
     return source_rows.astype(np.float32), source_cols.astype(np.float32)
 
 
-def sample(image: NDArray[np.generic], maps: tuple[Floats, Floats], interpolation: int = cv2.INTER_LINEAR) -> Floats:
+def sample(
+    image: NDArray[np.generic], maps: tuple[Float32s, Float32s], interpolation: int = cv2.INTER_LINEAR
+) -> Float32s:
     """The crop of `image` [h, w] or [h, w, 3] under `maps`, mirrored beyond the edge."""
     crop = cv2.remap(image.astype(np.float32), maps[1], maps[0], interpolation, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(crop, np.float32)
 
 
-def scanner(values: Floats, rng: Generator, settings: Augment, middle: float = -400.0) -> Floats:
+def scanner(values: Float32s, rng: Generator, settings: Augment, middle: float = -400.0) -> Float32s:
     """Another scanner's or camera's version of a crop [s, s] or [s, s, 3]: scale, sharpness, motion and noise.
 
     `middle` is the value that a stretch of the scale leaves in place.
@@ -118,7 +121,7 @@ def scanner(values: Floats, rng: Generator, settings: Augment, middle: float = -
     return np.asarray(values, np.float32)
 
 
-def finish(view: Floats, mask: Floats, rng: Generator, settings: Augment) -> tuple[Floats, Floats]:
+def finish(view: Float32s, mask: Float32s, rng: Generator, settings: Augment) -> tuple[Float32s, Float32s]:
     """What is done to the network's own view [c, s, s] in 0…1: its grey curve, and a square cut out of it.
 
     Where the square is, there is nothing to be outlined.
@@ -142,18 +145,18 @@ def _turn(rng: Generator, largest: float) -> float:
     return (turn - np.pi) * largest / 180
 
 
-def _bend(rng: Generator, size: int, pixels: float) -> Floats:
+def _bend(rng: Generator, size: int, pixels: float) -> Float32s:
     coarse = rng.normal(0, pixels, (5, 5)).astype(np.float32)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _grain(rng: Generator, shape: tuple[int, ...]) -> Floats:
+def _grain(rng: Generator, shape: tuple[int, ...]) -> Float32s:
     """Noise with an sd of about 1: of single pixels, or of coarser grain."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     return noise if rng.random() < 0.5 else np.asarray(1.8 * cv2.GaussianBlur(noise, (0, 0), 0.7), np.float32)
 
 
-def _streak(length: int, angle: float) -> Floats:
+def _streak(length: int, angle: float) -> Float32s:
     kernel = np.zeros((length, length), np.float32)
     middle, reach = (length - 1) / 2, (length - 1) / 2
     start = (round(middle - reach * np.cos(angle)), round(middle - reach * np.sin(angle)))

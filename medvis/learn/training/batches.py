@@ -8,15 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from medvis.core.arrays import Float32s, Indices
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Crop, Floats, Sampler
+from medvis.learn.training.sampling import Crop, Sampler
 from medvis.nets.losses import Target
 
 Batch = tuple[Tensor, Target]
-Arrays = tuple[Floats, Floats, Floats, Floats]
+Arrays = tuple[Float32s, Float32s, Float32s, Float32s]
 # Batches that the threads are ahead.
 AHEAD = 3
 
@@ -55,7 +55,7 @@ class Batches:
                 arrays = mixed(arrays, np.random.default_rng([self.recipe.seed, epoch, number]), self.recipe)
             yield self._batch(arrays)
 
-    def _crops(self, epoch: int, size: int, chosen: list[NDArray[np.intp]]) -> Iterator[list[Crop]]:
+    def _crops(self, epoch: int, size: int, chosen: list[Indices]) -> Iterator[list[Crop]]:
         if not self.recipe.workers:
             for indices in chosen:
                 yield [self.sampler.crop(epoch, int(index), size) for index in indices]
@@ -96,7 +96,7 @@ def mixed(arrays: Arrays, rng: np.random.Generator, recipe: Recipe) -> Arrays:
     other = rng.permutation(count)
     own = np.where(rng.random(count) < recipe.augment.mixup, rng.uniform(0.5, 1, count), 1).astype(np.float32)
 
-    def mix(values: Floats) -> Floats:
+    def mix(values: Float32s) -> Float32s:
         weight = own.reshape(-1, *[1] * (values.ndim - 1))
         return np.asarray(weight * values + (1 - weight) * values[other], np.float32)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s, Uint8s
 from medvis.learn.data.index import GreyScans
-from medvis.learn.training.augment import Augment, Floats, crop_maps, finish, sample, scanner
+from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import paste
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import Crop, Range, class_targets, planes, smoothed, targets_in
 
 # HU [s, s], mask [s, s] and whose lesion it is, if any one's.
-Taken = tuple[Floats, Floats, int | None]
+Taken = tuple[Float32s, Float32s, int | None]
 
 
 class LesionSampler:
@@ -88,7 +88,7 @@ class LesionSampler:
 
     def _take(
         self, rng: Generator, settings: Augment, index: int, size: int, focus: tuple[float, float]
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Float32s, Float32s]:
         maps = crop_maps(rng, settings, size, focus)
         low, high = self.scans.scale[index]
         grey = sample(self.scans.grey[index], maps)
@@ -96,7 +96,7 @@ class LesionSampler:
         return hu, sample(self.scans.mask[index], maps)
 
 
-def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+def _centre(mask: Uint8s) -> tuple[float, float]:
     moments = cv2.moments(mask, binaryImage=True)
     if moments["m00"] == 0:
         return (mask.shape[0] - 1) / 2, (mask.shape[1] - 1) / 2

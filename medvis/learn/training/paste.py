@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from medvis.core.arrays import Bools, Float32s
+
 # Pixels from the crop's border that no target is put into.
 RIM = 8
 
 
-def paste(hu: Floats, lesion: Floats, mask: Floats, rng: Generator) -> tuple[Floats, Floats] | None:
+def paste(hu: Float32s, lesion: Float32s, mask: Float32s, rng: Generator) -> tuple[Float32s, Float32s] | None:
     """Puts a lesion into aerated lung of another crop.
 
     Args:
@@ -36,8 +36,8 @@ def paste(hu: Floats, lesion: Floats, mask: Floats, rng: Generator) -> tuple[Flo
 
 
 def transplant(
-    host: Floats, taken: NDArray[np.bool_], target: tuple[Floats, Floats], rng: Generator
-) -> tuple[Floats, Floats] | None:
+    host: Float32s, taken: Bools, target: tuple[Float32s, Float32s], rng: Generator
+) -> tuple[Float32s, Float32s] | None:
     """Puts a target onto another surface, in the light of the place it comes to.
 
     Args:
@@ -66,7 +66,7 @@ def transplant(
     return np.asarray(host + alpha * (moved * light - host), np.float32), np.asarray(inside, np.float32)
 
 
-def _place(allowed: NDArray[np.bool_], rng: Generator) -> Floats | None:
+def _place(allowed: Bools, rng: Generator) -> Float32s | None:
     """The move of the crop's centre to a random allowed place, or None if there is none."""
     allowed = allowed.copy()
     allowed[:RIM], allowed[-RIM:], allowed[:, :RIM], allowed[:, -RIM:] = False, False, False, False
@@ -78,5 +78,5 @@ def _place(allowed: NDArray[np.bool_], rng: Generator) -> Floats | None:
     return np.array([[1, 0, col - (size - 1) / 2], [0, 1, row - (size - 1) / 2]], np.float32)
 
 
-def _soft(mask: Floats) -> Floats:
+def _soft(mask: Float32s) -> Float32s:
     return np.asarray(cv2.GaussianBlur(cv2.dilate(mask, np.ones((3, 3))), (0, 0), 0.8), np.float32)

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s, Indices
 from medvis.learn.data.index import Row
 from medvis.learn.training.recipe import TrainLabel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Floats = NDArray[np.float32]
-Targets = tuple[Floats, Floats]
+Targets = tuple[Float32s, Float32s]
 # Pixels of a target that must be in a crop for it to be there.
 LEAST = 4
 
@@ -32,10 +31,10 @@ class Crop:
         known: float32 [k], their weights; 0 where a target is unknown.
     """
 
-    view: Floats
-    mask: Floats
-    classes: Floats
-    known: Floats
+    view: Float32s
+    mask: Float32s
+    classes: Float32s
+    known: Float32s
 
 
 class Sampler(Protocol):
@@ -57,11 +56,11 @@ class Range:
     low: float
     high: float
 
-    def share(self, values: Floats) -> Floats:
+    def share(self, values: Float32s) -> Float32s:
         """Modality units → 0…1, any shape."""
         return np.asarray(np.clip((values - self.low) / (self.high - self.low), 0, 1), np.float32)
 
-    def view(self, values: Floats) -> Tensor:
+    def view(self, values: Float32s) -> Tensor:
         """Modality units [b, h, w] → tensor [b, 1, h, w] in 0…1, channels last."""
         import torch  # noqa: PLC0415 - the samplers do without
 
@@ -69,7 +68,7 @@ class Range:
         return shares.unsqueeze(1).contiguous(memory_format=torch.channels_last)
 
 
-def planes(image: Floats) -> Floats:
+def planes(image: Float32s) -> Float32s:
     """[h, w] or [h, w, c] → [c, h, w]."""
     return image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))
 
@@ -87,7 +86,7 @@ def class_targets(row: Row, labels: Sequence[TrainLabel]) -> Targets:
     return targets, known
 
 
-def targets_in(mask: Floats, own: Targets | None, labels: Sequence[TrainLabel]) -> Targets:
+def targets_in(mask: Float32s, own: Targets | None, labels: Sequence[TrainLabel]) -> Targets:
     """(targets [k], weights [k]) of a crop: a label without a column says whether a target is in it at all.
 
     Args:
@@ -114,14 +113,14 @@ def _share(row: Row, label: TrainLabel, classes: set[str]) -> float | None:
     return None if value is None else (value - label.low) / (label.high - label.low)
 
 
-def smoothed(targets: Floats, labels: Sequence[TrainLabel], amount: float) -> Floats:
+def smoothed(targets: Float32s, labels: Sequence[TrainLabel], amount: float) -> Float32s:
     """Label smoothing: towards one half, and of classes that exclude each other towards equal shares."""
     exclusive = sum(label.kind == "class" for label in labels)
     middle = np.array([1 / exclusive if label.kind == "class" else 0.5 for label in labels], np.float32)
     return np.asarray(targets * (1 - amount) + amount * middle, np.float32)
 
 
-def balanced(names: Sequence[str], balance: float, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def balanced(names: Sequence[str], balance: float, count: int, rng: np.random.Generator) -> Indices:
     """Which row each of an epoch's `count` crops is taken from, so that rare classes come more often.
 
     Within a class all rows come equally often, but for one.

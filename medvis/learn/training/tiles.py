@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.errors import InputError
 from medvis.learn.data.pictures import Pictures
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import transplant
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Crop, Floats, Range, planes, smoothed, targets_in
+from medvis.learn.training.sampling import Crop, Range, planes, smoothed, targets_in
 
 # Sides in px that a pasted target may have (requirement: small targets).
 SMALL = (5.0, 15.0)
@@ -56,7 +56,7 @@ class TileSampler:
         classes, known = targets_in(masks[0], None, self.recipe.labels)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
 
-    def _present(self, rng: Generator, settings: Augment, picture: int, size: int) -> tuple[Floats, Floats]:
+    def _present(self, rng: Generator, settings: Augment, picture: int, size: int) -> tuple[Float32s, Float32s]:
         """Somewhere around one of the picture's targets, the small ones as often as the large ones."""
         parts = self.parts[picture]
         row, col, _ = parts[int(rng.integers(len(parts)))]
@@ -64,7 +64,7 @@ class TileSampler:
         move = rng.uniform(-reach, reach, 2)
         return self._take(rng, settings, picture, size, (row + move[0], col + move[1]))
 
-    def _anywhere(self, rng: Generator, settings: Augment, picture: int, size: int) -> tuple[Floats, Floats]:
+    def _anywhere(self, rng: Generator, settings: Augment, picture: int, size: int) -> tuple[Float32s, Float32s]:
         """Anywhere in the picture, perhaps with a small target of another one pasted in."""
         rows, cols = self.masks[picture].shape
         margin = min(size / 3, rows / 2, cols / 2)
@@ -82,7 +82,7 @@ class TileSampler:
 
     def _take(
         self, rng: Generator, settings: Augment, picture: int, size: int, focus: tuple[float, float]
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Float32s, Float32s]:
         maps = crop_maps(rng, settings, size, focus)
         image, mask = self.pictures.images[picture], self.masks[picture]
         if settings.zoom[1] < 0.7:
@@ -92,18 +92,18 @@ class TileSampler:
         return values, sample(mask, maps) / np.float32(255)
 
 
-def _bytes(mask: NDArray[np.bool_] | None, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _bytes(mask: Bools | None, image: Uint8s) -> Uint8s:
     return np.zeros(image.shape[:2], np.uint8) if mask is None else mask.astype(np.uint8) * np.uint8(255)
 
 
-def _parts(mask: NDArray[np.uint8]) -> list[tuple[float, float, float]]:
+def _parts(mask: Uint8s) -> list[tuple[float, float, float]]:
     """(row, col, longer side in px) of each component of a mask."""
     count, _, boxes, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     sides = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(1)
     return [(float(centres[n][1]), float(centres[n][0]), float(sides[n])) for n in range(1, count)]
 
 
-def _central(mask: Floats) -> Floats:
+def _central(mask: Float32s) -> Float32s:
     """The component nearest to the middle of a crop, alone."""
     count, labels, _, centres = cv2.connectedComponentsWithStats((mask > 0.3).astype(np.uint8), connectivity=8)
     if count < 2:
@@ -113,5 +113,5 @@ def _central(mask: Floats) -> Floats:
     return np.asarray(mask * inside, np.float32)
 
 
-def _soft(image: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
+def _soft(image: Uint8s, zoom: float) -> Uint8s:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / zoom), np.uint8)

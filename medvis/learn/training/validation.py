@@ -7,20 +7,19 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.learn.data.index import GreyScans
 from medvis.learn.data.pictures import Pictures, fitted, fitted_shape
 from medvis.learn.figures.metrics import auc, confusion_matrix, dice, macro_f1
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Floats, Range, class_targets
+from medvis.learn.training.sampling import Range, class_targets
 from medvis.nets.model import MULTIPLE_OF, Output
 
 See = Callable[[Tensor], Output]
 # Figures by name from the network's way to see [b, c, h, w] in 0…1; `val_score` says which epoch is the best.
 Validator = Callable[[See], dict[str, float]]
-Bools = NDArray[np.bool_]
 LESION_SIDE = 96
 
 
@@ -76,7 +75,7 @@ class PictureValidator:
                 scores.append(dice(np.asarray(grown) > 0.5, truth))
         return scores
 
-    def _classes(self, logits: Floats) -> dict[str, float]:
+    def _classes(self, logits: Float32s) -> dict[str, float]:
         if not self.exclusive:
             return {}
         sure = self.known[:, self.exclusive].any(1)
@@ -112,7 +111,7 @@ class TileValidator:
         recall, extras = float(np.mean(hits or [False])), extra / max(len(self.pictures), 1)
         return {**told, "val_recall": round(recall, 4), "val_extra": round(extras, 3)}
 
-    def _found(self, image: NDArray[np.uint8], see: See) -> Bools:
+    def _found(self, image: Uint8s, see: See) -> Bools:
         rows, cols = image.shape[:2]
         pad = ((0, -rows % MULTIPLE_OF), (0, -cols % MULTIPLE_OF), (0, 0))
         view = self.reach.share(np.pad(image, pad, mode="symmetric").transpose(2, 0, 1).astype(np.float32))
@@ -126,7 +125,7 @@ def _touched(these: Bools, others: Bools) -> list[bool]:
     return [number in touched for number in range(1, count)]
 
 
-def _numpy(values: Tensor) -> Floats:
+def _numpy(values: Tensor) -> Float32s:
     return np.asarray(values.float().cpu().numpy(), np.float32)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Indices, Uint8s
 from medvis.learn.data.pictures import Pictures, fitted
 from medvis.learn.training.augment import crop_maps, finish, sample, scanner
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import LEAST, Crop, Floats, Range, balanced, class_targets, planes, smoothed
-
-Bytes = NDArray[np.uint8]
+from medvis.learn.training.sampling import LEAST, Crop, Range, balanced, class_targets, planes, smoothed
 
 
 class PictureSampler:
@@ -28,8 +26,8 @@ class PictureSampler:
         self.pictures, self.recipe, self.reach = pictures, recipe, reach
         self.targets = [class_targets(row, recipe.labels) for row in pictures.rows]
         self.names = [row.label for row in pictures.rows]
-        self._views: tuple[int, list[Bytes], list[Bytes]] = (0, [], [])
-        self._orders: dict[int, NDArray[np.intp]] = {}
+        self._views: tuple[int, list[Uint8s], list[Uint8s]] = (0, [], [])
+        self._orders: dict[int, Indices] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -52,14 +50,14 @@ class PictureSampler:
                 classes[position] = float(mask.sum() >= LEAST)
         return Crop(view, mask, smoothed(classes, self.recipe.labels, settings.smoothing), known)
 
-    def _order(self, epoch: int) -> NDArray[np.intp]:
+    def _order(self, epoch: int) -> Indices:
         with self._lock:
             if epoch not in self._orders:
                 rng = np.random.default_rng([self.recipe.seed, epoch])
                 self._orders = {epoch: balanced(self.names, self.recipe.balance, len(self), rng)}
             return self._orders[epoch]
 
-    def _fitted(self, size: int) -> tuple[list[Bytes], list[Bytes]]:
+    def _fitted(self, size: int) -> tuple[list[Uint8s], list[Uint8s]]:
         """All pictures and masks (0…255) as square views of that size; made once a size."""
         with self._lock:
             if self._views[0] != size:
@@ -67,19 +65,19 @@ class PictureSampler:
                 self._views = size, images, self._fitted_masks(size) if self.recipe.masks else []
             return self._views[1], self._views[2]
 
-    def _fitted_masks(self, size: int) -> list[Bytes]:
+    def _fitted_masks(self, size: int) -> list[Uint8s]:
         pairs = zip(self.pictures.images, self.pictures.masks, strict=True)
         return [fitted_mask(mask, image.shape[:2], size) for image, mask in pairs]
 
 
-def fitted_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, ...], size: int) -> Bytes:
+def fitted_mask(mask: Bools | None, shape: tuple[int, ...], size: int) -> Uint8s:
     """The mask of a picture of `shape` on its fitted view, uint8 [size, size] in 0…255; no mask: nothing is there."""
     if mask is None:
         mask = np.zeros(shape[:2], bool)
     return _bytes(fitted(mask[..., None].astype(np.uint8) * np.uint8(255), size))
 
 
-def _bytes(view: Floats) -> Bytes:
+def _bytes(view: Float32s) -> Uint8s:
     """[c, s, s] in 0…1 → uint8 [s, s] or [s, s, 3]."""
     image = np.rint(view * 255).astype(np.uint8)
     return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from medvis.core.arrays import Float32s, Float64s, Uint8s
 
 # (share, mean HU, sd HU): aerated lung, denser lung, fat, muscle and blood, contrast-filled vessels, bone.
 _CHEST = (
@@ -27,7 +28,7 @@ _RANGES = np.geomspace(700.0, 6100.0, 110)
 _CAP = 0.03
 
 
-def estimate_scale(grey: NDArray[np.uint8]) -> tuple[float, float]:
+def estimate_scale(grey: Uint8s) -> tuple[float, float]:
     """The HU that grey 0 and grey 255 most likely stand for.
 
     Measured on two full-HU chest CTs, min–max scaled over 128×128 crops inside the lungs: median error 30 HU,
@@ -48,14 +49,14 @@ def estimate_scale(grey: NDArray[np.uint8]) -> tuple[float, float]:
     return float(_LOWS[low]), float(_LOWS[low] + _RANGES[span])
 
 
-def to_hounsfield(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+def to_hounsfield(grey: Uint8s) -> Float32s:
     """uint8 picture → float32 HU on the estimated scale, same shape."""
     low, high = estimate_scale(grey)
     return np.asarray(low + grey.astype(np.float32) * ((high - low) / 255.0), np.float32)
 
 
 @cache
-def _log_density() -> NDArray[np.float64]:
+def _log_density() -> Float64s:
     """[lows, ranges, 256]: log density of every grey value under every scale, with a weak prior on the range."""
     share = np.linspace(0.0, 1.0, 256)
     hu = _LOWS[:, None, None] + _RANGES[None, :, None] * share

@@ -19,13 +19,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.errors import StageError
-
-Bool = NDArray[np.bool_]
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 AIR_HU = -400.0  # between soft tissue and parenchyma
 GAS_HU = -940.0  # the core of a small piece of parenchyma is denser than this, windpipe and gut are not
@@ -52,7 +48,7 @@ class LungField:
         searched: what the mask holds: ``lungs``; ``body``; ``image``, where no frame shows a body.
     """
 
-    mask: Bool
+    mask: Bools
     reason: str | None = None
     searched: Literal["lungs", "body", "image"] = "lungs"
 
@@ -62,7 +58,7 @@ class LungField:
         return self.searched == "lungs"
 
 
-def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, float] | None = None) -> LungField:
+def lung_field(hu: Float32s, valid: Bools | None = None, spacing: tuple[float, float] | None = None) -> LungField:
     """The lungs of an axial chest CT, with everything they enclose or border on.
 
     A lung that is opaque throughout (effusion, collapse) is found only as the mirror image of the other one.
@@ -92,7 +88,7 @@ def lung_field(hu: Floats, valid: Bool | None = None, spacing: tuple[float, floa
     return LungField(mask)
 
 
-def _without_lung(hu: Floats, valid: Bool | None, bodies: list[Bytes], step: float) -> LungField:
+def _without_lung(hu: Float32s, valid: Bools | None, bodies: list[Uint8s], step: float) -> LungField:
     """Blankets and the table are no place for a nodule even where no lung tells where to look."""
     mask = np.ones(hu.shape, dtype=np.bool_) if valid is None else valid.copy()
     everything = int(mask.sum())
@@ -105,7 +101,7 @@ def _without_lung(hu: Floats, valid: Bool | None, bodies: list[Bytes], step: flo
     return LungField(mask, _reason(hu, bodies), "image" if int(mask.sum()) == everything else "body")
 
 
-def body_of(plane: Floats, valid: Bool | None, step: float) -> Bytes:
+def body_of(plane: Float32s, valid: Bools | None, step: float) -> Uint8s:
     """The body with all that is in it, 0/1 of uint8 [rows, cols]: what air from outside cannot reach."""
     tissue = np.asarray(plane >= AIR_HU).view(np.uint8)
     if valid is not None:
@@ -116,7 +112,7 @@ def body_of(plane: Floats, valid: Bool | None, step: float) -> Bytes:
     return np.asarray(labels[1:-1, 1:-1] != labels[0, 0]).view(np.uint8)
 
 
-def parenchyma(plane: Floats, body: Bytes, step: float) -> tuple[Bytes, float]:
+def parenchyma(plane: Float32s, body: Uint8s, step: float) -> tuple[Uint8s, float]:
     """Air in the body that is neither gas nor a speck, 0/1 of uint8 [rows, cols], and its largest piece in mm²."""
     air = (plane < AIR_HU).view(np.uint8) & body
     depth = _distance(air)
@@ -136,7 +132,7 @@ def parenchyma(plane: Floats, body: Bytes, step: float) -> tuple[Bytes, float]:
     return lungs, largest
 
 
-def enclose(lung: Bytes, body: Bytes, step: float) -> Bool:
+def enclose(lung: Uint8s, body: Uint8s, step: float) -> Bools:
     """What the lungs of one frame enclose or border on: bool [rows, cols], inside the body.
 
     The convex hull of the lungs and their mirror image bridges every notch, that of a pleural nodule as well as that of
@@ -148,27 +144,27 @@ def enclose(lung: Bytes, body: Bytes, step: float) -> Bool:
     return np.asarray(cv2.bitwise_and(cv2.dilate(region, disc(MARGIN_MM / step)), body), dtype=np.bool_)
 
 
-def disc(radius: float) -> Bytes:
+def disc(radius: float) -> Uint8s:
     """All pixels within `radius` px of the centre, uint8: the footprint of `skimage.morphology.disk`."""
     reach = int(radius)
     row, col = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     return np.asarray(row * row + col * col <= radius * radius).astype(np.uint8)
 
 
-def filled(mask: Bytes) -> Bytes:
+def filled(mask: Uint8s) -> Uint8s:
     """The mask with its holes, however large."""
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED), dtype=np.uint8)
 
 
-def hull(mask: Bytes) -> Bytes:
+def hull(mask: Uint8s) -> Uint8s:
     """The convex hull of all pixels of the mask."""
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     corners = cv2.convexHull(np.concatenate(outlines))
     return np.asarray(cv2.fillConvexPoly(np.zeros_like(mask), corners, 1), dtype=np.uint8)
 
 
-def mirrored(mask: Bytes, twice: int) -> Bytes:
+def mirrored(mask: Uint8s, twice: int) -> Uint8s:
     """The mask reversed about column `twice` / 2; what falls outside is lost."""
     out = np.zeros_like(mask)
     low, high = max(twice - mask.shape[1] + 1, 0), min(twice + 1, mask.shape[1])
@@ -176,14 +172,14 @@ def mirrored(mask: Bytes, twice: int) -> Bytes:
     return out
 
 
-def _distance(mask: Bytes) -> Floats:
+def _distance(mask: Uint8s) -> Float32s:
     """Distance in px, within 2 %, of each pixel of the mask to the nearest one outside of it."""
     if mask.all():  # there is nothing to measure to
         return np.full(mask.shape, np.inf, dtype=np.float32)
     return np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5), dtype=np.float32)
 
 
-def _midline(lung: Bytes, body: Bytes) -> int:
+def _midline(lung: Uint8s, body: Uint8s) -> int:
     """Twice the column of the midline.
 
     It is the middle between the outer walls of the two lungs; where that is more than a tenth of the body's width off
@@ -194,7 +190,7 @@ def _midline(lung: Bytes, body: Bytes) -> int:
     return twice if abs(twice - trunk_twice) <= 0.2 * len(trunk) else trunk_twice
 
 
-def _connected(lungs: list[Bytes], certain: list[bool]) -> list[Bytes]:
+def _connected(lungs: list[Uint8s], certain: list[bool]) -> list[Uint8s]:
     """Where no piece is large, only what overlaps a neighbour's lung stays: apex and base, but not the neck."""
     out = [lung if sure else np.zeros_like(lung) for lung, sure in zip(lungs, certain, strict=True)]
     for order in (range(1, len(lungs)), range(len(lungs) - 2, -1, -1)):
@@ -205,13 +201,13 @@ def _connected(lungs: list[Bytes], certain: list[bool]) -> list[Bytes]:
     return out
 
 
-def _touching(mask: Bytes, other: Bytes) -> Bytes:
+def _touching(mask: Uint8s, other: Uint8s) -> Uint8s:
     _, labels = cv2.connectedComponents(mask, connectivity=4)
     kept = np.unique(labels[other.view(np.bool_)])
     return np.isin(labels, kept[kept > 0]).view(np.uint8)
 
 
-def _reason(hu: Floats, bodies: Iterable[Bytes]) -> str:
+def _reason(hu: Float32s, bodies: Iterable[Uint8s]) -> str:
     if not bool((hu < AIR_HU).any()):
         return f"nothing in the image is below {AIR_HU:.0f} HU"
     if not any(body.any() for body in bodies):

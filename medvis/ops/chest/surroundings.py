@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medvis.core.arrays import Bools
 from medvis.errors import StageError
 
 AERATED_HU = -700.0  # parenchyma with its small vessels is below this; ground glass, walls and partial volume are not
 RIM_MM = (1.0, 4.0)  # beyond the blur of the component's own edge, within what still is its neighbourhood
-
-Bools = NDArray[np.bool_]
 
 
 def aerated_rim(hu: NDArray[np.floating], inside: Bools, spacing: tuple[float, float]) -> float | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from medvis.core.arrays import Float32s
 
 SWAY = 3.5  # mm by which the anatomy is bent, so that no two sides are alike
 
@@ -24,11 +23,11 @@ class Canvas:
         edge: width of an edge in mm.
     """
 
-    hu: Floats
-    x: Floats
-    y: Floats
-    cols: Floats
-    rows: Floats
+    hu: Float32s
+    x: Float32s
+    y: Float32s
+    cols: Float32s
+    rows: Float32s
     edge: float
 
     def near(self, center: tuple[float, float], reach: float) -> Canvas:
@@ -40,19 +39,19 @@ class Canvas:
         window = row, col
         return Canvas(self.hu[window], self.x[window], self.y[window], self.cols[col], self.rows[row], self.edge)
 
-    def share(self, distance: Floats) -> Floats:
+    def share(self, distance: Float32s) -> Float32s:
         """How much of each pixel lies inside, 0…1."""
         return np.asarray(np.clip(np.float32(0.5) - distance / np.float32(self.edge), 0, 1), dtype=np.float32)
 
-    def paint(self, value: float, distance: Floats) -> None:
+    def paint(self, value: float, distance: Float32s) -> None:
         """Covers what lies inside with `value`."""
         self.cover(value, self.share(distance))
 
-    def cover(self, value: float, share: Floats) -> None:
+    def cover(self, value: float, share: Float32s) -> None:
         """Mixes `value` in by its share."""
         np.add(self.hu, (np.float32(value) - self.hu) * share, out=self.hu)
 
-    def add(self, values: Floats) -> None:
+    def add(self, values: Float32s) -> None:
         """Adds to what is there."""
         np.add(self.hu, values, out=self.hu)
 
@@ -72,7 +71,7 @@ def blank(shape: tuple[int, int], spacing: tuple[float, float], z: float, value:
 
 def lobe(
     canvas: Canvas, center: tuple[float, float], axes: tuple[float, float], degrees: float = 0.0, power: float = 2.0
-) -> Floats:
+) -> Float32s:
     """Signed distance in mm (to first order) to a superellipse at (x, y), turned clockwise; negative inside."""
     x, y = canvas.x - np.float32(center[0]), canvas.y - np.float32(center[1])
     if degrees:
@@ -89,7 +88,7 @@ def lobe(
     return np.asarray((size - 1) / np.maximum(steep, np.float32(1e-4)), dtype=np.float32)
 
 
-def joined(one: Floats, other: Floats, smooth: float = 0.0) -> Floats:
+def joined(one: Float32s, other: Float32s, smooth: float = 0.0) -> Float32s:
     """Signed distance to the union of two shapes; `smooth` mm rounds the corner between them."""
     lower = np.minimum(one, other)
     if smooth:

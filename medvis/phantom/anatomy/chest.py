@@ -7,11 +7,9 @@ ones: fat −100, muscle 50, blood 40, trabecular bone 180, cortex 700, lung −
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medvis.core.arrays import Float32s
 from medvis.phantom.anatomy.canvas import Canvas, blank, joined, lobe
-
-Floats = NDArray[np.float32]
 
 AIR, FAT, MUSCLE, BLOOD, ORGAN, DISC = -1000.0, -100.0, 50.0, 40.0, 46.0, 90.0
 TRABECULAR, CORTEX, LUNG, FOAM, SHELL = 180.0, 700.0, -865.0, -940.0, -150.0
@@ -24,7 +22,7 @@ CARINA_Z = 6.0
 
 def chest_plane(
     shape: tuple[int, int], spacing: tuple[float, float], z: float, scale: float = 1.0
-) -> tuple[Floats, Floats]:
+) -> tuple[Float32s, Float32s]:
     """HU of one plane, float32 [rows, cols], and the share of each pixel that is lung, float32 0…1.
 
     Args:
@@ -49,7 +47,7 @@ def chest_plane(
     return canvas.hu, lung
 
 
-def _bone(canvas: Canvas, distance: Floats, shell: float = 1.6) -> None:
+def _bone(canvas: Canvas, distance: Float32s, shell: float = 1.6) -> None:
     canvas.paint(CORTEX, distance)
     canvas.paint(TRABECULAR, distance + np.float32(shell))
 
@@ -104,7 +102,7 @@ def _ribs(canvas: Canvas, z: float) -> None:
     _bone(canvas, np.maximum(distance, (back - np.float32(0.84)) * 100), 1.3)
 
 
-def _heart(canvas: Canvas, z: float) -> Floats:
+def _heart(canvas: Canvas, z: float) -> Float32s:
     """Two ventricles and an atrium, growing below the carina; above the root of the great vessels they are gone."""
     grown = float(np.clip((16 - z) / 44, 0, 1))
     if grown == 0:
@@ -115,7 +113,7 @@ def _heart(canvas: Canvas, z: float) -> Floats:
     return joined(joined(left, right, 12), atrium, 12)
 
 
-def _mediastinum(canvas: Canvas, z: float) -> Floats:
+def _mediastinum(canvas: Canvas, z: float) -> Float32s:
     """Signed distance to all that parts the lungs: a waist in front, the great vessels, the heart and the spine."""
     waist = 4 + 22 * np.exp(-(((canvas.y + 6) / 30) ** 2)) + 17 * np.exp(-(((canvas.y - 64) / 19) ** 2))
     out = np.abs(canvas.x - np.float32(3)) - waist
@@ -140,7 +138,7 @@ def _organs(canvas: Canvas, z: float) -> None:
     part.paint(MUSCLE, lobe(part, (5.0, 31.0), (8.5, 5.5)))
 
 
-def _fissures(canvas: Canvas, z: float, lung: Floats) -> None:
+def _fissures(canvas: Canvas, z: float, lung: Float32s) -> None:
     """A faint line where two lobes of a lung meet."""
     for side, offset in ((-1.0, 6.0), (1.0, -4.0)):
         line = np.abs(canvas.y - np.float32(offset - 0.9 * z) + np.float32(0.0016) * (np.abs(canvas.x) - 80) ** 2)

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Vector = NDArray[np.float64]
+from medvis.core.arrays import Float32s, Float64s
 
 ROOTS = 15  # trees a side
 GENERATIONS = 9
@@ -22,8 +20,8 @@ SUBPLANES = 3
 class Twig:
     """A tapering tube between two points (z, y, x) in mm."""
 
-    start: Vector
-    end: Vector
+    start: Float64s
+    end: Float64s
     radius: float
     last: float
 
@@ -44,7 +42,7 @@ def grow_vessels(seed: int) -> tuple[Twig, ...]:
     return tuple(twigs)
 
 
-def _tree(rng: np.random.Generator, start: Vector, towards: Vector, radius: float) -> Iterator[Twig]:
+def _tree(rng: np.random.Generator, start: Float64s, towards: Float64s, radius: float) -> Iterator[Twig]:
     open_ends = [(start, towards, radius, 0)]
     while open_ends:
         begin, direction, thick, generation = open_ends.pop()
@@ -63,7 +61,7 @@ def _tree(rng: np.random.Generator, start: Vector, towards: Vector, radius: floa
 
 def draw_vessels(
     twigs: tuple[Twig, ...], shape: tuple[int, int], spacing: tuple[float, float], planes: tuple[float, float]
-) -> Floats:
+) -> Float32s:
     """Share of vessel in each pixel of one plane, float32 [rows, cols].
 
     Args:
@@ -81,7 +79,7 @@ def draw_vessels(
     return out
 
 
-def _draw(out: Floats, twig: Twig, spacing: tuple[float, float], planes: tuple[float, float]) -> None:
+def _draw(out: Float32s, twig: Twig, spacing: tuple[float, float], planes: tuple[float, float]) -> None:
     ends = np.stack([twig.start, twig.end])
     middle = (np.array(out.shape) - 1) / 2
     margin = twig.radius + max(spacing)

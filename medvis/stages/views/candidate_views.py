@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvis.core.case import Candidates, Floats, Seen
+from medvis.core.arrays import Bools, Float32s
+from medvis.core.case import Candidates, Seen
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.candidates import Spot, attend, spots, stamp
@@ -34,7 +34,7 @@ class Look:
         masks: mask logits [m, s, s]; `classes`: class logits [k]; `embedding` [d]: summed over the views.
     """
 
-    def __init__(self, image: Floats, spot: Spot, least: int) -> None:
+    def __init__(self, image: Float32s, spot: Spot, least: int) -> None:
         self.center = spot.center
         # Twice the candidate where that is larger than the settings' crop, in steps of 32 up to 320.
         self.size = min(max(least, -(-2 * spot.extent // 32) * 32), 320)
@@ -43,7 +43,7 @@ class Look:
         self.crop = cut(image, self.corner, self.size)
         self.own = stamp(spot, self.corner, self.size, MARGIN)
         self.masks, self.classes = Merge(), Merge()
-        self.embedding: Floats | None = None
+        self.embedding: Float32s | None = None
 
     def field(self, view: View) -> tuple[slice, slice]:
         """Rows and columns of the crop that a view shows; the first one always shows all."""
@@ -53,11 +53,11 @@ class Look:
         starts = [_start(self.center[axis] - self.corner[axis], side, self.size) for axis in (0, 1)]
         return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
-    def seen(self, view: View, multiple_of: int) -> Floats:
+    def seen(self, view: View, multiple_of: int) -> Float32s:
         """What a view shows of the crop, as the network wants it: float32 [c, h, w]."""
         return forward(self.crop[:, *self.field(view)], view, multiple_of)
 
-    def add(self, view: View, mask: Floats, evidence: Floats, embedding: Floats, multiple_of: int) -> None:
+    def add(self, view: View, mask: Float32s, evidence: Float32s, embedding: Float32s, multiple_of: int) -> None:
         """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
         rows, cols = self.field(view)
         side = rows.stop - rows.start
@@ -95,7 +95,7 @@ class Look:
             views=count,
         )
 
-    def _probability(self, logits: Floats, inside: NDArray[np.bool_], card: Card) -> float:
+    def _probability(self, logits: Float32s, inside: Bools, card: Card) -> float:
         """That this is a true finding, as `segment` will say if no more views come."""
         values = outline_features(logits, self.masks.spread.max(0), inside)
         seen = {"class": float(self.classes.logits[0]), "class_spread": float(self.classes.spread[0])}
@@ -117,7 +117,7 @@ class Closer:
         self.multiple_of = predictor.card.input.multiple_of
         self.views = plan(settings.scales, settings.flips)
 
-    def __call__(self, image: Floats, logits: Floats, spread: Floats) -> list[Look]:
+    def __call__(self, image: Float32s, logits: Float32s, spread: Float32s) -> list[Look]:
         """Looks at every candidate of a frame and writes what it saw into the frame's own maps.
 
         Args:
@@ -144,7 +144,7 @@ class Closer:
                 look.add(view, *seen, self.multiple_of)
 
     @staticmethod
-    def _write(looks: list[Look], logits: Floats, spread: Floats) -> None:
+    def _write(looks: list[Look], logits: Float32s, spread: Float32s) -> None:
         shape = (logits.shape[1], logits.shape[2])
         fresh, deviation = Canvas(len(logits), shape, 0.0), Canvas(1, shape, 0.0)
         for look in looks:

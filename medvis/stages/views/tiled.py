@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 
-from medvis.core.case import Floats, Prediction
-from medvis.core.scan import Mask
+from medvis.core.arrays import Bools, Float32s
+from medvis.core.case import Prediction
 from medvis.model.predictor import Predictor
 from medvis.ops.tiles import Canvas, blend, cover, cut
 from medvis.ops.tta import sigmoid
@@ -18,7 +18,7 @@ class FirstPass:
     def __init__(self, predictor: Predictor, settings: InferSettings) -> None:
         self.predictor, self.settings = predictor, settings
 
-    def __call__(self, image: Floats, region: Mask) -> tuple[Floats, Floats]:
+    def __call__(self, image: Float32s, region: Bools) -> tuple[Float32s, Float32s]:
         """Args: image float32 [c, rows, cols]; region bool [rows, cols].
 
         Returns:

@@ -7,8 +7,8 @@ from itertools import groupby
 
 import numpy as np
 
-from medvis.core.case import Floats, Prediction
-from medvis.core.scan import Pixels
+from medvis.core.arrays import Float32s
+from medvis.core.case import Prediction
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.fit import fit, side_of, spread, unfit
@@ -30,11 +30,11 @@ class Whole:
     def __init__(self, card: Card) -> None:
         self.card, self.side = card, card.input.crop
         self.masks, self.evidence = Merge(), Merge()
-        self._logits: list[Floats] = []
+        self._logits: list[Float32s] = []
         self._weights: list[float] = []
-        self._embedding: list[Floats] = []
+        self._embedding: list[Float32s] = []
 
-    def add(self, view: View, given: dict[str, Floats]) -> None:
+    def add(self, view: View, given: dict[str, Float32s]) -> None:
         """One more view: mask logits [m, s, s] (if any), evidence [k, s/8, s/8], class logits [k], embedding [d]."""
         if "mask_logits" in given:
             self.masks.add(spread(_upright(given["mask_logits"], view), self.side), view.weight)
@@ -49,12 +49,12 @@ class Whole:
         return len(self._logits)
 
     @property
-    def logits(self) -> Floats:
+    def logits(self) -> Float32s:
         """Float32 [k], the mean over the views."""
         return np.asarray(np.average(self._logits, axis=0, weights=self._weights), np.float32)
 
     @property
-    def deviation(self) -> Floats:
+    def deviation(self) -> Float32s:
         """Float32 [k], the sd of each label's probability over the views."""
         seen, weights, places = np.stack(self._logits), self._weights, chosen(self.card)
         shares = sigmoid(seen)
@@ -63,7 +63,7 @@ class Whole:
         return np.asarray(np.sqrt(np.average((shares - mean) ** 2, axis=0, weights=weights)), np.float32)
 
     @property
-    def embedding(self) -> Floats:
+    def embedding(self) -> Float32s:
         """Float32 [d], the mean over the views."""
         return np.asarray(np.mean(self._embedding, axis=0), np.float32)
 
@@ -80,14 +80,14 @@ class Whole:
         inside = self.masks.logits.max(0) > 0
         return not inside.any() or float(self.masks.spread.max(0)[inside].mean()) < agree
 
-    def outlined(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    def outlined(self, shape: tuple[int, int]) -> tuple[Float32s, Float32s]:
         """Mask logits [m, rows, cols] and their spread [rows, cols] on the frame's own grid."""
         if not self.masks.count:
             return np.zeros((0, *shape), np.float32), np.zeros(shape, np.float32)
         deviation = self.masks.spread.max(0, keepdims=True)
         return unfit(self.masks.logits, shape, self.side), unfit(deviation, shape, self.side)[0]
 
-    def shown(self, label: int, shape: tuple[int, int]) -> Floats:
+    def shown(self, label: int, shape: tuple[int, int]) -> Float32s:
         """The evidence for a label [rows, cols]: what each cell adds to its class in log-odds, else a probability.
 
         The cells of a network without masks are taught by the class of the whole image alone. The softmax of a single
@@ -104,7 +104,7 @@ class Whole:
         return np.asarray(unfit(share[None], shape, self.side)[0], np.float32)
 
 
-def look_at_whole(view: Pixels, predictor: Predictor, settings: InferSettings) -> Prediction:
+def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings) -> Prediction:
     """Every frame in all views; the class logits are those of the frame on which there is most to find.
 
     The image is first fitted into the square that the model was trained on (`card.input.crop`), its shape kept.
@@ -127,12 +127,12 @@ def look_at_whole(view: Pixels, predictor: Predictor, settings: InferSettings) -
     )
 
 
-def shares(odds: Floats) -> Floats:
+def shares(odds: Float32s) -> Float32s:
     """Log-odds of any shape → float32 in 0…1: over the highest of them; what speaks against the class is 0."""
     return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
 
 
-def _look(image: Floats, predictor: Predictor, settings: InferSettings) -> Whole:
+def _look(image: Float32s, predictor: Predictor, settings: InferSettings) -> Whole:
     """One frame [channels, rows, cols]: the flips of a scale go through the model as one batch."""
     card = predictor.card
     whole = Whole(card)
@@ -144,7 +144,7 @@ def _look(image: Floats, predictor: Predictor, settings: InferSettings) -> Whole
     return whole
 
 
-def _see(whole: Whole, square: Floats, views: Sequence[View], predictor: Predictor) -> None:
+def _see(whole: Whole, square: Float32s, views: Sequence[View], predictor: Predictor) -> None:
     outputs = ("class_logits", "mask_logits", "evidence", "embedding")
     wanted = [name for name in outputs if name != "mask_logits" or predictor.card.masks]
     batch = np.stack([forward(square, View(1.0, view.flip), 1) for view in views])
@@ -153,6 +153,6 @@ def _see(whole: Whole, square: Floats, views: Sequence[View], predictor: Predict
         whole.add(view, {name: values[index] for name, values in given.items()})
 
 
-def _upright(maps: Floats, view: View) -> Floats:
+def _upright(maps: Float32s, view: View) -> Float32s:
     """The maps of a square view, turned back from its flip."""
     return backward(maps, View(1.0, view.flip), (maps.shape[-2], maps.shape[-1]))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Float64s
 from medvis.core.case import require
 from medvis.core.protocols import Outcome
 from medvis.dicom.objects.planes import frame_index
@@ -47,7 +47,7 @@ def _compare(here: Place, there: Place, grid: tuple[tuple[int, ...], tuple[int, 
             raise refuse(f"the map of frame {frame + 1} does not lie where its source lies")
 
 
-def _at(place: Place, pixel: tuple[float, float]) -> NDArray[np.float64]:
+def _at(place: Place, pixel: tuple[float, float]) -> Float64s:
     """PS3.3 equation C.7.6.2.1-1."""
     if place.position is None or place.orientation is None or place.spacing.mm is None:
         raise OutputError("the round trip failed: a frame has no place")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from medvis.core.arrays import Float32s
 from medvis.core.case import require
 from medvis.core.protocols import Outcome
 from medvis.core.report import Code
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 QUANTITY = own("class_activation", "Class activation: explains a model, measures nothing")
 _STEPS = (4, 2)
-
-Floats = NDArray[np.float32]
 
 
 class MapWriter(ObjectWriter):
@@ -100,7 +98,7 @@ def _anatomy(site: Code, side: str) -> Dataset:
     return item
 
 
-def step_of(evidence: Floats) -> int:
+def step_of(evidence: Float32s) -> int:
     """How many pixels one of the map covers in each direction.
 
     The network gives one cell for 8x8 pixels of its view, so that means over 4x4 lose nothing of it, and a map of 300
@@ -110,8 +108,8 @@ def step_of(evidence: Floats) -> int:
     return next((step for step in _STEPS if all(side % step == 0 for side in sides)), 1)
 
 
-def reduced(plane: Floats, step: int) -> Floats:
+def reduced(plane: Float32s, step: int) -> Float32s:
     """Means over step x step pixels, float32 [rows / step, cols / step]."""
     rows, cols = plane.shape
-    means: Floats = plane.reshape(rows // step, step, cols // step, step).mean((1, 3), dtype=np.float64)
+    means: Float32s = plane.reshape(rows // step, step, cols // step, step).mean((1, 3), dtype=np.float64)
     return means.astype(np.float32)

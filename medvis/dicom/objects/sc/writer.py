@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from medvis.core.arrays import Uint8s
 from medvis.core.protocols import Outcome
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_loss, carry_side
 from medvis.dicom.objects.identity import identity_of
@@ -25,8 +25,6 @@ from medvis.io.writers.heatmap import draw
 BANNER = "NOT FOR DIAGNOSTIC USE"
 _BAND, _SIZE = 44, 26
 _WARNING: Colour = (240, 170, 40)
-
-Picture = NDArray[np.uint8]
 
 
 class CaptureWriter(ObjectWriter):
@@ -75,7 +73,7 @@ class CaptureWriter(ObjectWriter):
             raise refuse("the picture is not in colour")
 
 
-def page(outcome: Outcome, series: int | None) -> Picture:
+def page(outcome: Outcome, series: int | None) -> Uint8s:
     """Uint8 [rows, cols, 3]: the heatmap's page below a warning.
 
     It names the series instead of the file: the name of a file is none of an archive's business, and the same input

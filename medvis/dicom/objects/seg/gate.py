@@ -7,9 +7,9 @@ they are compared with from the headers of the source files.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Bools, Float64s
 from medvis.core.case import require
 from medvis.core.protocols import Outcome
 from medvis.dicom.objects.seg.segments import planes_of
@@ -21,7 +21,7 @@ TOLERANCE_MM = 0.01
 """Between centroids. Both are means over the same pixel centres, so that no half pixel is to be allowed for: what
 remains is the rounding of decimal strings to 16 characters, which is far below a micrometre."""
 _HINT = "nothing was published; please report this as a bug of medvis"
-Sums = dict[int, list[NDArray[np.float64]]]
+Sums = dict[int, list[Float64s]]
 
 
 def refuse(what: str) -> OutputError:
@@ -67,7 +67,7 @@ def check_segments(ds: Dataset, outcome: Outcome, parent: Parent) -> None:
         _compare(written, meant)
 
 
-def _add(sums: Sums, number: int, place: Place, bits: NDArray[np.bool_]) -> None:
+def _add(sums: Sums, number: int, place: Place, bits: Bools) -> None:
     """Adds (sum of the pixels' positions in mm, their count); nothing where there is no place."""
     if place.position is None or place.orientation is None or place.spacing.mm is None:
         return

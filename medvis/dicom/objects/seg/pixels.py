@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from medvis.core.arrays import Bools, Labels, Uint8s
 from medvis.core.case import Prediction
 from medvis.dicom.objects.planes import frame_index
 from medvis.dicom.objects.seg.segments import LABELMAP, numbers_of
@@ -23,11 +24,10 @@ FULL = 255
 """Maximum Fractional Value."""
 _BYTE = 8
 
-Bits = NDArray[np.bool_]
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+SegmentNumbers = Uint8s | NDArray[np.uint16]
 
 
-def tokens(mask: NDArray[np.int32], frames: list[int], numbers: Mapping[int, int]) -> Labels:
+def tokens(mask: Labels, frames: list[int], numbers: Mapping[int, int]) -> SegmentNumbers:
     """[frames, 1, most segments on a frame]: each segment that is on a frame as one pixel with its number.
 
     Args:
@@ -44,7 +44,7 @@ def tokens(mask: NDArray[np.int32], frames: list[int], numbers: Mapping[int, int
 
 
 def put_pixels(
-    ds: Dataset, parent: Parent, mask: NDArray[np.int32], numbers: Mapping[int, int], prediction: Prediction | None
+    ds: Dataset, parent: Parent, mask: Labels, numbers: Mapping[int, int], prediction: Prediction | None
 ) -> None:
     """Puts the outlines in place of the tokens: bits, shares of 255, or the numbers of the segments.
 
@@ -72,7 +72,7 @@ def put_pixels(
     ds.PixelData = data + bytes(len(data) % 2)
 
 
-def _packed(planes: Iterator[Bits]) -> bytes:
+def _packed(planes: Iterator[Bools]) -> bytes:
     """One bit a pixel, the first one lowest, no gap between the frames (PS3.5 8.1.1, PS3.3 C.8.20.2.1)."""
     parts = []
     while eight := list(islice(planes, _BYTE)):  # which fill whole bytes, however many pixels a frame has
@@ -80,7 +80,7 @@ def _packed(planes: Iterator[Bits]) -> bytes:
     return b"".join(parts)
 
 
-def _shares(inside: Bits, frame: int, prediction: Prediction | None) -> NDArray[np.uint8]:
+def _shares(inside: Bools, frame: int, prediction: Prediction | None) -> Uint8s:
     """The probability of each pixel, 1 to 255, where a segment is.
 
     What rounds to 0 inside an outline becomes 1, so that the outline remains the one of the report.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
+from medvis.core.arrays import Bools, Uint8s
 from medvis.dicom.objects.planes import frame_index
 from medvis.dicom.objects.source import Parent
 
@@ -30,7 +30,7 @@ class Plane(NamedTuple):
     rank: int
     segment: int
     frame: int
-    bits: NDArray[np.bool_]
+    bits: Bools
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def planes_of(ds: Dataset, parent: Parent) -> Iterator[Plane]:
             yield Plane(rank, segment, frames[rank], plane == segment)
 
 
-def _stored(ds: Dataset) -> Iterator[NDArray[np.uint8]]:
+def _stored(ds: Dataset) -> Iterator[Uint8s]:
     """One plane at a time, since all together may be larger than the scan; pydicom 3.0 cannot if one ends in a byte."""
     shape = (ds.Rows, ds.Columns)
     if ds.BitsAllocated == 1 and shape[0] * shape[1] % 8:
