@@ -22,11 +22,11 @@ from medvis import plugins
 from medvis.batch.publish import publish
 from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
+from medvis.core.volumes import Volume
 from medvis.errors import InputError
 from medvis.io.atomic import write_atomic
 from medvis.io.inputs import volumes
 from medvis.io.magic import head_of, kind_of
-from medvis.io.volume import Volume
 from medvis.pipeline import AUTO, Pipeline, choose_task
 
 PROBLEMS = "problems.txt"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from medvis.cli.console import Tick
 from medvis.core.protocols import Outcome, Writer
 from medvis.core.scan import Scan
-from medvis.io.volume import unique
+from medvis.core.volumes import unique
 
 if TYPE_CHECKING:
     from medvis.pipeline import Pipeline

@@ -15,7 +15,7 @@ from medvis.cli.tables import flat, show_pairs, show_rows
 from medvis.errors import BatchError
 
 if TYPE_CHECKING:
-    from medvis.io.volume import Volume, Volumes
+    from medvis.core.volumes import Volume, Volumes
 
 _COLUMNS = ("volume", "modality", "images", "size", "pixel mm", "slice mm", "plane", "remarks")
 

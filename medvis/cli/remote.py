@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medvis.core.volumes import Volumes, naming
 from medvis.io.inputs import volumes
-from medvis.io.volume import Volumes, naming
 
 _URL = re.compile(r"(https?):[/\\]+(.+)", re.DOTALL)
 

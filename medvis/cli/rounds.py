@@ -16,8 +16,8 @@ from medvis.cli.failures import explain, say_error
 from medvis.cli.remote import opened
 from medvis.cli.selection import Selection, named_as_given, select
 from medvis.core.report import Report
+from medvis.core.volumes import Volume, Volumes
 from medvis.errors import BatchError
-from medvis.io.volume import Volume, Volumes
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from medvis.errors import InputError
 if TYPE_CHECKING:
     from medvis.cli.cases import Pipelines
     from medvis.core.protocols import Outcome
-    from medvis.io.volume import Volume, Volumes
+    from medvis.core.volumes import Volume, Volumes
 
 _LISTED = 6
 

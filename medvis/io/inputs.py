@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from medvis.core.scan import Scan
+from medvis.core.volumes import Volume, Volumes, naming
 from medvis.errors import InputError
 from medvis.io.kinds import container_of, files_below, no_scan, other_reader, read_single, reader
 from medvis.io.magic import head_of, kind_of
-from medvis.io.volume import Volume, Volumes, naming
 
 
 @contextmanager

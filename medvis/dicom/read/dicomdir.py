@@ -10,9 +10,9 @@ from textwrap import shorten
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from medvis.core.volumes import Remark
 from medvis.dicom.read.values import items, texts
 from medvis.errors import InputError
-from medvis.io.volume import Remark
 
 _NAMED = 3
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from medvis.core.scan import Scan
+from medvis.core.volumes import Volumes
 from medvis.dicom.read.file import read_file
 from medvis.dicom.read.load import pydicom_notes
 from medvis.dicom.read.study import volumes_in, volumes_inside
 from medvis.io.kinds import files_below
 from medvis.io.magic import head_of, kind_of
-from medvis.io.volume import Volumes
 
 
 class DicomReader:

@@ -13,6 +13,7 @@ import numpy as np
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
+from medvis.core.volumes import Remark, Volume, Volumes, slug, unique
 from medvis.dicom.read.frames_inside import with_frames
 from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
 from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image
@@ -22,7 +23,6 @@ from medvis.dicom.read.stack import stack_of
 from medvis.errors import InputError
 from medvis.io.describe import plane_of
 from medvis.io.magic import head_of, kind_of
-from medvis.io.volume import Remark, Volume, Volumes, slug, unique
 
 _NAMED = 3
 

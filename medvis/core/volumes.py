@@ -85,13 +85,13 @@ class Volumes(Sequence[Volume]):
     def __init__(
         self,
         path: str,
-        found: Sequence[Volume],
+        volumes: Sequence[Volume],
         notes: Sequence[str] = (),
         grouped: bool = True,
         private: str | None = None,
     ) -> None:
         self.path, self.notes, self.grouped, self.private = path, tuple(notes), grouped, private
-        self._found = tuple(found)
+        self._volumes = tuple(volumes)
 
     @overload
     def __getitem__(self, index: int) -> Volume: ...
@@ -99,10 +99,10 @@ class Volumes(Sequence[Volume]):
     def __getitem__(self, index: slice) -> tuple[Volume, ...]: ...
     def __getitem__(self, index: int | slice) -> Volume | tuple[Volume, ...]:
         """One volume, or some."""
-        return self._found[index]
+        return self._volumes[index]
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._volumes)
 
     def usable(self) -> tuple[Volume, ...]:
         """Those that can be looked at."""
@@ -112,10 +112,10 @@ class Volumes(Sequence[Volume]):
         """Those of one series, by UID, number or label; all for None. Raises InputError if there is none."""
         if series is None:
             return self
-        found = [volume for volume in self if volume.is_called(series.strip())]
-        if not found:
+        picked = [volume for volume in self if volume.is_called(series.strip())]
+        if not picked:
             raise InputError(f"{self.path} holds no series '{series}'", f"one of {self._listed(self)}")
-        return Volumes(self.path, found, self.notes, self.grouped, self.private)
+        return Volumes(self.path, picked, self.notes, self.grouped, self.private)
 
     def one(self) -> Volume:
         """The only volume that can be looked at. Raises InputError if there is none, or if there are several."""
