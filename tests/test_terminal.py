@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from case_maker import make_outcome
+from terminal import on_terminal
 
 from medvis.cli.summary import show
 
 
 class TestTerminal:
     def test_no_color_is_obeyed(self, slices, tmp_path):
-        plain = _on_terminal(["diagnose", str(slices[1]), "-o", str(tmp_path / "a")], NO_COLOR="1")
-        colour = _on_terminal(["diagnose", str(slices[1]), "-o", str(tmp_path / "b")])
+        plain = on_terminal(["diagnose", str(slices[1]), "-o", str(tmp_path / "a")], NO_COLOR="1")
+        colour = on_terminal(["diagnose", str(slices[1]), "-o", str(tmp_path / "b")])
         assert "\x1b[3" not in plain and "\x1b[1;3" not in plain
         assert "\x1b[" in colour
 
     @pytest.mark.parametrize("columns", [80, 120])
     def test_the_summary_fits_the_terminal(self, slices, tmp_path, columns):
-        text = _on_terminal(["diagnose", str(slices[1]), "-o", "out"], COLUMNS=str(columns), NO_COLOR="1", cwd=tmp_path)
+        text = on_terminal(["diagnose", str(slices[1]), "-o", "out"], COLUMNS=str(columns), NO_COLOR="1", cwd=tmp_path)
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()
         assert lines
         assert all(len(line) <= columns for line in lines if str(slices[1]) not in line)
@@ -34,9 +31,9 @@ class TestTerminal:
             "with c.waiting('working', 2) as tick:\n"
             "    tick('first'); time.sleep(0.6); tick('second'); time.sleep(0.4)\n"
         )
-        assert "working" in _on_terminal(code.format(0.1))
-        assert _on_terminal(code.format(5.0)) == ""
-        assert _on_terminal(code.format(0.1), TERM="dumb") == ""
+        assert "working" in on_terminal(code.format(0.1))
+        assert on_terminal(code.format(5.0)) == ""
+        assert on_terminal(code.format(0.1), TERM="dumb") == ""
 
     @pytest.mark.parametrize(("spacing", "said"), [((0.7, 0.7), "{mm:.1f} mm"), (None, "{px:.0f} px")])
     def test_a_length_is_told_in_mm_or_in_pixels(self, capsys, spacing, said):
@@ -45,26 +42,3 @@ class TestTerminal:
         told = capsys.readouterr().err
         for one in report.findings:
             assert f" {said.format(mm=one.longest_diameter_mm or 0, px=one.longest_diameter_px)} " in told
-
-
-def _on_terminal(what: list[str] | str, cwd: Path | None = None, **environment: str) -> str:
-    """What a command (or a piece of Python) shows on a terminal that is its stderr."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    arguments = ["-c", what] if isinstance(what, str) else ["-m", "medvis", *what]
-    base = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stderr=theirs, stdout=subprocess.DEVNULL, cwd=cwd,
-        env={**base, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
-    )  # fmt: skip
-    os.close(theirs)
-    said = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            said += chunk
-    except OSError:
-        pass  # Linux: the other side is closed
-    os.close(ours)
-    process.wait()
-    return said.decode()

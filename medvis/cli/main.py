@@ -19,6 +19,7 @@ from medvis.cli.failures import guarded
 # Name → (module, help). The help stands here so that `medvis --help` need not import the modules.
 COMMANDS = {
     "diagnose": ("diagnose", "Read scans, find lesions, write a report, a heatmap and a mask for each."),
+    "help": ("help", "Show the manual: what is read, what is written, how to train, and more."),
     "info": ("info", "Show what a file or a series is, without looking for anything in it."),
     "tasks": ("tasks", "List the tasks and the model cards behind them."),
     "card": ("card", "Show a task's model card: what it is for, how well it does, where it fails."),
@@ -89,6 +90,8 @@ def medvis(
     ] = False,
 ) -> None:
     """Medical and industrial image diagnostics: a scan in, calibrated findings out, offline, on a plain CPU.
+
+    The manual is in the program: 'medvis help' lists its pages.
 
     Research use only. Not a medical device.
     """

@@ -85,7 +85,8 @@ def checked_url(url: str) -> str:
     except ValueError as error:
         raise UsageError(f"the URL cannot be understood: {error}", _WANTED) from error
     if parts.username is not None or parts.password is not None:
-        raise UsageError("the URL holds a user or a password", "them in the environment or a netrc file, see README")
+        wanted = "them in the environment or a netrc file"
+        raise UsageError("the URL holds a user or a password", wanted, "see 'medvis help archive'")
     if not host or parts.query or parts.fragment:
         raise UsageError(f"{url} is no base URL of DICOMweb", _WANTED)
     if parts.scheme == "http" and not is_loopback(host) and os.environ.get(INSECURE) != "1":
