@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from medvis.core.case import Candidates, Case, Prediction
 from medvis.core.geometry import Geometry
+from medvis.core.labels import Label, LabelSet
 from medvis.core.protocols import Reader
 from medvis.core.report import Reading
 from medvis.core.scan import Scan, Source, Step
@@ -27,8 +28,9 @@ OPTIONAL = {
     Scan: ("modality", "body_part", "valid"),
     Geometry: ("spacing", "slice_spacing", "positions", "orientation", "frame_of_reference"),
     Source: ("series_uid", "study_uid"),
-    Prediction: ("logits", "logits_spread", "embedding", "candidates"),
+    Prediction: ("logits", "logits_spread", "embedding", "distribution", "candidates"),
 }
+CLASSES = (Label(name="slag inclusion", kind="class"), Label(name="red iron", kind="class", normal=True))
 FULL = make_case(rows=16, cols=20, frames=3, padding=True)
 FULL = replace(
     FULL,
@@ -39,6 +41,7 @@ FULL = replace(
         logits=np.array([-0.0, np.nan], np.float32),
         logits_spread=np.array([np.inf, 1e-45], np.float32),
         embedding=np.arange(8, dtype=np.float32),
+        distribution=LabelSet(CLASSES, outlines=True, temperature=1.3).distribution(np.array([0.1, 2.0])),
     ),
 )
 RAW = save_case(FULL)
@@ -246,6 +249,8 @@ def altered(change):
         (lambda b: b["case"].update(evidence="case.view"), r"case\.evidence has shape \[3, 16, 20, 1\]"),
         (lambda b: b["case"]["prediction"].update(embedding="case.prediction.logits"), "shape"),
         (lambda b: b["case"]["prediction"].update(labels=["a"]), "shape"),
+        (lambda b: b["case"]["prediction"]["distribution"].update(ranked=[]), "at least one"),
+        (lambda b: b["case"]["prediction"]["distribution"]["ranked"][0].update(index=2), "label 2 of 2"),
         (lambda b: b["case"]["scan"].update(bits="many"), "damaged"),
         (lambda b: b["case"]["scan"].update(pixels="case.prediction.logits"), "float32"),
         (lambda b: b["case"]["scan"]["geometry"].update(spacing=[0.0, 1.0]), "spacing"),

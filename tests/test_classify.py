@@ -18,7 +18,6 @@ from medvis.core.report import decimal, percent
 from medvis.errors import SettingsError, StageError
 from medvis.stages.classify import Classify, ClassifySettings
 from medvis.stages.judge import Judge, JudgeSettings
-from medvis.stages.labels import abnormal, leading, probabilities, ranked
 
 
 class Fixed:
@@ -28,12 +27,17 @@ class Fixed:
         self.card, self.task = card, task or pipeline().config
 
 
-def prediction(logits, labels, spread=None, masks=0, shape=(32, 32)):
+def distribution(logits, labels, **card):
+    return whole_card(labels, **card).label_set.distribution(np.array(logits, np.float32))
+
+
+def prediction(logits, labels, spread=None, masks=0, shape=(32, 32), **card):
     zeros = np.zeros((1, *shape), np.float32)
     deviation = np.zeros(len(logits), np.float32) if spread is None else np.array(spread, np.float32)
     names = tuple(label["name"] for label in labels)
     maps = np.full((1, masks, *shape), -5, np.float32)
-    return Prediction(maps, zeros, zeros, names, logits=np.array(logits, np.float32), logits_spread=deviation)
+    values, known = np.array(logits, np.float32), distribution(logits, labels, **card)
+    return Prediction(maps, zeros, zeros, names, values, deviation, distribution=known)
 
 
 def case_of(logits, labels, **more):
@@ -42,7 +46,7 @@ def case_of(logits, labels, **more):
 
 def classified(logits, labels, values=None, **card):
     stage = Classify(ClassifySettings(**(values or {})), Fixed(whole_card(labels, **card)))
-    return stage(case_of(logits, labels))
+    return stage(case_of(logits, labels, **card))
 
 
 @given(st.lists(st.floats(-50, 50), min_size=2, max_size=2), st.floats(0.1, 10))
@@ -75,15 +79,18 @@ def test_binary_labels_stand_in_for_classes_each_with_its_own_scaling():
 
 def test_probabilities_go_along_any_axis():
     logits = np.random.default_rng(0).normal(size=(3, 4, 5))
-    shares = probabilities(logits, whole_card(STEEL), axis=0)
+    labels = whole_card(STEEL).label_set
+    shares = labels.probabilities(logits, axis=0)
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-6)
-    np.testing.assert_allclose(shares[:, 1, 2], probabilities(logits[:, 1, 2], whole_card(STEEL)), atol=1e-7)
+    np.testing.assert_allclose(shares[:, 1, 2], labels.probabilities(logits[:, 1, 2]), atol=1e-7)
 
 
 def test_a_tiled_task_has_no_classes_and_an_unknown_label_is_named():
     with pytest.raises(StageError, match="no class logits of the whole image; wanted: a task of kind: whole"):
         Classify(ClassifySettings(), Fixed(whole_card(CHEST)))(
-            replace(case_of([0, 0], CHEST), prediction=replace(prediction([0, 0], CHEST), logits=None))
+            replace(
+                case_of([0, 0], CHEST), prediction=replace(prediction([0, 0], CHEST), logits=None, distribution=None)
+            )
         )
     with pytest.raises(SettingsError, match=r"stages.classify: 'flu' is no label.*one of tuberculosis, normal"):
         classified([0, 0], CHEST, {"names": {"flu": "influenza"}})
@@ -140,8 +147,7 @@ def test_the_verdict_rests_on_the_classes(logits, labels, changes, decision, rea
     verdict = judged(logits, labels, **changes)
     assert verdict.decision == decision
     assert verdict.reasons[0].startswith(reason) or reason in verdict.reasons[0]
-    shares = ranked(np.array(logits, np.float32), whole_card(labels))
-    assert verdict.probability == pytest.approx(abnormal(shares), abs=1e-4)
+    assert verdict.probability == pytest.approx(distribution(logits, labels).abnormal, abs=1e-4)
 
 
 def test_a_mask_that_was_not_measured_cannot_be_judged():
@@ -151,6 +157,7 @@ def test_a_mask_that_was_not_measured_cannot_be_judged():
 
 
 def test_the_leading_label_is_never_normal_where_another_is_there():
-    shares = ranked(np.array([0.0, 0.0, 9.0]), whole_card(BREAST))
-    assert leading(shares).label.name == "benign", "of two that are equal the card's first"
-    assert leading(ranked(np.array([0.0]), whole_card([CHEST[1]]))).label.name == "normal"
+    assert distribution([0.0, 0.0, 9.0], BREAST).leading.label.name == "benign", (
+        "of two that are equal the card's first"
+    )
+    assert distribution([0.0], [CHEST[1]]).leading.label.name == "normal"

@@ -15,9 +15,10 @@ import medvis
 from medvis import errors
 from medvis.core.case import Candidates, Case, require
 from medvis.core.geometry import Geometry
+from medvis.core.labels import Label
 from medvis.core.report import NOTICE, Box, Finding, Intensity, Provenance, Quality, Reading, Report, ScanFacts, Verdict
 from medvis.core.scan import Scan, Source, Step
-from medvis.model.card import Card, InputContract, Label, ModelFile
+from medvis.model.card import Card, InputContract, ModelFile
 
 CODES = {
     errors.MedvisError: 1,

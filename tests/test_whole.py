@@ -21,7 +21,6 @@ from medvis.ops.tta import View
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
 from medvis.stages.explain import shifted
-from medvis.stages.labels import abnormal, ranked
 from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
 from medvis.stages.views.whole import Whole, shares
@@ -159,7 +158,7 @@ def outlined(tmp_path, tones=None, measure=None, **changes):
 def test_an_outline_of_a_whole_image_is_rated_by_its_class(tmp_path):
     outcome = outlined(tmp_path)
     (finding,) = outcome.report.findings
-    share = {one.label.name: one.probability for one in ranked(outcome.case.prediction.logits, whole_card(BREAST))}
+    share = outcome.case.prediction.distribution.by_name
     assert finding.malignancy == pytest.approx(share["malignant"] / (share["malignant"] + share["benign"]), abs=1e-4)
     assert [one.name for one in finding.differential] == [
         f"{one.name} (of the whole image)" for one in outcome.report.classes
@@ -174,7 +173,7 @@ def test_mask_and_class_must_both_be_right_where_nothing_was_calibrated(tmp_path
     outcome = outlined(tmp_path)
     (finding,) = outcome.report.findings
     (score,) = score_lesions(outcome.case.prediction, outcome.case.mask, whole_card(BREAST))
-    share = abnormal(ranked(outcome.case.prediction.logits, whole_card(BREAST)))
+    share = outcome.case.prediction.distribution.abnormal
     assert finding.probability == pytest.approx(score.probability * share, abs=1e-3)
 
 
@@ -182,7 +181,7 @@ def test_a_calibration_weighs_mask_and_class(tmp_path):
     weights = {"mask": 0.2, "class": 1.5, "bias": -0.5}
     outcome = outlined(tmp_path, calibration={"finding": weights})
     (finding,) = outcome.report.findings
-    share = abnormal(ranked(outcome.case.prediction.logits, whole_card(BREAST)))
+    share = outcome.case.prediction.distribution.abnormal
     inside = outcome.case.mask[0] == 1
     z = 0.2 * outcome.case.prediction.mask_logits[0, 0][inside].mean() + 1.5 * math.log(share / (1 - share)) - 0.5
     assert finding.probability == pytest.approx(1 / (1 + math.exp(-z)), abs=1e-3)

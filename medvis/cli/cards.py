@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from medvis.errors import ModelError
 
 if TYPE_CHECKING:
-    from medvis.model.card import Ablated, Ablation, Card, Difference, Figure, Label, Worst
+    from medvis.core.labels import Label
+    from medvis.model.card import Ablated, Ablation, Card, Difference, Figure, Worst
     from medvis.settings import TaskConfig
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Labels
+from medvis.core.labels import ClassDistribution
 from medvis.core.report import Finding, Reading, Verdict
 from medvis.core.scan import Scan, Step
 from medvis.errors import StageError
@@ -65,6 +66,7 @@ class Prediction:
             where masks have taught it, else the place's share in the class.
         labels: names of the k class logits, in order (from the card).
         logits, logits_spread, embedding: of the whole image, for a `whole` task; else None.
+        distribution: the calibrated probabilities that the logits stand for; None without logits.
         candidates: for a `tiled` task; else None.
         views: how many forward views were merged, over all.
     """
@@ -78,6 +80,7 @@ class Prediction:
     logits: Float32s | None = None
     logits_spread: Float32s | None = None
     embedding: Float32s | None = None
+    distribution: ClassDistribution | None = None
     candidates: Candidates | None = None
     views: int = 1
 

@@ -6,29 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medvis.core.labels import Label, LabelSet
+
 # What every graph gives, in this order.
 OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Label(_Model):
-    """One class logit. `kind` says how to read it.
-
-    * ``binary``: a probability of its own. Platt scaling (a, b) calibrates it: sigmoid(a · z + b).
-    * ``rating``: a position on the readers' scale, low + (high − low) · sigmoid(z).
-    * ``class``: one of several that exclude each other: the softmax over all of them of z / temperature, with
-      `Card.calibration["temperature"]`. `normal` marks the class that says: there is nothing to find.
-    """
-
-    name: str
-    kind: Literal["binary", "rating", "class"]
-    normal: bool = False
-    low: float = 0.0
-    high: float = 1.0
-    platt: tuple[float, float] = (1.0, 0.0)
 
 
 class InputContract(_Model):
@@ -153,6 +138,11 @@ class Card(_Model):
     known_failures: list[str]
     ablation: Ablation | None = None
     worst: list[Worst] = []
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the class logits mean, calibrated."""
+        return LabelSet(tuple(self.labels), bool(self.masks), float(self.calibration.get("temperature", 1.0)))
 
     def index(self, label: str) -> int | None:
         """Position of a class logit, or None."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from medvis.core.arrays import Float32s
+from medvis.core.logits import sigmoid
 
 FLIPS = ("none", "horizontal", "vertical", "both")
 
@@ -109,11 +110,6 @@ class Merge:
             raise ValueError("no view was merged")
         mean = self._mean / self.weight
         return np.asarray(np.sqrt(np.maximum(self._square / self.weight - mean * mean, 0)), np.float32)
-
-
-def sigmoid(x: Float32s) -> Float32s:
-    """1 / (1 + e^−x) in float32, without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
 
 
 def _flip(image: Float32s, flip: str) -> Float32s:

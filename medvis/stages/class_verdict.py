@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvis.core.case import Case
+from medvis.core.labels import ClassDistribution, LabelProbability
 from medvis.core.report import percent
 from medvis.model.card import Card
-from medvis.stages.labels import Share, abnormal, exclusive, leading, ranked
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """The classes' say in the verdict.
+class ClassVerdict:
+    """What the classes alone would decide.
 
     Attributes:
         decision: of the classes alone.
@@ -35,41 +35,50 @@ class Opinion:
     margin: float
 
 
-def opinion_of(case: Case, card: Card) -> Opinion | None:
-    """None where no class was told.
+def class_verdict(case: Case, card: Card) -> ClassVerdict | None:
+    """The verdict of the classes of a case; None where `classify` has not run.
 
     With a normal class, or with labels that do not exclude each other, the card's threshold ``positive`` decides; of
     classes that are all defects, one is always right.
     """
-    if case.classes is None or case.prediction is None or case.prediction.logits is None:
+    if case.classes is None or case.prediction is None or case.prediction.distribution is None:
         return None
-    shares = ranked(case.prediction.logits, card)
-    words = {
-        share.place: f"{reading.name} {percent(share.probability)}"
-        for share, reading in zip(shares, case.classes, strict=True)
-    }
-    chance, threshold = abnormal(shares), card.thresholds.get("positive", 0.5)
-    defects_only = exclusive(card) and not any(share.label.normal for share in shares)
-    positive = defects_only or chance >= threshold
-    likely = chance >= 0.5
-    told = leading(shares) if positive or likely else next((one for one in shares if one.label.normal), shares[0])
-    reason = words[told.place]
-    others = exclusive(card) and sum(not share.label.normal for share in shares) > 1
-    if others and not defects_only and not told.label.normal:
-        reason += f", not normal {percent(chance)}"
-    if not defects_only and positive != likely:
+    distribution = case.prediction.distribution
+    ranked, abnormal = distribution.ranked, distribution.abnormal
+    words = [
+        f"{reading.name} {percent(entry.probability)}" for entry, reading in zip(ranked, case.classes, strict=True)
+    ]
+    threshold = card.thresholds.get("positive", 0.5)
+    positive = _only_defects(distribution) or abnormal >= threshold
+    likely = abnormal >= 0.5
+    supporting = distribution.leading if positive or likely else _normal(distribution)
+    reason = words[ranked.index(supporting)]
+    if distribution.exclusive and not supporting.label.normal and _several_defects(distribution):
+        reason += f", not normal {percent(abnormal)}"
+    if not _only_defects(distribution) and positive != likely:
         reason += f" (positive from {percent(threshold)})"
     spread = case.prediction.logits_spread
-    return Opinion(
+    rivals = distribution.exclusive and len(ranked) > 1
+    return ClassVerdict(
         decision="positive" if positive else "negative",
-        probability=round(chance, 4),
+        probability=round(abnormal, 4),
         reason=reason,
         contradicted=likely and not positive,
-        spread=None if spread is None else float(spread[shares[0].place]),
-        rivals=None if not _rivals(shares, card) else f"{words[shares[0].place]} and {words[shares[1].place]}",
-        margin=shares[0].probability - shares[1].probability if _rivals(shares, card) else 1.0,
+        spread=None if spread is None else float(spread[ranked[0].index]),
+        rivals=f"{words[0]} and {words[1]}" if rivals else None,
+        margin=ranked[0].probability - ranked[1].probability if rivals else 1.0,
     )
 
 
-def _rivals(shares: list[Share], card: Card) -> bool:
-    return exclusive(card) and len(shares) > 1
+def _only_defects(distribution: ClassDistribution) -> bool:
+    return distribution.exclusive and not distribution.has_normal
+
+
+def _several_defects(distribution: ClassDistribution) -> bool:
+    """Whether "not normal" says more than the class itself: there is a normal class, and several others."""
+    return distribution.has_normal and sum(not entry.label.normal for entry in distribution.ranked) > 1
+
+
+def _normal(distribution: ClassDistribution) -> LabelProbability:
+    """The likeliest normal label; the likeliest of all if none is normal."""
+    return next((entry for entry in distribution.ranked if entry.label.normal), distribution.ranked[0])

@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from medvis.core.case import Case, require
+from medvis.core.labels import LabelProbability
 from medvis.core.report import Code, Reading
 from medvis.errors import SettingsError, StageError
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.labels import Share, ranked
 
 
 class ClassifySettings(StageSettings):
@@ -36,9 +36,8 @@ class Classify(BaseStage):
             SettingsError: a name or a code is for no label of the model.
         """
         prediction = require(case.prediction, self.name, "prediction", "infer")
-        if prediction.logits is None:
+        if prediction.distribution is None:
             raise StageError("stage 'classify' has no class logits of the whole image", "a task of kind: whole")
-        logits = prediction.logits
         card, settings = self.context.card, self.settings
         known = [label.name for label in card.labels]
         for label in (*settings.names, *settings.codes):
@@ -46,16 +45,15 @@ class Classify(BaseStage):
                 raise SettingsError(
                     f"stages.classify: '{label}' is no label of the model", f"one of {', '.join(known)}"
                 )
-        shares = ranked(logits, card)
-        readings = tuple(self._reading(share) for share in shares)
-        spread = prediction.logits_spread
-        top = None if spread is None else round(float(spread[shares[0].place]), 4)
+        ranked, spread = prediction.distribution.ranked, prediction.logits_spread
+        readings = tuple(self._reading(entry) for entry in ranked)
+        top = None if spread is None else round(float(spread[ranked[0].index]), 4)
         return case.derive(self.step(spread=top), classes=readings)
 
-    def _reading(self, share: Share) -> Reading:
-        label = share.label.name
+    def _reading(self, entry: LabelProbability) -> Reading:
+        label = entry.label.name
         return Reading(
             name=self.settings.names.get(label, label),
-            probability=round(share.probability, 4),
+            probability=round(entry.probability, 4),
             code=self.settings.codes.get(label),
         )

@@ -11,7 +11,6 @@ from medvis.core.arrays import Float32s
 from medvis.core.case import Case, Prediction, require
 from medvis.core.frames import held
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.labels import leading, ranked, summed
 
 
 class ExplainSettings(StageSettings):
@@ -53,16 +52,15 @@ class Explain(BaseStage):
 
     def _class(self, case: Case, prediction: Prediction) -> tuple[str | None, float]:
         """The class that the evidence speaks for, in the words of the report, and how strongly that is shown."""
-        if prediction.logits is None:
+        distribution, card = prediction.distribution, self.context.card
+        if distribution is None:
             return None, 1.0
-        card = self.context.card
-        shares = ranked(prediction.logits, card)
-        leader = leading(shares)
-        name = None if case.classes is None else case.classes[shares.index(leader)].name
-        if not summed(card):
+        leading = distribution.leading
+        name = None if case.classes is None else case.classes[distribution.ranked.index(leading)].name
+        if not card.label_set.pooled:
             return name, 1.0
         threshold = min(max(card.thresholds.get("positive", 0.5), 1e-6), 1 - 1e-6)
-        return name, float(shifted(np.float32(leader.probability), threshold / (1 - threshold)))
+        return name, float(shifted(np.float32(leading.probability), threshold / (1 - threshold)))
 
 
 def shifted(share: Float32s | np.float32, odds: float) -> Float32s:

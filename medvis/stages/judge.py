@@ -9,7 +9,7 @@ from pydantic import Field
 from medvis.core.case import Case, require
 from medvis.core.report import Finding, Verdict, percent
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.class_verdict import Opinion, opinion_of
+from medvis.stages.class_verdict import ClassVerdict, class_verdict
 from medvis.stages.quality import image_quality
 
 
@@ -39,14 +39,14 @@ class Judge(BaseStage):
 
     def __call__(self, case: Case) -> Case:
         """The case with its verdict; the reasons say what it rests on."""
-        opinion = opinion_of(case, self.context.card) if case.classes is not None else None
-        if opinion is None or case.mask is not None:  # only where nothing is outlined is there nothing to measure
+        by_class = class_verdict(case, self.context.card) if case.classes is not None else None
+        if by_class is None or case.mask is not None:  # only where nothing is outlined is there nothing to measure
             require(case.findings, self.name, "findings", "measure")
         findings = case.findings or ()
-        verdict = self._by_findings(case, findings) if opinion is None else self._by_class(opinion, findings)
+        verdict = self._by_findings(case, findings) if by_class is None else self._by_class(by_class, findings)
         doubts = self._doubts(case, findings)
-        if opinion is not None:
-            doubts += self._doubts_on_class(case, opinion)
+        if by_class is not None:
+            doubts += self._doubts_on_class(case, by_class)
         if doubts:
             verdict = Verdict(decision="refer", probability=verdict.probability, reasons=doubts)
         return case.derive(self.step(), verdict=verdict)
@@ -65,9 +65,9 @@ class Judge(BaseStage):
             reason += f" (findings from {percent(least)})"
         return Verdict(decision="positive", probability=highest, reasons=[reason])
 
-    def _by_class(self, opinion: Opinion, findings: tuple[Finding, ...]) -> Verdict:
-        reasons = [opinion.reason, self._count(findings)] if findings else [opinion.reason]
-        return Verdict(decision=opinion.decision, probability=opinion.probability, reasons=reasons)
+    def _by_class(self, by_class: ClassVerdict, findings: tuple[Finding, ...]) -> Verdict:
+        reasons = [by_class.reason, self._count(findings)] if findings else [by_class.reason]
+        return Verdict(decision=by_class.decision, probability=by_class.probability, reasons=reasons)
 
     def _count(self, findings: tuple[Finding, ...]) -> str:
         return f"{len(findings)} finding{'s' if len(findings) > 1 else ''} ({self.context.task.taxonomy.finding})"
@@ -85,18 +85,18 @@ class Judge(BaseStage):
             doubts.append(f"the views disagree on every finding (spread above {settings.spread:g})")
         return doubts
 
-    def _doubts_on_class(self, case: Case, opinion: Opinion) -> list[str]:
+    def _doubts_on_class(self, case: Case, by_class: ClassVerdict) -> list[str]:
         settings: JudgeSettings = self.settings
         doubts = []
-        if opinion.spread is not None and opinion.spread > settings.spread:
-            doubts.append(f"the views disagree on the class (spread {opinion.spread:.2f}, above {settings.spread:g})")
-        if opinion.rivals is not None and opinion.margin < settings.margin:
-            doubts.append(f"{opinion.rivals} are too close to tell apart")
-        if opinion.contradicted:
-            doubts.append(f"likelier than not, yet under the threshold: {opinion.reason}")
-        if case.findings and opinion.decision == "negative":
-            doubts.append(f"the class of the image says {opinion.reason}, yet outlined: {self._count(case.findings)}")
-        if case.findings == () and opinion.decision == "positive":
+        if by_class.spread is not None and by_class.spread > settings.spread:
+            doubts.append(f"the views disagree on the class (spread {by_class.spread:.2f}, above {settings.spread:g})")
+        if by_class.rivals is not None and by_class.margin < settings.margin:
+            doubts.append(f"{by_class.rivals} are too close to tell apart")
+        if by_class.contradicted:
+            doubts.append(f"likelier than not, yet under the threshold: {by_class.reason}")
+        if case.findings and by_class.decision == "negative":
+            doubts.append(f"the class of the image says {by_class.reason}, yet outlined: {self._count(case.findings)}")
+        if case.findings == () and by_class.decision == "positive":
             name = self.context.task.taxonomy.finding
-            doubts.append(f"the class of the image says {opinion.reason}, but no {name} could be outlined")
+            doubts.append(f"the class of the image says {by_class.reason}, but no {name} could be outlined")
         return doubts

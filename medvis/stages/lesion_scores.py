@@ -7,9 +7,9 @@ from math import exp, log
 
 from medvis.core.arrays import Labels
 from medvis.core.case import Prediction
+from medvis.core.labels import ClassDistribution
 from medvis.core.scan import Scan
 from medvis.model.card import Card
-from medvis.stages.labels import abnormal, exclusive, ranked
 from medvis.stages.scoring import Score, features, finding_probability, score_components
 
 
@@ -20,26 +20,28 @@ def score_lesions(prediction: Prediction, mask: Labels, card: Card, scan: Scan |
     `class_features`. Without a calibration the probability is that of the mask alone.
     """
     scores = score_components(prediction, mask, card, scan)
-    seen = class_features(prediction, card)
-    if not seen or not card.calibration.get("finding"):
+    class_values = class_features(prediction.distribution)
+    if not class_values or not card.calibration.get("finding"):
         return scores
-    return [replace(score, probability=_probability(prediction, mask, score, seen, card)) for score in scores]
+    return [replace(score, probability=_probability(prediction, mask, score, class_values, card)) for score in scores]
 
 
-def class_features(prediction: Prediction, card: Card) -> dict[str, float]:
+def class_features(distribution: ClassDistribution | None) -> dict[str, float]:
     """Of a whole image with classes: ``class``, the log odds that it is not normal; else nothing.
 
     Where no class is normal, every image is abnormal, and its class says nothing about an outline.
     """
-    if prediction.logits is None or not exclusive(card) or not any(label.normal for label in card.labels):
+    if distribution is None or not distribution.exclusive or not distribution.has_normal:
         return {}
-    chance = min(max(abnormal(ranked(prediction.logits, card)), 1e-6), 1 - 1e-6)
-    return {"class": log(chance / (1 - chance))}
+    abnormal = min(max(distribution.abnormal, 1e-6), 1 - 1e-6)
+    return {"class": log(abnormal / (1 - abnormal))}
 
 
-def _probability(prediction: Prediction, mask: Labels, score: Score, seen: dict[str, float], card: Card) -> float:
+def _probability(
+    prediction: Prediction, mask: Labels, score: Score, class_values: dict[str, float], card: Card
+) -> float:
     inside = mask[score.frame] == score.label
-    return finding_probability({**features(prediction, inside, score.frame, None), **seen}, card)
+    return finding_probability({**features(prediction, inside, score.frame, None), **class_values}, card)
 
 
 def joint_probability(probability: float, prediction: Prediction, card: Card) -> float:
@@ -47,17 +49,7 @@ def joint_probability(probability: float, prediction: Prediction, card: Card) ->
 
     Where a calibration has not weighed the two, they must both be right: the product.
     """
-    seen = class_features(prediction, card)
-    if not seen or card.calibration.get("finding"):
+    class_values = class_features(prediction.distribution)
+    if not class_values or card.calibration.get("finding"):
         return probability
-    return probability / (1 + exp(-seen["class"]))
-
-
-def share_of_class(name: str, prediction: Prediction, card: Card) -> float | None:
-    """Probability of one class among those that are not normal; None where the image is normal beyond doubt."""
-    if prediction.logits is None:
-        return None
-    shares = [share for share in ranked(prediction.logits, card) if not share.label.normal]
-    total = sum(share.probability for share in shares)
-    own = sum(share.probability for share in shares if share.label.name == name)
-    return own / total if total > 0 else None
+    return probability / (1 + exp(-class_values["class"]))

@@ -15,8 +15,7 @@ from medvis.core.geometry import Geometry
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.labels import exclusive, ranked
-from medvis.stages.lesion_scores import joint_probability, score_lesions, share_of_class
+from medvis.stages.lesion_scores import joint_probability, score_lesions
 from medvis.stages.scoring import Score, logistic, rating_values
 from medvis.stages.slice_geometry import ladder_of
 
@@ -117,10 +116,11 @@ class Measure(BaseStage):
             unknown["malignancy"] = NO_CANDIDATE if logits is None and index is not None else NO_LABEL
             return None
         if card.labels[index].kind == "class":
-            share = share_of_class(name, prediction, card)
-            if share is None:
+            distribution = prediction.distribution
+            probability = None if distribution is None else distribution.among_abnormal(name)
+            if probability is None:
                 unknown["malignancy"] = SURELY_NORMAL
-            return None if share is None else round(share, 4)
+            return None if probability is None else round(probability, 4)
         weights = card.calibration.get("malignancy")
         if weights and size.longest_diameter_mm is not None and size.area_mm2 is not None:
             return round(logistic(weights, rating_values(logits, size.longest_diameter_mm, size.area_mm2)), 4)
@@ -146,12 +146,13 @@ class Measure(BaseStage):
         return out
 
     def _differential(self, case: Case, known: dict[str, float | None]) -> list[Reading]:
-        classes, card = case.classes or (), self.context.card
+        classes = case.classes or ()
         if not self.settings.differential:
             told = [reading.model_copy(update={"name": f"{reading.name} (of the whole image)"}) for reading in classes]
             return told[:3]
-        if case.prediction is not None and case.prediction.logits is not None and exclusive(card):
-            known = known | {one.label.name: one.probability for one in ranked(case.prediction.logits, card)}
+        distribution = None if case.prediction is None else case.prediction.distribution
+        if distribution is not None and distribution.exclusive:
+            known = {**known, **distribution.by_name}
         out = []
         for rule in self.settings.differential:
             shares = [(known.get(name), wanted) for name, wanted in rule.when.items()]

@@ -11,9 +11,9 @@ from pydantic import Field
 from medvis.core.arrays import Bools, Float32s, Labels
 from medvis.core.case import Case, require
 from medvis.core.frames import held
+from medvis.core.logits import sigmoid
 from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
-from medvis.ops.tta import sigmoid
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.persistence import likeliest, persistence

@@ -208,9 +208,17 @@ def _check(case: Case, name: str) -> None:
         if not fits:
             raise InputError(f"{name} is damaged: {place} has shape {list(array.shape)}")
         sizes |= {axis: have for axis, have in zip(axes, array.shape, strict=True) if axis.isalpha()}
+    if case.prediction:
+        _check_distribution(case.prediction, name)
     for finding in case.findings or ():
         if not 0 <= finding.first_frame <= finding.key_frame <= finding.last_frame < case.scan.frames:
             raise InputError(f"{name} is damaged: finding {finding.id} lies on frames that do not exist")
+
+
+def _check_distribution(prediction: Prediction, name: str) -> None:
+    for entry in () if prediction.distribution is None else prediction.distribution.ranked:
+        if not 0 <= entry.index < len(prediction.labels):
+            raise InputError(f"{name} is damaged: label {entry.index} of {len(prediction.labels)}")
 
 
 def _arrays(value: object, name: str) -> Iterator[tuple[str, Array]]:

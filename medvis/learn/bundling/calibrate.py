@@ -12,6 +12,7 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Float64s
 from medvis.core.case import Case, Prediction
+from medvis.core.logits import sigmoid
 from medvis.core.scan import Scan
 from medvis.errors import ModelError
 from medvis.learn.data.index import Row, load_grey_scans, read_index
@@ -28,7 +29,6 @@ from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
 from medvis.ops.measure import diameters
-from medvis.ops.tta import sigmoid
 from medvis.pipeline import Pipeline, load
 from medvis.stages.scoring import (
     features,

@@ -12,6 +12,7 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.core.case import Prediction
+from medvis.core.logits import softmax
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.outlines import Marked, Trial, Trials, chances_of, components_of, fit_finding
 from medvis.learn.data.datasets import read_examples
@@ -21,7 +22,6 @@ from medvis.learn.measuring.crops import Say
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.pipeline import Pipeline, load
-from medvis.stages.labels import chosen, exclusive
 
 OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.3), (0.6, 0.4), (0.7, 0.5))
 SIZES = (4, 9, 16, 36, 64, 144, 256)
@@ -55,7 +55,7 @@ def calibrate_pictures(
     thresholds: dict[str, float] = {}
     calibration: dict[str, Any] = {}
     card = predictor.card
-    if exclusive(card):
+    if card.label_set.exclusive:
         thresholds, calibration = _fit_classes(seen, examples, card)
         card = card.model_copy(update={"calibration": calibration})
     if card.masks:
@@ -84,7 +84,7 @@ def _fit_classes(
     seen: list[Prediction], examples: list[Example], card: Card
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Temperature and, where a class is normal, the threshold from which an image is positive."""
-    places = chosen(card)
+    places = card.label_set.image_level
     names = [card.labels[place].name.casefold() for place in places]
     rows = [
         (prediction.logits[places], names.index(example.label.casefold()))
@@ -153,12 +153,6 @@ def nll(logits: Float64s, truth: Indices, temperature: float) -> float:
     scaled = scaled - scaled.max(1, keepdims=True)
     log_shares = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
     return float(-log_shares[np.arange(len(truth)), truth].mean())
-
-
-def softmax(logits: Float64s) -> Float64s:
-    """Along the last axis."""
-    grown = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(grown / grown.sum(-1, keepdims=True), np.float64)
 
 
 def _confidence_error(shares: Float64s, truth: Indices) -> float:

@@ -9,10 +9,10 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Labels
 from medvis.core.case import Prediction
+from medvis.core.logits import sigmoid
 from medvis.learn.figures.metrics import fit_scaled_logistic, iou, named_weights
 from medvis.model.card import Card
 from medvis.ops.components import hysteresis, label_frames
-from medvis.ops.tta import sigmoid
 from medvis.stages.lesion_scores import class_features
 from medvis.stages.scoring import features, logistic, match
 
@@ -86,7 +86,9 @@ def components_of(pictures: list[Marked], card: Card, outline: tuple[float, floa
     """All components of all pictures between (high, low), whatever their size."""
     found = []
     for place, picture in enumerate(pictures):
-        seen = class_features(picture.prediction, card)
+        logits = picture.prediction.logits
+        # The card's temperature may be newer than the prediction.
+        seen = class_features(None if logits is None else card.label_set.distribution(logits))
         mask = label_frames(hysteresis(sigmoid(picture.prediction.mask_logits.max(1)), *outline), 1)[0]
         for number in range(1, int(mask.max(initial=0)) + 1):
             inside = mask == number

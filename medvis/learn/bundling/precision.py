@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medvis.core.arrays import Float32s
+from medvis.core.logits import sigmoid
 from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import METHODS, Quantiser
@@ -133,15 +134,11 @@ def _outputs(graph: bytes, views: Float32s) -> list[Float32s]:
 def _gap(wanted: list[Float32s], given: list[Float32s]) -> float:
     """Root mean square of the differences of probabilities: what is far from a decision may differ."""
     gaps = [
-        np.sqrt(np.mean((_sigmoid(one) - _sigmoid(other)) ** 2))
+        np.sqrt(np.mean((sigmoid(one) - sigmoid(other)) ** 2))
         for one, other in zip(wanted, given, strict=True)
         if one.size
     ]
     return float(sum(gaps))
-
-
-def _sigmoid(logits: Float32s) -> Float32s:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
 def _why(chosen: Candidate, tried: list[dict[str, Any]]) -> str:

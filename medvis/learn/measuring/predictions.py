@@ -15,7 +15,6 @@ from medvis.learn.data.examples import Example
 from medvis.learn.figures.metrics import dice, iou
 from medvis.learn.measuring.crops import Say
 from medvis.pipeline import Pipeline, load
-from medvis.stages.labels import ranked
 
 # Findings below it are nobody's concern; above it, the thresholds of the FROC curve go through them.
 FLOOR = 0.01
@@ -91,18 +90,17 @@ def look(pipeline: Pipeline, sweeper: Pipeline | None, examples: list[Example], 
         say(index + 1, len(examples))
         yield Looked(
             example,
-            _chances(case, pipeline),
+            _chances(case),
             None if case.verdict is None else case.verdict.decision,
             None if sweeper is None else outlines(case, sweeper, example),
         )
 
 
-def _chances(case: Case, pipeline: Pipeline) -> dict[str, float] | None:
+def _chances(case: Case) -> dict[str, float] | None:
     """Unrounded, and by the names of the card."""
-    if case.classes is None or case.prediction is None or case.prediction.logits is None:
+    if case.classes is None or case.prediction is None or case.prediction.distribution is None:
         return None
-    shares = ranked(case.prediction.logits, pipeline.context.card)
-    return {share.label.name: share.probability for share in shares}
+    return case.prediction.distribution.by_name
 
 
 def outlines(case: Case, sweeper: Pipeline, example: Example) -> Outlined | None:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medvis.core.labels import Label
 from medvis.learn.training.augment import Augment
-from medvis.model.card import Label
 from medvis.nets.loss_weights import LossWeights
 
 

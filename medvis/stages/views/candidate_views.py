@@ -9,11 +9,12 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Candidates, Seen
+from medvis.core.logits import sigmoid
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.candidates import Spot, attend, spots, stamp
 from medvis.ops.tiles import Canvas, blend, cut
-from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
+from medvis.ops.tta import Merge, View, backward, forward, plan
 from medvis.stages.scoring import finding_probability, outline_features
 from medvis.stages.views.settings import Candidate, InferSettings
 

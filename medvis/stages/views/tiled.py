@@ -6,9 +6,9 @@ import cv2
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Prediction
+from medvis.core.logits import sigmoid
 from medvis.model.predictor import Predictor
 from medvis.ops.tiles import Canvas, blend, cover, cut
-from medvis.ops.tta import sigmoid
 from medvis.stages.views.settings import InferSettings
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from medvis.core.arrays import Float32s
 from medvis.core.case import Prediction
+from medvis.core.labels import ClassDistribution
+from medvis.core.logits import sigmoid
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.fit import fit, side_of, spread, unfit
-from medvis.ops.tta import Merge, View, backward, forward, plan, sigmoid
-from medvis.stages.labels import abnormal, chosen, exclusive, leading, probabilities, ranked, summed
+from medvis.ops.tta import Merge, View, backward, forward, plan
 from medvis.stages.views.settings import InferSettings
 
 GRID = 8  # px a cell of the evidence
@@ -56,24 +57,24 @@ class Whole:
     @property
     def deviation(self) -> Float32s:
         """Float32 [k], the sd of each label's probability over the views."""
-        seen, weights, places = np.stack(self._logits), self._weights, chosen(self.card)
-        shares = sigmoid(seen)
-        shares[:, places] = probabilities(seen[:, places], self.card)
-        mean = np.average(shares, axis=0, weights=weights)
-        return np.asarray(np.sqrt(np.average((shares - mean) ** 2, axis=0, weights=weights)), np.float32)
+        logits, weights, labels = np.stack(self._logits), self._weights, self.card.label_set
+        probability = sigmoid(logits)
+        probability[:, labels.image_level] = labels.probabilities(logits[:, labels.image_level])
+        mean = np.average(probability, axis=0, weights=weights)
+        return np.asarray(np.sqrt(np.average((probability - mean) ** 2, axis=0, weights=weights)), np.float32)
 
     @property
     def embedding(self) -> Float32s:
         """Float32 [d], the mean over the views."""
         return np.asarray(np.mean(self._embedding, axis=0), np.float32)
 
-    def strength(self) -> float:
-        """Probability that there is something to find on this frame."""
-        return abnormal(ranked(self.logits, self.card))
+    def distribution(self) -> ClassDistribution:
+        """The probabilities of the classes, of the logits merged so far."""
+        return self.card.label_set.distribution(self.logits)
 
     def settled(self, agree: float) -> bool:
         """Whether the views agree so well that more of them would change nothing."""
-        if self.count < 2 or float(self.deviation[chosen(self.card)].max()) >= agree:
+        if self.count < 2 or float(self.deviation[self.card.label_set.image_level].max()) >= agree:
             return False
         if not self.masks.count:
             return True
@@ -93,15 +94,16 @@ class Whole:
         The cells of a network without masks are taught by the class of the whole image alone. The softmax of a single
         one is no probability, and lies near 1 almost everywhere.
         """
-        maps, places = self.evidence.logits, chosen(self.card)
-        if summed(self.card):
-            own = places.index(label)
-            share = maps[label] - np.logaddexp.reduce(np.delete(maps[places], own, 0), axis=0)
-        elif exclusive(self.card):
-            share = probabilities(maps[places], self.card, axis=0)[places.index(label)]
+        maps, labels = self.evidence.logits, self.card.label_set
+        classes = maps[labels.image_level]
+        if labels.pooled:
+            own = labels.image_level.index(label)
+            evidence = maps[label] - np.logaddexp.reduce(np.delete(classes, own, 0), axis=0)
+        elif labels.exclusive:
+            evidence = labels.probabilities(classes, axis=0)[labels.image_level.index(label)]
         else:
-            share = sigmoid(maps[label])
-        return np.asarray(unfit(share[None], shape, self.side)[0], np.float32)
+            evidence = sigmoid(maps[label])
+        return np.asarray(unfit(evidence[None], shape, self.side)[0], np.float32)
 
 
 def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings) -> Prediction:
@@ -111,18 +113,20 @@ def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings)
     """
     shape, card = (view.shape[1], view.shape[2]), predictor.card
     frames = [_look(np.ascontiguousarray(frame.transpose(2, 0, 1)), predictor, settings) for frame in view]
-    strongest = frames[max(range(len(frames)), key=lambda index: frames[index].strength())]
-    label = leading(ranked(strongest.logits, card)).place
+    distributions = [frame.distribution() for frame in frames]
+    most = max(range(len(frames)), key=lambda index: distributions[index].abnormal)
+    strongest, label = frames[most], distributions[most].leading.index
     outlines = [frame.outlined(shape) for frame in frames]
     evidence = np.stack([frame.shown(label, shape) for frame in frames])
     return Prediction(
         mask_logits=np.stack([masks for masks, _ in outlines]),
         spread=np.stack([deviation for _, deviation in outlines]),
-        evidence=shares(evidence) if summed(card) else evidence,
+        evidence=shares(evidence) if card.label_set.pooled else evidence,
         labels=tuple(label.name for label in card.labels),
         logits=strongest.logits,
         logits_spread=strongest.deviation,
         embedding=strongest.embedding,
+        distribution=distributions[most],
         views=sum(frame.count for frame in frames),
     )
 

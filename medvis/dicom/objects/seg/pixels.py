@@ -15,10 +15,10 @@ from pydicom.dataset import Dataset
 
 from medvis.core.arrays import Bools, Labels, Uint8s
 from medvis.core.case import Prediction
+from medvis.core.logits import sigmoid
 from medvis.dicom.objects.planes import frame_index
 from medvis.dicom.objects.seg.segments import LABELMAP, numbers_of
 from medvis.dicom.objects.source import Parent
-from medvis.ops.tta import sigmoid
 
 FULL = 255
 """Maximum Fractional Value."""
