@@ -10,7 +10,8 @@ from typing import Any
 
 from medvis import plugins
 from medvis.core.case import Case
-from medvis.core.protocols import Outcome, Stage
+from medvis.core.outcome import Outcome
+from medvis.core.protocols import Stage
 from medvis.core.report import Report
 from medvis.core.scan import Scan
 from medvis.errors import InputError, SettingsError
@@ -117,7 +118,7 @@ class Pipeline:
         """The outcome of a case that has been through all stages."""
         report = build_report(case, self.context, dict(timings or {}))
         config = self.config
-        return Outcome(case, report, config.display.model_dump(), config.taxonomy.site, config.dicom.model_dump())
+        return Outcome(case, report, config.display, config.taxonomy.site, config.dicom)
 
     def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
         kind = plugins.load("medvis.stages", name)

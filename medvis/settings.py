@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from medvis.core.display import DicomResults, Display
 from medvis.core.report import Code
 from medvis.errors import SettingsError
 
@@ -36,24 +37,6 @@ class Accepts(_Settings):
     channels: list[int] = [1]
     raster: bool = False
     auto: bool = True
-
-
-class Display(_Settings):
-    """How a slice is shown to a person: the window of the heatmap's grey image."""
-
-    center: float | None = None
-    width: float | None = Field(default=None, gt=0)
-    name: str = "full range"
-
-
-class DicomResults(_Settings):
-    """How results become DICOM objects (`--write seg`). No diagnosis depends on it.
-
-    `segmentation` is the type of the SEG: ``binary``; ``fractional``, the probability of each pixel; or ``labelmap``,
-    which few viewers can read as yet.
-    """
-
-    segmentation: Literal["binary", "fractional", "labelmap"] = "binary"
 
 
 class Taxonomy(_Settings):

@@ -12,8 +12,9 @@ import numpy as np
 
 from medvis.core import report as schema
 from medvis.core.case import Candidates, Case, Prediction
+from medvis.core.display import Display
 from medvis.core.geometry import Geometry
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading, Report, Verdict
 from medvis.core.scan import DisplayWindow, Scan, Source, Step
 
@@ -26,8 +27,8 @@ def make_outcome(**options) -> Outcome:
     """An Outcome; options as `make_case`."""
     case = make_case(**options)
     ct = case.scan.unit == "HU"
-    display = {"center": -600.0, "width": 1500.0, "name": "lung"} if ct else {"center": None, "width": None}
-    return Outcome(case, make_report(case), {"name": "full range", **display})
+    display = Display(center=-600.0, width=1500.0, name="lung") if ct else Display()
+    return Outcome(case, make_report(case), display)
 
 
 def make_case(
@@ -240,7 +241,7 @@ def _source(frames: int, path: str, kind: str) -> Source:
         tuple(f"{root}.3.{index}" for index in range(frames)) if dicom else (),
         f"{root}.2" if dicom else None,
         f"{root}.4" if dicom else None,
-        {"transfer_syntax": "1.2.840.10008.1.2.1", "bits_stored": 12} if dicom else {},
+        details={"transfer_syntax": "1.2.840.10008.1.2.1", "bits_stored": 12} if dicom else {},
     )
 
 

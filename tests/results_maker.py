@@ -17,7 +17,7 @@ from tiny_chest import Blobs, pipeline
 
 from medvis import plugins
 from medvis.batch.publish import publish
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.io.open import open_scan
 
 SHAPE = (5, 64, 72)

@@ -236,7 +236,7 @@ def altered(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda b: b.update(version=2), "version 2; wanted: 1"),
+        (lambda b: b.update(version=3), "version 3; wanted: 2"),
         (lambda b: b.pop("version"), "damaged"),
         (lambda b: [1], "damaged"),
         (lambda b: b.update(case=None), "damaged"),

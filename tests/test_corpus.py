@@ -61,7 +61,7 @@ def rescaled(path, values, scan):
     if "ModalityLUTSequence" in ds or "SharedFunctionalGroupsSequence" in ds:
         return None
     slope, intercept = (1, 0) if scan.channels == 3 else (ds.get("RescaleSlope", 1) or 1, ds.get("RescaleIntercept", 0))
-    frames = values[[number - 1 for number in scan.source.details.get("frame_numbers", range(1, len(values) + 1))]]
+    frames = values[[number - 1 for number in scan.source.frame_numbers or range(1, len(values) + 1)]]
     found = frames.astype(np.float32) * np.float32(slope) + np.float32(intercept or 0)
     return found if scan.channels == 3 else found[..., None]
 

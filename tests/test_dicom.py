@@ -228,8 +228,8 @@ def test_windows_of_the_file(tmp_path):
 def test_voi_lut_of_the_file_can_be_applied(tmp_path):
     ds = maker.ct(GRADIENT, VOILUTSequence=[maker.lut([0, 100, 255], first=-2, bits=8, LUTExplanation="TEST")])
     scan = read(ds, tmp_path)
-    (table,) = scan.source.details["voi_luts"]
-    shown = voi_lut(np.array([-5, -1, 3], np.float32), table["data"], table["first"], table["bits"])
+    (table,) = scan.source.voi_luts
+    shown = voi_lut(np.array([-5, -1, 3], np.float32), table.data, table.first, table.bits)
     np.testing.assert_allclose(shown, [0, 100 / 255, 1])
     assert describe(scan)["voi_luts"] == [{"explanation": "TEST", "first": -2, "bits": 8, "entries": 3}]
 
@@ -278,7 +278,7 @@ def test_enhanced_frames_are_placed_scaled_and_sorted(tmp_path):
     assert scan.geometry.slice_spacing == 2.0
     assert scan.geometry.spacing == (0.5, 0.4)
     assert scan.geometry.positions[:, 2].tolist() == [1, 3, 5]
-    assert scan.source.details["frame_numbers"] == [2, 3, 1]
+    assert scan.source.frame_numbers == (2, 3, 1)
     assert scan.unit == "HU"
     assert scan.trail[0].settings["modality_transform"]["varies_by_frame"]
 

@@ -25,6 +25,7 @@ from pydicom.uid import (
 )
 
 from medvis.core.case import Case
+from medvis.core.display import Display
 from medvis.dicom.read import load as load_module
 from medvis.dicom.read.layout import DEFLATED_FRAME, Layout
 from medvis.dicom.read.reader import DicomReader
@@ -273,7 +274,7 @@ def test_presentation_as_dcmtk_shows_it(tmp_path, photometric, shape, inverted, 
     shown = tmp_path / "shown.pgm"
     subprocess.run(["dcm2pnm", "+Wi", "1", "+op", str(tmp_path / "image.dcm"), str(shown)], check=True)
     theirs = np.frombuffer(shown.read_bytes()[-stored.size :], np.uint8).reshape(stored.shape)
-    slices = Slices(Case(scan, "test"), {"center": scan.windows[0].center, "width": scan.windows[0].width})
+    slices = Slices(Case(scan, "test"), Display(center=scan.windows[0].center, width=scan.windows[0].width))
     ours = slices.plain(0, slices.fit(slices.whole, Rect(0, 0, 50, 40)))[..., 0]
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
@@ -285,10 +286,10 @@ def test_each_frame_has_its_window(tmp_path):
         window.WindowCenter, window.WindowWidth = center, 100
         group.FrameVOILUTSequence = [window]
     scan = read(ds, tmp_path)
-    by_frame = scan.source.details["windows_by_frame"]
-    assert [windows[0]["center"] for windows in by_frame] == [20, 30, 10]
+    by_frame = scan.source.windows_by_frame
+    assert [windows[0].center for windows in by_frame] == [20, 30, 10]
     for group in ds.PerFrameFunctionalGroupsSequence:
         group.FrameVOILUTSequence[0].WindowCenter = 10
     scan = read(ds, tmp_path)
-    assert "windows_by_frame" not in scan.source.details
+    assert scan.source.windows_by_frame == ()
     assert dataclasses.asdict(scan.windows[0])["center"] == 10

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import results_maker as make
 
-from medvis.settings import Display
+from medvis.core.display import Display
 
 gallery = pytest.importorskip("medvis.learn.measuring.gallery", reason="pictures of cases need the extra 'train'")
 

@@ -12,7 +12,8 @@ import pytest
 from case_maker import REASON, make_outcome
 
 from medvis.core.geometry import Geometry
-from medvis.core.protocols import Outcome, Writer
+from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.report import NOTICE
 from medvis.io.picture.canvas import Canvas, Rect
 from medvis.io.picture.text import ink
@@ -189,7 +190,7 @@ def test_it_works_without_evidence_mask_orientation_or_display(said):
     geometry = Geometry(outcome.case.scan.geometry.spacing)
     scan = replace(outcome.case.scan, geometry=geometry, windows=())
     case = replace(outcome.case, evidence=None, mask=None, scan=scan)
-    draw(Outcome(case, outcome.report, {}))
+    draw(Outcome(case, outcome.report))
     text = words(said)
     assert "no evidence map was made" in text
     assert "full range" in text

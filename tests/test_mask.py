@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medvis.core.geometry import Geometry
-from medvis.core.protocols import Outcome, Writer
+from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.report import Reading
 from medvis.errors import OutputError, StageError
 from medvis.io.colours import FINDINGS

@@ -9,6 +9,7 @@ from case_maker import make_case
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medvis.core.display import Display
 from medvis.core.geometry import Geometry
 from medvis.core.scan import DisplayWindow
 from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
@@ -19,8 +20,8 @@ from medvis.io.picture.slices import FADE_FROM, Region, Slices, View, laid_over
 from medvis.io.picture.text import drawable, fitted, width_of, wrapped
 from medvis.ops.window import linear, sigmoid
 
-LUNG = {"center": -600.0, "width": 1500.0, "name": "lung"}
-FULL = {"center": None, "width": None, "name": "full range"}
+LUNG = Display(center=-600.0, width=1500.0, name="lung")
+FULL = Display()
 WORDS = st.text(max_size=60)
 
 
@@ -103,14 +104,9 @@ def test_without_a_window_everything_that_is_not_padding_is_shown():
     assert picture[..., 0].mean() > picture[..., 2].mean() + 5
 
 
-def windowed(center, width, function="LINEAR"):
-    """The fields of a window, as a reader leaves them in `Source.details`."""
-    return {"center": center, "width": width, "function": function, "explanation": None}
-
-
 def with_windows(case, *by_frame):
     """The case, whose file gives each frame these windows."""
-    source = replace(case.scan.source, details={"windows_by_frame": list(by_frame)})
+    source = replace(case.scan.source, windows_by_frame=by_frame)
     return replace(case, scan=replace(case.scan, source=source))
 
 
@@ -118,7 +114,10 @@ def test_a_task_without_a_window_shows_each_slice_in_its_own():
     """As a viewer would; the window of the task goes before, since its reader knows what to look for."""
     case = make_case(frames=3, rows=40, cols=48)
     mine = with_windows(
-        case, [windowed(-600, 1500), windowed(0, 9)], [windowed(40, 400)], [windowed(-600, 700, "SIGMOID")]
+        case,
+        [DisplayWindow(-600, 1500), DisplayWindow(0, 9)],
+        [DisplayWindow(40, 400)],
+        [DisplayWindow(-600, 700, "SIGMOID")],
     )
     slices, view, _ = one_to_one(mine, FULL)
     for frame, wanted in enumerate(
@@ -134,7 +133,7 @@ def test_a_task_without_a_window_shows_each_slice_in_its_own():
 
 def test_a_slice_without_a_window_of_its_own_is_shown_whole():
     case = without_windows(make_case(frames=2, rows=40, cols=48))
-    slices, view, _ = one_to_one(with_windows(case, [windowed(40, 400)], []), FULL)
+    slices, view, _ = one_to_one(with_windows(case, [DisplayWindow(40, 400)], []), FULL)
     whole, _, _ = one_to_one(case, FULL)
     assert np.array_equal(slices.plain(1, view), whole.plain(1, view))
     assert not np.array_equal(slices.plain(0, view), whole.plain(0, view))

@@ -11,6 +11,7 @@ from tiny_chest import Blobs, chest, pipeline, scan_of
 
 import medvis
 from medvis.core.case import Case
+from medvis.core.display import Display
 from medvis.core.report import Report
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.phantom.series import write_phantom
@@ -160,7 +161,7 @@ def test_a_pipeline_serves_many_scans_and_remembers_none():
 def test_the_outcome_holds_what_the_writers_need():
     outcome = pipeline().outcome(chest())
     assert isinstance(outcome.report, Report)
-    assert outcome.display == {"name": "lung", "center": -600.0, "width": 1500.0}
+    assert outcome.display == Display(name="lung", center=-600.0, width=1500.0)
     facts = outcome.report.scan
     assert (facts.frames, facts.rows, facts.cols, facts.channels, facts.unit) == (5, 320, 320, 1, "HU")
     assert facts.spacing_mm == (1.1, 1.1) and facts.slice_spacing_mm == 2.5

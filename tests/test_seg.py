@@ -9,6 +9,7 @@ import results_maker as make
 from highdicom.seg import segread
 from pydicom import dcmread
 
+from medvis.core.display import DicomResults
 from medvis.dicom.objects.envelope import moment_of
 from medvis.errors import OutputError
 from medvis.ops.tta import sigmoid
@@ -30,7 +31,7 @@ def path(seg):
 
 
 def with_type(outcome, kind):
-    return replace(outcome, dicom={"segmentation": kind})
+    return replace(outcome, dicom=DicomResults(segmentation=kind))
 
 
 def test_the_pipeline_finds_the_balls(case):

@@ -121,13 +121,13 @@ def test_each_slice_has_its_own_window(tmp_path, medvis):
             maker.ct(VOLUME[0], z=float(-index), WindowCenter=center, WindowWidth=100), tmp_path / f"{index}.dcm"
         )
     scan = read(tmp_path)
-    assert [windows[0]["center"] for windows in scan.source.details["windows_by_frame"]] == [20, 10, 30]
+    assert [windows[0].center for windows in scan.source.windows_by_frame] == [20, 10, 30]
     assert scan.windows[0].center == 20
     assert "windows\teach frame has its own" in medvis("info", tmp_path).stdout.decode()
     for path in tmp_path.iterdir():
         if path.suffix == ".dcm":
             maker.save(maker.with_tags(dcmread(path), {"WindowCenter": 5}), path)
-    assert "windows_by_frame" not in read(tmp_path).source.details
+    assert read(tmp_path).source.windows_by_frame == ()
 
 
 def test_a_missing_slice_is_noted(tmp_path):

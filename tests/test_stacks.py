@@ -216,7 +216,7 @@ def test_files_with_several_stacks_in_a_folder(tmp_path):
             ("series-2-head-time-1", ("2.dcm",)),
         ]  # fmt: skip
         assert len(found) == 5
-        assert found[3].read().source.details["frame_numbers"] == [2, 4, 6]
+        assert found[3].read().source.frame_numbers == (2, 4, 6)
 
 
 def test_only_some_frames_have_a_place(tmp_path):

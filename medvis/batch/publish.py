@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medvis.core.protocols import Outcome, Writer
+from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.errors import OutputError
 from medvis.io.atomic import check_target, is_taken, write_error

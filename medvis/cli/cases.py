@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medvis.cli.console import Tick
-from medvis.core.protocols import Outcome, Writer
+from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.core.volumes import unique
 

@@ -16,7 +16,7 @@ from medvis.errors import UsageError
 
 if TYPE_CHECKING:
     from medvis.core.case import Case
-    from medvis.core.protocols import Outcome
+    from medvis.core.outcome import Outcome
 
 
 def report(

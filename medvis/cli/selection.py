@@ -10,7 +10,7 @@ from medvis.errors import InputError
 
 if TYPE_CHECKING:
     from medvis.cli.cases import Pipelines
-    from medvis.core.protocols import Outcome
+    from medvis.core.outcome import Outcome
     from medvis.core.volumes import Volume, Volumes
 
 _LISTED = 6

@@ -124,10 +124,6 @@ class Case:
         """The next case: `changes` applied, `step` on the scan's trail."""
         return replace(self, scan=self.scan.derive(step), **changes)
 
-    def has(self, name: str) -> bool:
-        """Whether a stage has filled the field `name`."""
-        return getattr(self, name) is not None
-
 
 T = TypeVar("T")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from medvis.core.case import Case
-from medvis.core.report import Code, Report
+from medvis.core.outcome import Outcome
 from medvis.core.scan import Scan
 
 
@@ -26,25 +25,6 @@ class Reader(Protocol):
     def read(self, path: Path) -> Scan:
         """The scan. Raises InputError with one clear line."""
         ...
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a writer gets: the case with its arrays, the report, and what the task's settings say about writing.
-
-    Attributes:
-        display: the task's display settings.
-        site: where in the body the task's findings lie, as a code; None if the task does not say.
-        dicom: the task's settings for DICOM results.
-        earlier: files of DICOM reports that were sent to an archive when less of the study was there.
-    """
-
-    case: Case
-    report: Report
-    display: dict[str, Any]
-    site: Code | None = None
-    dicom: dict[str, Any] = field(default_factory=dict)
-    earlier: tuple[Path, ...] = ()
 
 
 @runtime_checkable

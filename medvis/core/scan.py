@@ -23,6 +23,23 @@ class DisplayWindow:
 
 
 @dataclass(frozen=True)
+class VoiLut:
+    """A VOI LUT of the file (PS3.3 C.11.2.1.1): for display, never for the model.
+
+    Attributes:
+        data: the table's entries, 0 to 2**bits - 1.
+        first: the value that the first entry stands for, in modality units; below it the first entry holds.
+        bits: of an entry.
+        explanation: LUT Explanation, as the file has it.
+    """
+
+    data: tuple[int, ...]
+    first: int
+    bits: int
+    explanation: str | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """What the pixels came from, without any patient identity.
 
@@ -32,7 +49,12 @@ class Source:
         sha256: of the file; for a series of the sorted frame hashes.
         files: the file of each frame, in frame order (a multi-frame file: once).
         sop_instance_uids: in frame order; empty if not DICOM.
-        details: further facts for `medvis info` (transfer syntax, photometric interpretation, bits …).
+        frame_numbers: the number (from 1) in the file of each frame; empty where the scan's frames are those of its
+            file, in that order, and for a series of files.
+        windows_by_frame: the VOI windows that the file gives for each frame; empty where they are the same for all
+            (`Scan.windows`).
+        voi_luts: the file's VOI LUTs.
+        details: further facts for `medvis info`, JSON values only: transfer syntax, bits …
     """
 
     path: str
@@ -42,6 +64,9 @@ class Source:
     sop_instance_uids: tuple[str, ...] = ()
     series_uid: str | None = None
     study_uid: str | None = None
+    frame_numbers: tuple[int, ...] = ()
+    windows_by_frame: tuple[tuple[DisplayWindow, ...], ...] = ()
+    voi_luts: tuple[VoiLut, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from medvis.core.arrays import Float64s
 from medvis.core.geometry import Geometry
-from medvis.core.scan import Scan
+from medvis.core.scan import Scan, VoiLut
 
 _PLANES = ("sagittal", "coronal", "axial")
 _OBLIQUE = 0.95
@@ -22,8 +22,7 @@ def describe(scan: Scan) -> dict[str, Any]:
     and `windows_by_frame` those of each frame where they differ; lengths are in mm. No patient identity.
     """
     source, geometry = scan.source, scan.geometry
-    details = dict(source.details)
-    luts = details.pop("voi_luts", [])
+    numbers = {"frame_numbers": list(source.frame_numbers)} if source.frame_numbers else {}
     return {
         "path": source.path,
         "format": source.format,
@@ -40,14 +39,14 @@ def describe(scan: Scan) -> dict[str, Any]:
         "inverted": scan.inverted,
         "padding_fraction": 0.0 if scan.valid is None else float(1 - scan.valid.mean()),
         "windows": [asdict(window) for window in scan.windows],
-        "windows_by_frame": details.pop("windows_by_frame", []),
-        "voi_luts": [{**{key: lut[key] for key in lut if key != "data"}, "entries": len(lut["data"])} for lut in luts],
+        "windows_by_frame": [[asdict(window) for window in windows] for windows in source.windows_by_frame],
+        "voi_luts": [_lut(lut) for lut in source.voi_luts],
         **_place(scan, geometry),
         "series_uid": source.series_uid,
         "study_uid": source.study_uid,
         "files": len(source.files),
         "sop_instances": len(source.sop_instance_uids),
-        "details": details,
+        "details": {**source.details, **numbers},
         "notes": list(scan.notes),
         "unknown": dict(geometry.reasons),
         "trail": [asdict(step) for step in scan.trail],
@@ -62,6 +61,10 @@ def plane_of(orientation: Float64s | None) -> str | None:
     main = int(normal.argmax())
     name = _PLANES[main]
     return name if normal[main] >= _OBLIQUE * np.linalg.norm(normal) else f"oblique, nearest to {name}"
+
+
+def _lut(lut: VoiLut) -> dict[str, Any]:
+    return {"explanation": lut.explanation, "first": lut.first, "bits": lut.bits, "entries": len(lut.data)}
 
 
 def _place(scan: Scan, geometry: Geometry) -> dict[str, Any]:

@@ -123,9 +123,6 @@ class Listener:
         for study, new in counts.items():
             self._event("received", study=study, new=new, sender=sender(held), released=orderly)
 
-    def _refused(self, reason: str, who: str) -> None:
-        self._event("refused", reason=reason, sender=who)
-
     def _busy(self, study: str) -> bool:
         """Whether an association that has sent something of the study is still open."""
         with self._lock:

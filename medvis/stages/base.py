@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -34,7 +34,6 @@ class Context:
 
     task: TaskConfig
     open_model: Callable[[], Predictor] | None = None
-    timings: dict[str, float] = field(default_factory=dict)
     tick: Callable[[int, int], None] | None = None
 
     @cached_property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.dicom.objects.content import pixel_digest
 from medvis.dicom.objects.source import Parent
 from medvis.dicom.read.values import whole
@@ -67,7 +67,7 @@ def identity_of(outcome: Outcome, parent: Parent) -> Identity:
     report = outcome.report
     made = report.provenance
     name, _, version = made.model_name.rpartition(" ")
-    frames = outcome.case.scan.source.details.get("frame_numbers") or ()
+    frames = outcome.case.scan.source.frame_numbers
     parts = (
         *("medvis", made.medvis, parent.content, pixel_digest(outcome.case.scan)),
         *(made.task, made.model_sha256, made.config_sha256),

@@ -96,7 +96,7 @@ def open_parent(scan: Scan) -> Parent:
     """
     check_source(scan.source)
     source = scan.source
-    order = tuple(source.details.get("frame_numbers") or range(1, scan.frames + 1))
+    order = tuple(source.frame_numbers or range(1, scan.frames + 1))
     opened = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
     geometry = scan.geometry
     return Parent(

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydicom.dataset import Dataset
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.scan import Scan
 from medvis.dicom.objects.envelope import save
 from medvis.dicom.objects.lean import lighten

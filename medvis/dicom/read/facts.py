@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from medvis.core.scan import DisplayWindow
+from medvis.core.scan import DisplayWindow, VoiLut
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.load import object_name
 from medvis.dicom.read.modality import lut_table
@@ -54,8 +53,6 @@ def details_of(ds: Dataset, layout: Layout, frame: int = 0) -> dict[str, Any]:
         facts["lossy_compressed"] = True
         if ratio := numbers(ds, "LossyImageCompressionRatio"):
             facts["lossy_ratio"] = ratio
-    if luts := voi_luts(ds, layout, frame):
-        facts["voi_luts"] = luts
     return facts
 
 
@@ -75,18 +72,16 @@ def display_windows(ds: Dataset, frame: int = 0) -> tuple[tuple[DisplayWindow, .
     return tuple(found), notes
 
 
-def frame_windows(ds: Dataset, order: Sequence[int]) -> dict[str, Any]:
+def frame_windows(ds: Dataset, order: Sequence[int]) -> tuple[tuple[DisplayWindow, ...], ...]:
     """As `windows_by_frame`, of the frames of a file (0-based, in the order of the scan), PS3.3 C.7.6.16.2.10b."""
     if not any("FrameVOILUTSequence" in group for group in items(ds, "PerFrameFunctionalGroupsSequence")):
-        return {}
+        return ()
     return windows_by_frame([display_windows(ds, frame)[0] for frame in order])
 
 
-def windows_by_frame(found: Sequence[tuple[DisplayWindow, ...]]) -> dict[str, Any]:
-    """``windows_by_frame``, for each frame of the scan a list of the fields of `DisplayWindow`; empty if all agree."""
-    if all(windows == found[0] for windows in found):
-        return {}
-    return {"windows_by_frame": [[asdict(window) for window in windows] for windows in found]}
+def windows_by_frame(found: Sequence[tuple[DisplayWindow, ...]]) -> tuple[tuple[DisplayWindow, ...], ...]:
+    """As `Source.windows_by_frame`: the windows of each frame, empty if all agree."""
+    return () if all(windows == found[0] for windows in found) else tuple(found)
 
 
 def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
@@ -102,8 +97,8 @@ def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
     return not reverse, f"{layout.photometric} contradicts Presentation LUT Shape {shape}, which was followed"
 
 
-def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> list[dict[str, Any]]:
-    """The VOI LUTs of a frame as {explanation, first, bits, data}, ready for `ops.window.voi_lut`."""
+def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> tuple[VoiLut, ...]:
+    """The VOI LUTs of a frame (0-based, in file order)."""
     signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
     source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
     found = []
@@ -111,9 +106,8 @@ def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> list[dict[str, Any]
         table = lut_table(item, signed)
         if table is not None:
             data, first, bits = table
-            name = text(item, "LUTExplanation")
-            found.append({"explanation": name, "first": first, "bits": bits, "data": [int(entry) for entry in data]})
-    return found
+            found.append(VoiLut(tuple(int(entry) for entry in data), first, bits, text(item, "LUTExplanation")))
+    return tuple(found)
 
 
 def bits_of(ds: Dataset, layout: Layout) -> int:

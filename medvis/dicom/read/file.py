@@ -14,7 +14,15 @@ from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source, Step
 from medvis.dicom.read.canvas import Canvas
 from medvis.dicom.read.decode import believe_codestream, stored_frames
-from medvis.dicom.read.facts import bits_of, body_part_of, details_of, display_windows, frame_windows, is_inverted
+from medvis.dicom.read.facts import (
+    bits_of,
+    body_part_of,
+    details_of,
+    display_windows,
+    frame_windows,
+    is_inverted,
+    voi_luts,
+)
 from medvis.dicom.read.layout import Layout, layout_of
 from medvis.dicom.read.load import load
 from medvis.dicom.read.modality import Transform, transforms_of, unit_of
@@ -67,7 +75,10 @@ def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
         sop_instance_uids=() if instance is None else (instance,),
         series_uid=uid(ds, "SeriesInstanceUID"),
         study_uid=uid(ds, "StudyInstanceUID"),
-        details=details_of(ds, facts.layout, facts.first) | _frame_numbers(order, layout) | frame_windows(ds, order),
+        frame_numbers=_frame_numbers(order, layout),
+        windows_by_frame=frame_windows(ds, order),
+        voi_luts=voi_luts(ds, facts.layout, facts.first),
+        details=details_of(ds, facts.layout, facts.first),
     )
     geometry = _with_declared_step(stack.geometry, ds)
     return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
@@ -131,11 +142,9 @@ def _settings(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _frame_numbers(order: Sequence[int], layout: Layout) -> dict[str, Any]:
-    """For writers that refer to frames of the file (1-based): only where the scan's are not those, in that order."""
-    if list(order) == list(range(layout.frames)):
-        return {}
-    return {"frame_numbers": [frame + 1 for frame in order]}
+def _frame_numbers(order: Sequence[int], layout: Layout) -> tuple[int, ...]:
+    """As `Source.frame_numbers`."""
+    return () if list(order) == list(range(layout.frames)) else tuple(frame + 1 for frame in order)
 
 
 def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:

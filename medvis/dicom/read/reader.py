@@ -32,8 +32,8 @@ class DicomReader:
         """The scan, in modality units.
 
         pixels: float32 [frames, rows, cols, channels]; one channel, or RGB for colour and palettes. Frames are sorted
-        along the slice normal. `valid` is False on padding. `source.details` may hold ``voi_luts`` (for
-        `ops.window.voi_lut`) and ``frame_numbers`` (1-based, where the frames are not all of the file in its order).
+        along the slice normal. `valid` is False on padding. `source` says which frames of the file they
+        are (`frame_numbers`), and which windows and VOI LUTs it has for their display.
 
         Raises:
             InputError: not an image, corrupt, truncated, of an unsupported transfer syntax, or a folder or enhanced

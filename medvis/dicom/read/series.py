@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
 
 from medvis.core.scan import DisplayWindow, Scan, Source
 from medvis.dicom.read.canvas import Canvas
-from medvis.dicom.read.facts import details_of, display_windows, windows_by_frame
+from medvis.dicom.read.facts import details_of, display_windows, voi_luts, windows_by_frame
 from medvis.dicom.read.file import Facts, fill, read_file, scan_of
 from medvis.dicom.read.frames_inside import frame_numbers
 from medvis.dicom.read.header import Header
@@ -66,7 +65,7 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     if first is None:
         raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
     facts = _common(found, folder)
-    source = _source(folder, headers, details_of(first, facts.layout) | windows_by_frame(windows))
+    source = _source(folder, headers, first, facts, windows_by_frame(windows))
     return scan_of(first, canvas, stack.geometry, facts, source, [*notes, *stack.notes])
 
 
@@ -78,7 +77,13 @@ def _common(found: Sequence[Facts], folder: Path) -> Facts:
     return replace(first, varies=any(facts.transform != first.transform for facts in found))
 
 
-def _source(folder: Path, headers: Sequence[Header], details: dict[str, Any]) -> Source:
+def _source(
+    folder: Path,
+    headers: Sequence[Header],
+    first: Dataset,
+    facts: Facts,
+    windows: tuple[tuple[DisplayWindow, ...], ...],
+) -> Source:
     uids = [header.uid for header in headers if header.uid is not None]
     hashes = "\n".join(sorted(header.sha256 for header in headers))
     return Source(
@@ -89,7 +94,9 @@ def _source(folder: Path, headers: Sequence[Header], details: dict[str, Any]) ->
         sop_instance_uids=tuple(uids) if len(uids) == len(headers) else (),
         series_uid=headers[0].series,
         study_uid=headers[0].study,
-        details=details,
+        windows_by_frame=windows,
+        voi_luts=voi_luts(first, facts.layout),
+        details=details_of(first, facts.layout),
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Float64s, Uint8s
 from medvis.core.case import Case
+from medvis.core.display import Display
 from medvis.core.report import Box, Finding
 from medvis.core.scan import DisplayWindow, Scan
 from medvis.io.picture.canvas import Rect
@@ -59,22 +59,21 @@ class Slices:
 
     Args:
         case: with `evidence` float32 [frames, rows, cols] in 0…1, or None: then there is nothing to lay over.
-        display: the task's window: ``center`` and ``width`` in the scan's unit, and its ``name``. Where it has none
-            (None), each slice is shown in the window that its file gives for it; where the file gives none, from the
-            least to the greatest pixel that is not padding.
+        display: the task's window in the scan's unit, and its name. Where it has none (None), each slice is shown in
+            the window that its file gives for it; where the file gives none, from the least to the greatest pixel that
+            is not padding.
     """
 
-    def __init__(self, case: Case, display: dict[str, Any]) -> None:
+    def __init__(self, case: Case, display: Display) -> None:
         self.case, self.scan = case, case.scan
-        self._named: str = str(display.get("name") or "of the task")
-        center, width = display.get("center"), display.get("width")
+        self._named = display.name or "of the task"
+        center, width = display.center, display.width
         self._task: DisplayWindow | None = None
         if center is not None and width is not None:
-            self._task = DisplayWindow(float(center), max(float(width), 1e-6), "LINEAR_EXACT")
+            self._task = DisplayWindow(center, max(width, 1e-6), "LINEAR_EXACT")
         grey = self.scan.channels == 1  # colours have no VOI window, PS3.3 C.11.2.1.2
         self._by_file = self.scan.windows if grey else ()
-        given = self.scan.source.details.get("windows_by_frame", ()) if grey else ()
-        self._by_frame = [tuple(DisplayWindow(**fields) for fields in windows) for windows in given]
+        self._by_frame = self.scan.source.windows_by_frame if grey else ()
 
     @cached_property
     def as_stored(self) -> bool:

@@ -27,7 +27,7 @@ from medvis.errors import InputError, OutputError
 from medvis.io.readers.tensors import pack, unpack
 
 SUFFIX = ".case"
-VERSION = 1
+VERSION = 2
 _KEY = "medvis-case"
 _HOLDERS = (Case, Scan, Geometry, Prediction, Candidates)  # the dataclasses that hold arrays
 _SHAPES = {

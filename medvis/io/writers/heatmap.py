@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 import cv2
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import Report
 from medvis.errors import OutputError
 from medvis.io.colours import LINE, MUTED, TEXT

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import SCHEMA_VERSION, Report
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"

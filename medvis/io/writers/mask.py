@@ -11,7 +11,7 @@ import numpy as np
 from medvis.core.arrays import Float64s, Labels
 from medvis.core.case import require
 from medvis.core.geometry import Geometry
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.errors import OutputError
 from medvis.io.colours import FINDINGS
 

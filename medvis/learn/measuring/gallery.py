@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Case
+from medvis.core.display import Display
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.plots import STYLE, save
 from medvis.pipeline import Pipeline, load
-from medvis.settings import Display
 
 FOUND, TRUTH = "#D55E00", "#56B4E9"
 

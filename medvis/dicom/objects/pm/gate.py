@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from medvis.core.arrays import Float64s
 from medvis.core.case import require
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.dicom.objects.planes import frame_index
 from medvis.dicom.objects.seg.gate import TOLERANCE_MM, check_envelope, refuse
 from medvis.dicom.objects.source import Parent

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 
 from medvis.core.arrays import Float32s
 from medvis.core.case import require
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import Code
 from medvis.dicom.objects.concepts import own
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_side, side_of

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from medvis.core.arrays import Uint8s
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_loss, carry_side
 from medvis.dicom.objects.identity import identity_of
 from medvis.dicom.objects.planes import plain_references

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from medvis.core.arrays import Bools, Float64s
 from medvis.core.case import require
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.dicom.objects.seg.segments import planes_of
 from medvis.dicom.objects.source import Parent
 from medvis.dicom.read.position import Place, places_of

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medvis.core.case import require
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.dicom.objects.concepts import CATEGORY, LESION, concept
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope
 from medvis.dicom.objects.identity import Identity, identity_of
@@ -73,7 +73,7 @@ class SegWriter(ObjectWriter):
 
 def seg_type(outcome: Outcome) -> str:
     """``binary``, ``fractional`` or ``labelmap``."""
-    return str(outcome.dicom.get("segmentation", "binary"))
+    return outcome.dicom.segmentation
 
 
 def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:

@@ -8,7 +8,7 @@ from math import isclose
 
 from pydicom.dataset import Dataset
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import Finding, Report
 from medvis.dicom.objects.seg.gate import check_envelope, refuse
 from medvis.dicom.objects.seg.segments import segments_of

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as Concept
 from pydicom.uid import CTImageStorage
 
-from medvis.core.protocols import Outcome
+from medvis.core.outcome import Outcome
 from medvis.core.report import Finding
 from medvis.dicom.objects.concepts import CATEGORY, LESION, concept, procedure_of
 from medvis.dicom.objects.envelope import MAKER, Envelope

@@ -1,0 +1,29 @@
+"""What a task says about showing and storing its results. No diagnosis depends on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Display(BaseModel):
+    """How a slice is shown to a person: the window of the heatmap's grey image, in the scan's unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    center: float | None = None
+    width: float | None = Field(default=None, gt=0)
+    name: str = "full range"
+
+
+class DicomResults(BaseModel):
+    """How results become DICOM objects (`--write seg`).
+
+    `segmentation` is the type of the SEG: ``binary``; ``fractional``, the probability of each pixel; or ``labelmap``,
+    which few viewers can read as yet.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    segmentation: Literal["binary", "fractional", "labelmap"] = "binary"
