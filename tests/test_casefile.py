@@ -20,6 +20,7 @@ from medvis.core.protocols import Reader
 from medvis.core.report import Reading
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError, OutputError
+from medvis.io.magic import head_of
 from medvis.io.readers.casefile import CaseReader, load_case, read_case, save_case
 from medvis.io.readers.tensors import HEADER_LIMIT, pack, unpack
 
@@ -285,10 +286,8 @@ def test_the_reader_claims_by_content_only(tmp_path):
     good, bad = tmp_path / "scan.dcm", tmp_path / "fake.case"
     good.write_bytes(RAW)
     bad.write_bytes(b"not a case")
-    assert reader.claims(good)
-    assert not reader.claims(bad)
-    assert not reader.claims(tmp_path)
-    assert not reader.claims(tmp_path / "absent")
+    assert reader.format_of(head_of(good), good) == "case"
+    assert reader.format_of(head_of(bad), bad) is None
     assert_same(reader.read(good), FULL.scan)
     with pytest.raises(InputError, match=r"fake\.case"):
         reader.read(bad)

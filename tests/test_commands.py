@@ -108,10 +108,10 @@ class TestUsage:
 
 class TestFailures:
     def test_a_bug_is_one_line_too(self, medvis, monkeypatch, slices):
-        def broken(path):
+        def broken(reader, path):
             raise KeyError("spacing")
 
-        monkeypatch.setattr("medvis.io.inputs.read_single", broken)
+        monkeypatch.setattr("medvis.dicom.read.reader.DicomReader.read", broken)
         ran = medvis("diagnose", slices[0])
         assert ran.code == 1
         assert re.fullmatch(
@@ -125,10 +125,10 @@ class TestFailures:
         [(KeyboardInterrupt(), 130, "medvis: interrupted"), (MemoryError(), 6, "not enough memory")],
     )
     def test_interrupts_and_memory(self, medvis, monkeypatch, slices, error, code, text):
-        def broken(path):
+        def broken(reader, path):
             raise error
 
-        monkeypatch.setattr("medvis.io.inputs.read_single", broken)
+        monkeypatch.setattr("medvis.dicom.read.reader.DicomReader.read", broken)
         ran = medvis("diagnose", *slices)
         assert ran.code == code
         assert text in ran.stderr

@@ -1,6 +1,7 @@
 """From a path to the right reader, or to one line that says what the path is."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -12,10 +13,12 @@ import pytest
 
 from medvis import plugins
 from medvis.core.geometry import Geometry
-from medvis.core.protocols import Reader
+from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source
-from medvis.errors import InputError
-from medvis.io import magic
+from medvis.dicom.read.magic import is_dicom
+from medvis.errors import InputError, SettingsError
+from medvis.io import magic, registry
+from medvis.io.inputs import volumes
 from medvis.io.open import open_scan
 
 
@@ -111,40 +114,140 @@ def test_unreadable(tmp_path):
     assert "cannot be read" in refused(path)
 
 
-class ThirdParty:
-    """Somebody else's reader."""
+class Star(Reader):
+    """Somebody else's reader, of files and of folders of its own kind."""
 
-    name = "star"
+    name, title, wanted, patterns = "star", "STAR", "a STAR volume", ("*.star",)
+    magic = (Magic(b"STAR", "star"),)
 
-    def claims(self, path):
-        return path.is_file() and path.read_bytes().startswith(b"STAR")
+    def claims_folder(self, folder):
+        return (folder / "star.index").is_file()
 
     def read(self, path):
+        if path.is_file() and path.read_bytes() == b"STAR":
+            raise InputError(f"{path} is truncated")
         source = Source(str(path), "star", "0")
         return Scan(np.zeros((1, 2, 2, 1), np.float32), Geometry(), source)
 
 
-def test_other_readers_are_asked_last(tmp_path, monkeypatch):
-    load = plugins.load
-    monkeypatch.setattr(plugins, "names", lambda group: ("dicom", "raster", "star"))
-    monkeypatch.setattr(plugins, "load", lambda group, name: ThirdParty if name == "star" else load(group, name))
+class Rival(Star):
+    """It claims what the other claims."""
+
+    name = "rival"
+
+
+@pytest.fixture
+def readers(monkeypatch):
+    """Registers classes (or what cannot be loaded) beside the built-in readers."""
+    names, load = plugins.names, plugins.load
+    extra = {}
+
+    def loaded(group, name):
+        if isinstance(extra.get(name), Exception):
+            raise extra[name]
+        return extra[name] if name in extra else load(group, name)
+
+    monkeypatch.setattr(plugins, "names", lambda group: tuple(sorted((*names(group), *extra))))
+    monkeypatch.setattr(plugins, "load", loaded)
+    registry.registered.cache_clear()
+    yield extra
+    registry.registered.cache_clear()
+
+
+def labels(path):
+    with volumes(path) as inside:
+        return [volume.label for volume in inside], list(inside.notes)
+
+
+def test_an_outside_reader_reads_a_file_a_folder_and_an_archive(tmp_path, readers):
+    readers["star"] = Star
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    (folder / "one.star").write_bytes(b"STAR....")
+    assert open_scan(folder / "one.star").source.format == "star"
+    (folder / "notes.txt").write_text("hello")
+    scan = open_scan(folder)
+    assert scan.source.format == "star"
+    assert scan.notes == ("1 file(s) that are no STAR were ignored",)
+    (folder / "below" / "ONE.star").write_bytes(b"STAR....")
+    assert labels(folder) == (["one", "one-2"], ["1 file(s) that are no STAR were ignored: notes.txt"])
+    assert labels(shutil.make_archive(str(tmp_path / "study"), "zip", folder))[0] == ["one", "one-2"]
+    assert "holds 2 volumes: one (the file one.star), one-2 (the file below/ONE.star)" in refused(folder)
+
+
+def test_volumes_of_several_readers_in_one_folder(tmp_path, readers):
+    readers["star"] = Star
+    maker.save_series(tmp_path, maker.volume())
+    cv2.imwrite(str(tmp_path / "thumbnail.png"), np.zeros((3, 3), np.uint8))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), np.int16), np.eye(4)), tmp_path / "mask.nii")
+    assert labels(tmp_path)[1] == ["2 file(s) that are no DICOM were ignored: mask.nii, thumbnail.png"]
+    (tmp_path / "second.star").write_bytes(b"STAR....")
+    named, notes = labels(tmp_path)
+    assert named[1:] == ["second"] and named[0].startswith("series")
+    assert notes == ["2 file(s) that are no DICOM or STAR were ignored: mask.nii, thumbnail.png"]
+    assert open_scan(tmp_path, "second").source.format == "star"
+
+
+def test_objects_that_are_no_images_do_not_hide_other_volumes(tmp_path, readers):
+    readers["star"] = Star
+    report = maker.ct(np.zeros((3, 3)), SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33", Rows=None)
+    maker.save(report, tmp_path / "report.dcm")
+    (tmp_path / "a.star").write_bytes(b"STAR....")
+    assert open_scan(tmp_path).source.format == "star"
+    with volumes(shutil.make_archive(str(tmp_path.parent / "study"), "zip", tmp_path)) as inside:
+        reasons = {volume.label: volume.why_not for volume in inside}
+    assert reasons == {"dicom": "the input holds no DICOM image, but 1 Comprehensive SR", "a": None}
+
+
+def test_a_folder_of_nifti_volumes_alone(tmp_path):
+    for name in ("a.nii", "b.nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), np.int16), np.eye(4)), tmp_path / name)
+    assert labels(tmp_path) == (["a", "b"], [])
+
+
+def test_a_folder_that_is_one_scan(tmp_path, readers):
+    readers["star"] = Star
+    (tmp_path / "star.index").write_bytes(b"")
+    assert open_scan(tmp_path).source == Source(str(tmp_path), "star", "0")
+
+
+def test_two_readers_of_one_format_are_refused_and_rank_decides(tmp_path, readers, monkeypatch):
+    readers.update(star=Star, rival=Rival)
     (tmp_path / "file").write_bytes(b"STAR....")
-    assert open_scan(tmp_path / "file").source.format == "star"
-    assert open_scan(maker.save(maker.ct(np.zeros((3, 3))), tmp_path / "a.dcm")).source.format == "dicom"
+    assert "is claimed by the readers rival and star; wanted: one" in refused(tmp_path / "file")
+    monkeypatch.setattr(Rival, "rank", 1)
+    registry.registered.cache_clear()
+    assert registry.match(tmp_path / "file", b"STAR....").reader.name == "rival"
 
 
-def test_the_built_in_readers_keep_the_protocol():
-    for name in ("dicom", "raster", "nifti"):
-        reader = plugins.load("medvis.readers", name)()
-        assert isinstance(reader, Reader)
-        assert reader.name == name
+def test_a_reader_that_cannot_be_imported_keeps_nobody_from_other_files(tmp_path, readers):
+    readers["star"] = SettingsError("medvis.readers 'star' cannot be imported")
+    path = maker.save(maker.ct(np.zeros((3, 3))), tmp_path / "a.dcm")
+    assert open_scan(path).source.format == "dicom"
+    (tmp_path / "file").write_bytes(b"STAR....")
+    for unknown in (tmp_path / "file", tmp_path / "folder"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(SettingsError, match="'star' cannot be imported"):
+            open_scan(unknown)
+    assert "medvis.readers 'star' cannot be imported" in open_scan(tmp_path).notes
+
+
+def test_what_is_no_reader_is_refused():
+    with pytest.raises(SettingsError, match=r"medvis.stages 'window' is .*; wanted: a class derived from .*Reader"):
+        plugins.create("medvis.stages", "window", Reader)
+
+
+def test_a_reader_without_a_method_is_refused(readers):
+    readers["odd"] = type("Odd", (Reader,), {"name": "odd"})
+    with pytest.raises(SettingsError, match=r"medvis.readers 'odd' cannot be used: .*read"):
+        plugins.create("medvis.readers", "odd", Reader)
 
 
 def test_every_reader_claims_its_own_kind_only(tmp_path):
-    readers = {name: plugins.load("medvis.readers", name)() for name in ("dicom", "raster", "nifti")}
     for path, kind in make(tmp_path).items():
-        own = kind if kind in readers else "raster"
-        assert [name for name, reader in readers.items() if reader.claims(path)] == [own]
+        head = magic.head_of(path)
+        claims = [known for reader in registry.registered().readers if (known := reader.format_of(head, path))]
+        assert claims == [kind]
 
 
 def test_a_png_needs_neither_pydicom_nor_nibabel(tmp_path):
@@ -163,7 +266,7 @@ def test_bare_dicom_is_told_from_noise():
     implicit = bytes.fromhex("0800050004000000 49534f5f 08001600 02000000".replace(" ", ""))
     big = bytes.fromhex("00080005 4353 0004 49534f5f 00080016 5549 0002".replace(" ", ""))
     for head in (explicit, implicit, big):
-        assert magic.kind_of(head) == "dicom"
-    assert magic.kind_of(explicit[:12]) is None  # nothing after the first element
-    assert magic.kind_of(b"\x08\x00\x05\x00" + bytes(60)) is None  # the next tag goes backwards
-    assert magic.kind_of(b"") is None
+        assert is_dicom(head)
+    assert not is_dicom(explicit[:12])  # nothing after the first element
+    assert not is_dicom(b"\x08\x00\x05\x00" + bytes(60))  # the next tag goes backwards
+    assert not is_dicom(b"")

@@ -12,11 +12,12 @@ from case_maker import make_outcome
 
 from medvis.batch import publish as publishing
 from medvis.batch.publish import publish
+from medvis.core.protocols import Writer
 from medvis.errors import OutputError
 from medvis.io.atomic import check_target, write_atomic, write_error
 
 
-class Note:
+class Note(Writer):
     """A writer of some files with one text."""
 
     def __init__(self, *names, text="new", fail=None, returns=None):

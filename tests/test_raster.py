@@ -9,6 +9,7 @@ import pytest
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
+from medvis.io.magic import head_of
 from medvis.io.readers.raster import RasterReader
 
 RNG = np.random.default_rng(0)
@@ -174,11 +175,11 @@ def test_truncated(tmp_path, suffix, share, capfd):
 
 
 def test_claims(tmp_path):
-    assert RasterReader().claims(save(tmp_path / "image.png", GREY))
+    image = save(tmp_path / "image.png", GREY)
+    assert RasterReader().format_of(head_of(image), image) == "png"
     text = tmp_path / "text.png"
     text.write_text("no image")
-    assert not RasterReader().claims(text)
-    assert not RasterReader().claims(tmp_path)
-    assert not RasterReader().claims(tmp_path / "absent.png")
+    assert RasterReader().format_of(head_of(text), text) is None
+    assert RasterReader().format_of(b"BMW is no bitmap", text) is None
     with pytest.raises(InputError, match="cannot be read"):
         read(tmp_path / "absent.png")

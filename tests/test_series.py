@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
-from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
 from medvis.io.describe import describe, plane_of
+from medvis.io.open import open_scan
 
 VOLUME = maker.volume()
 
 
 def read(folder):
-    return DicomReader().read(folder)
+    return open_scan(folder)
 
 
 def refused(folder):
@@ -238,8 +238,7 @@ def test_a_broken_slice_is_named(tmp_path):
 
 def test_no_image_at_all(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    assert "holds no DICOM image" in refused(tmp_path)
-    assert not DicomReader().claims(tmp_path)
+    assert "holds no image (1 other file(s))" in refused(tmp_path)
 
 
 def test_a_long_series_is_held_once(tmp_path):

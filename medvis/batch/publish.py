@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,9 +20,7 @@ REPORT = "report.json"
 def check_scan(scan: Scan, writers: Iterable[Writer]) -> None:
     """Refuses, before any work is done, a scan of which a writer could write nothing. Raises OutputError."""
     for writer in writers:
-        ask: Callable[[Scan], None] | None = getattr(writer, "check", None)
-        if ask is not None:
-            ask(scan)
+        writer.check(scan)
 
 
 def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bool) -> list[Path]:
@@ -48,7 +46,7 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
         try:
             fresh = private / "new"
             fresh.mkdir()
-            able = [writer for writer in writers if _applies(writer, outcome)]
+            able = [writer for writer in writers if writer.applies(outcome)]
             for writer in _in_order(able):
                 _run(writer, outcome, fresh)
             _place(fresh, folder, names, force)
@@ -57,15 +55,18 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
     return [folder / name for name in _names(outcome, able)]
 
 
-def _applies(writer: Writer, outcome: Outcome) -> bool:
-    """Whether a writer has anything to write; one that does not say always has."""
-    asked: Callable[[Outcome], bool] | None = getattr(writer, "applies", None)
-    return asked is None or asked(outcome)
-
-
-def _in_order(writers: Sequence[Writer]) -> list[Writer]:
-    """The writers that look at other writers' files after all that do not."""
-    return sorted(writers, key=lambda writer: bool(getattr(writer, "after", ())))
+def _in_order(writers: Sequence[Writer]) -> Iterator[Writer]:
+    """The writers as given, but each after those whose files it looks at (`Writer.after`)."""
+    waiting = list(writers)
+    while waiting:
+        names = {writer.name for writer in waiting}
+        ready = [writer for writer in waiting if names.isdisjoint(writer.after)]
+        if not ready:
+            raise OutputError(
+                f"the writers {', '.join(sorted(names))} wait for each other", "an order without a circle"
+            )
+        yield from ready
+        waiting = [writer for writer in waiting if writer not in ready]
 
 
 def _names(outcome: Outcome, writers: Sequence[Writer]) -> list[str]:

@@ -23,10 +23,11 @@ from medvis.batch.publish import publish
 from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.core.volumes import Volume
+from medvis.dicom.read.magic import is_dicom
 from medvis.errors import InputError
 from medvis.io.atomic import write_atomic
 from medvis.io.inputs import volumes
-from medvis.io.magic import head_of, kind_of
+from medvis.io.magic import head_of
 from medvis.pipeline import AUTO, Pipeline, choose_task
 
 PROBLEMS = "problems.txt"
@@ -43,7 +44,7 @@ class Diagnosis:
 
     def __init__(self, task: str, overrides: Mapping[str, Any], writers: list[str]) -> None:
         self._task = task
-        self._writers: list[Writer] = [plugins.load("medvis.writers", name)() for name in writers]
+        self._writers = [plugins.create("medvis.writers", name, Writer) for name in writers]  # type: ignore[type-abstract]
         self._pipeline = cache(lambda name: Pipeline(name, overrides))
 
     def __call__(self, study: Path, out: Path, earlier: Sequence[Path] = ()) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class Diagnosis:
                         problems.append(f"{volume.label}: {error.line}")
                         continue
                     verdicts.append(verdict)
-                    files += [str(path) for path in made if kind_of(head_of(path)) == "dicom"]
+                    files += [str(path) for path in made if is_dicom(head_of(path))]
         except InputError as error:
             problems.append(error.line)
         if problems:

@@ -13,6 +13,7 @@ from medvis.cli.console import emit, is_terminal
 from medvis.cli.options import STDIO
 from medvis.errors import InputError, OutputError, UsageError
 from medvis.io import atomic
+from medvis.io.magic import head_of
 from medvis.io.readers.casefile import CaseReader, load_case, save_case
 
 if TYPE_CHECKING:
@@ -52,14 +53,18 @@ def read_case(path: Path, stage: str) -> Case:
     """The case in a file or on stdin. Raises InputError, for a raw scan with the commands that come before `stage`."""
     if path == STDIO:
         return load_case(_stdin(), STDIN)
-    if path.is_dir() or (path.is_file() and path.stat().st_size and not CaseReader().claims(path)):
-        raise InputError(
-            f"{path} is not a case file", "what the stage before has written", f"for a scan: {chain_to(stage, path)}"
-        )
     try:
+        if path.is_dir() or (path.is_file() and not _may_be_case(head_of(path), path)):
+            hint = f"for a scan: {chain_to(stage, path)}"
+            raise InputError(f"{path} is not a case file", "what the stage before has written", hint)
         return load_case(bytearray(path.read_bytes()), str(path))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _may_be_case(head: bytes, path: Path) -> bool:
+    """An empty file is what a broken pipe leaves; that it is truncated is said when it is loaded."""
+    return not head or CaseReader().format_of(head, path) is not None
 
 
 def read_scan(path: Path) -> Scan:

@@ -122,9 +122,10 @@ def chosen(text: str, option: str, known: Sequence[str]) -> list[str]:
 def writers(text: str | None) -> list[Any]:
     """The writers that ``--write`` names, ready to use."""
     from medvis import plugins
+    from medvis.core.protocols import Writer
 
     names = chosen(WRITERS if text is None else text, "--write", plugins.names("medvis.writers"))
-    return [plugins.load("medvis.writers", name)() for name in names]
+    return [plugins.create("medvis.writers", name, Writer) for name in names]  # type: ignore[type-abstract]
 
 
 def with_extra(module: str) -> Any:  # noqa: ANN401 - a module

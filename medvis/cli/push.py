@@ -73,14 +73,15 @@ def _send(paths: list[Path], peer: DimsePeer | WebPeer, tls: Tls, aet: str, quie
 
 def _paths(given: list[Path]) -> list[Path]:
     """The files, and the DICOM files of the folders; each once."""
-    from medvis.io.magic import head_of, kind_of
+    from medvis.dicom.read.magic import is_dicom
+    from medvis.io.magic import head_of
 
     found: list[Path] = []
     for path in given:
         if not path.exists():
             raise InputError(f"{path} does not exist", "DICOM files or folders")
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.is_file() and kind_of(head_of(file)) == "dicom")
+            found += sorted(file for file in path.rglob("*") if file.is_file() and is_dicom(head_of(file)))
         else:
             found.append(path)
     if not found:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from medvis.core.scan import Scan
@@ -36,9 +38,9 @@ class Volume:
     """A file or a stack of files that would be one scan.
 
     Attributes:
-        label: stable and readable, without identity: ``series-3-lung``; unique among the volumes of an input, also
-            without regard to case, and safe as the name of a folder.
-        description: one line for a person, without identity.
+        label: stable and readable: ``series-3-lung``, or the name of a file that is one volume; unique among the
+            volumes of an input, also without regard to case, and safe as the name of a folder.
+        description: one line for a person.
         files: names below the input's folder, in the order of the frames.
         why_not: why it cannot be looked at, or None.
         facts: what is known of it without its pixels, JSON values only: study (from 1), series_number, series_uid,
@@ -125,7 +127,7 @@ class Volumes(Sequence[Volume]):
         if not usable:
             reasons = "; ".join(f"{volume.label}: {volume.why_not}" for volume in self[:_LISTED])
             raise InputError(f"{self.path} holds nothing to look at: {reasons}", "one stack of slices, or one image")
-        studies = len({volume.facts.get("study") for volume in usable})
+        studies = len({volume.facts.get("study") for volume in usable} - {None})
         of = f" of {studies} studies" if studies > 1 else ""
         raise InputError(f"{self.path} holds {len(usable)} volumes{of}: {self._listed(usable)}", "one", _CHOOSE)
 
@@ -141,6 +143,34 @@ class Volumes(Sequence[Volume]):
     def _listed(volumes: Sequence[Volume]) -> str:
         shown = ", ".join(f"{volume.label} ({volume.description})" for volume in volumes[:_LISTED])
         return f"{shown}{f' and {len(volumes) - _LISTED} more' if len(volumes) > _LISTED else ''}"
+
+
+def file_volumes(
+    folder: Path, files: Sequence[Path], remarks: Sequence[Remark], read: Callable[[Path], Scan]
+) -> Volumes:
+    """Each file as one volume, labelled by its name; a single one bears the remarks in its scan's notes."""
+    notes = [remark.text for remark in remarks] if len(files) == 1 else []
+    labels = unique([slug(Path(path.name.removesuffix(".gz")).stem) or "volume" for path in files])
+    names = [path.relative_to(folder).as_posix() for path in files]
+    volumes = [
+        Volume(
+            label,
+            f"the file {name}",
+            (name,),
+            None,
+            partial(_read, read, folder / name, notes),
+        )
+        for label, name in zip(labels, names, strict=True)
+    ]
+    return Volumes(str(folder), volumes, [remark.whole for remark in remarks])
+
+
+def _read(read: Callable[[Path], Scan], path: Path, notes: Sequence[str]) -> Scan:
+    try:
+        scan = read(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    return replace(scan, notes=(*notes, *scan.notes)) if notes else scan
 
 
 @contextmanager

@@ -1,18 +1,23 @@
-"""Whatever the user gives, as the volumes that it holds: a file, a folder, a DICOMDIR, a ZIP archive of a study."""
+"""Whatever the user gives, as the volumes that it holds: a file, a folder, an index, a ZIP archive of a study.
+
+Nothing here knows a format: every registered reader is asked about everything.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from medvis.core.protocols import Reader
 from medvis.core.scan import Scan
 from medvis.core.volumes import Volume, Volumes, naming
 from medvis.errors import InputError
-from medvis.io.kinds import container_of, files_below, no_scan, other_reader, read_single, reader
-from medvis.io.magic import head_of, kind_of
+from medvis.io.folder import files_below, volumes_of
+from medvis.io.magic import ZIP, head_of, looks_like
+from medvis.io.registry import match, registered, wanted
 
 
 @contextmanager
@@ -26,71 +31,79 @@ def volumes(path: str | os.PathLike[str]) -> Iterator[Volumes]:
     Raises:
         InputError: absent, empty, unreadable, of no kind that is known, without any image, or an archive that is
             refused. Names of the private folder stand in no error that leaves the block: they are those of the archive.
+        SettingsError: no reader knows it, and one of them cannot be imported.
     """
-    place = Path(path)
-    with ExitStack() as held:
+    given = Path(path)
+    with ExitStack() as stack:
         try:
-            found = _opened(place, held)
+            opened = _opened(given, stack)
         except OSError as error:
-            raise InputError(f"{place} cannot be read: {error.strerror or error}") from error
-        with found.naming():
-            yield found
+            raise InputError(f"{given} cannot be read: {error.strerror or error}") from error
+        with opened.naming():
+            yield opened
 
 
-def _opened(path: Path, held: ExitStack) -> Volumes:
-    kind = container_of(path)
-    if kind is None:
-        return _in_file(path)
-    if kind == "zip":
-        from medvis.io.archive import unpacked  # noqa: PLC0415 - zipfile is for archives only
-
-        folder = held.enter_context(unpacked(path))
-        with naming(str(folder), str(path)):
-            inside = _in_folder(folder)
-        return Volumes(str(path), list(inside), inside.notes, private=str(folder))
-    return _in_index(path) if kind == "dicomdir" else _in_folder(path)
-
-
-def _single(path: Path, read: Callable[[Path], Scan]) -> Volume:
-    return Volume(path.name, "one file", (path.name,), None, partial(_readable, read, path))
-
-
-def _readable(read: Callable[[Path], Scan], path: Path) -> Scan:
-    try:
-        return read(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+def _opened(path: Path, stack: ExitStack) -> Volumes:
+    if path.is_dir():
+        return _in_folder(path)
+    head = _head(path)
+    for reader in registered().readers:
+        listing = reader.listed(path, head)
+        if listing is not None:
+            inside = volumes_of(path.parent, listing.files, listing.remarks)
+            return Volumes(str(path), list(inside), inside.notes)
+    claim = match(path, head)
+    if claim is not None:
+        return _in_file(path, claim.reader)
+    if head.startswith(ZIP):
+        return _in_archive(path, stack)
+    for error in registered().errors:  # the missing reader may be the one for this file
+        raise error
+    raise InputError(f"{path} is {looks_like(head)}", wanted())
 
 
-def _in_file(path: Path) -> Volumes:
-    """A file is one scan, but for an enhanced multi-frame one with several stacks, phases or planes."""
-    if kind_of(head_of(path)) == "dicom":
-        from medvis.dicom.read.study import volumes_inside  # noqa: PLC0415 - a picture needs no pydicom
+def _head(path: Path) -> bytes:
+    """The first bytes of a file. Raises InputError if it is absent, empty or no file; OSError if it is unreadable."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist", wanted())
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder", wanted())
+    head = head_of(path)
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes)", wanted())
+    return head
 
-        inside = volumes_inside(path)
-        if inside:
-            return Volumes(str(path), inside)
-    return Volumes(str(path), [_single(path, read_single)], grouped=False)
+
+def _in_archive(path: Path, stack: ExitStack) -> Volumes:
+    from medvis.io.archive import unpacked  # noqa: PLC0415 - zipfile is for archives only
+
+    folder = stack.enter_context(unpacked(path))
+    with naming(str(folder), str(path)):
+        inside = _in_folder(folder)
+    return Volumes(str(path), list(inside), inside.notes, private=str(folder))
+
+
+def _in_file(path: Path, reader: Reader) -> Volumes:
+    """A file is one scan, unless its reader finds more or less in it."""
+    inside = reader.inside(path)
+    if inside:
+        return Volumes(str(path), inside)
+    return Volumes(str(path), [_single(path, reader)], grouped=False)
 
 
 def _in_folder(folder: Path) -> Volumes:
-    files = list(files_below(folder))
-    top = [path for path in files if path.parent == folder]
-    if not any(kind_of(head_of(path)) == "dicom" for path in top):
-        name = other_reader(folder)
-        if name is not None:
-            return Volumes(str(folder), [_single(folder, reader(name).read)], grouped=False)
-        if not any(kind_of(head_of(path)) == "dicom" for path in files):
-            raise no_scan(folder)
-    from medvis.dicom.read.study import volumes_in  # noqa: PLC0415 - a picture needs no pydicom
-
-    return volumes_in(folder, files)
+    for reader in registered().readers:
+        if reader.claims_folder(folder):
+            return Volumes(str(folder), [_single(folder, reader)], grouped=False)
+    return volumes_of(folder, files_below(folder))
 
 
-def _in_index(path: Path) -> Volumes:
-    from medvis.dicom.read.dicomdir import listed_files  # noqa: PLC0415 - a picture needs no pydicom
-    from medvis.dicom.read.study import volumes_in  # noqa: PLC0415 - as above
+def _single(path: Path, reader: Reader) -> Volume:
+    return Volume(path.name, "one file", (path.name,), None, partial(_read, reader, path))
 
-    files, known = listed_files(path)
-    found = volumes_in(path.parent, files, known)
-    return Volumes(str(path), list(found), found.notes)
+
+def _read(reader: Reader, path: Path) -> Scan:
+    try:
+        return reader.read(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 from medvis.dicom.deidentify.clean import Cleaner
 from medvis.dicom.deidentify.pixels import MARKED, black_out, clear_hidden_overlays, find_text, printed_reason
 from medvis.dicom.read.load import load
+from medvis.dicom.read.magic import is_dicom
 from medvis.dicom.read.values import text
 from medvis.errors import InputError, MedvisError, OutputError
 from medvis.io.atomic import check_target, write_error
-from medvis.io.magic import head_of, kind_of
+from medvis.io.magic import head_of
 from medvis.ops.text_detection import TextBox
 
 _INDEX = "DICOMDIR"
@@ -110,7 +111,7 @@ class Deidentifier:
 
     def _one(self, path: Path, private: Path, result: Result) -> None:
         try:
-            if path.name.upper() == _INDEX or kind_of(head_of(path)) != "dicom":
+            if path.name.upper() == _INDEX or not is_dicom(head_of(path)):
                 result.left_out.append(path)
                 return
             result.written.append(self._cleaned(path, private))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 from pydicom.dataset import Dataset
 
 from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.dicom.objects.envelope import save
 from medvis.dicom.objects.lean import lighten
@@ -21,15 +22,13 @@ from medvis.errors import MedvisError, OutputError
 _CONTRADICTIONS = (AttributeError, LookupError, TypeError, ValueError)
 
 
-class ObjectWriter(ABC):
+class ObjectWriter(Writer):
     """Writes one DICOM object and lets it stand only if it says what the case says.
 
     Attributes:
-        name: of the writer.
-        file: of the file it writes.
+        file: name of the file it writes.
     """
 
-    name: ClassVar[str]
     file: ClassVar[str]
 
     def files(self, outcome_frames: int) -> tuple[str, ...]:

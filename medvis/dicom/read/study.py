@@ -22,7 +22,6 @@ from medvis.dicom.read.series import name_below, read_group
 from medvis.dicom.read.stack import stack_of
 from medvis.errors import InputError
 from medvis.io.describe import plane_of
-from medvis.io.magic import head_of, kind_of
 
 _NAMED = 3
 
@@ -33,15 +32,11 @@ class _Found:
 
     headers: list[Header] = field(default_factory=list)
     damaged: list[tuple[Path, InputError]] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
     objects: Counter[str] = field(default_factory=Counter)
 
     def remarks(self) -> list[Remark]:
         """One on each kind of thing that is no image."""
         said = []
-        if self.others:
-            what = f"{len(self.others)} file(s) that are no DICOM were ignored"
-            said.append(Remark(what, ", ".join(self.others[:_NAMED])))
         if self.objects:
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.objects.items()))
             said.append(Remark(f"DICOM objects that are no images to look at were ignored: {kinds}"))
@@ -56,8 +51,8 @@ def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()
 
     Args:
         folder: what the scans' source will be.
-        files: of it or below it.
-        known: remarks on what is known to be absent.
+        files: the DICOM files of it or below it.
+        known: remarks on what else is there, or known to be absent.
 
     Raises:
         InputError: no image at all; or one series only and a damaged file, which may be a part of it.
@@ -103,13 +98,6 @@ def _volumes(folder: Path, groups: Sequence[Group], said: Sequence[str]) -> list
 def _sorted_out(files: Iterable[Path]) -> _Found:
     found = _Found()
     for path in files:
-        try:
-            kind = kind_of(head_of(path))
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-        if kind != "dicom":
-            found.others.append(path.name)
-            continue
         try:
             loaded = load(path, pixels=False)
             if should_be_image(loaded.ds):

@@ -22,11 +22,11 @@ from medvis.core.arrays import Array
 from medvis.core.case import Candidates, Case, Prediction
 from medvis.core.frames import Frames
 from medvis.core.geometry import Geometry
+from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan
 from medvis.errors import InputError, OutputError
 from medvis.io.readers.tensors import pack, unpack
 
-SUFFIX = ".case"
 VERSION = 2
 _KEY = "medvis-case"
 _HOLDERS = (Case, Scan, Geometry, Prediction, Candidates)  # the dataclasses that hold arrays
@@ -105,18 +105,15 @@ def read_case(file: BinaryIO, name: str = "standard input") -> Case:
     return load_case(data, name)
 
 
-class CaseReader:
+class CaseReader(Reader):
     """Reads the scan inside a case file."""
 
     name = "case"
-
-    def claims(self, path: Path) -> bool:
-        """Whether the first bytes are those of a case file."""
-        try:
-            with path.open("rb") as file:
-                return f'{{"__metadata__":{{"{_KEY}":'.encode() in file.read(64)
-        except OSError:
-            return False
+    title = "case file"
+    wanted = "a case file of a medvis command"
+    magic = (Magic(f'{{"__metadata__":{{"{_KEY}":'.encode(), "case", 8),)  # behind the length of the header
+    patterns = ("*.case",)
+    in_folders = "never"
 
     def read(self, path: Path) -> Scan:
         """The scan, without what the stages have added. Raises InputError."""

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medvis.core.arrays import Array, Bools, Float32s
+from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
-from medvis.io.magic import head_of, kind_of
+from medvis.io.magic import head_of
 from medvis.io.readers.nifti_geometry import place, to_axial
 from medvis.ops.modality import rescale
 from medvis.ops.padding import corner_padding
 
 _LEAST, _MOST = -900.0, 4000.0
+_GZIP = b"\x1f\x8b"
+_HEADER = 352  # bytes, with the four that say whether there are extensions
 _AGAIN = "copy or export it again"
 
 
-class NiftiReader:
+class NiftiReader(Reader):
     """Reads one 3-D volume; frames become axial slices, rows and columns as in a DICOM CT (LPS)."""
 
     name = "nifti"
+    title = "NIfTI"
+    wanted = "a NIfTI volume"
+    magic = (  # of NIfTI-1 and NIfTI-2, each as one file and as the header of a pair
+        Magic(b"n+1\x00", "nifti", 344),
+        Magic(b"ni1\x00", "nifti", 344),
+        Magic(b"n+2\x00", "nifti", 4),
+        Magic(b"ni2\x00", "nifti", 4),
+    )
+    patterns = ("*.nii", "*.nii.gz")
+    in_folders = "alone"  # beside other volumes, it is as a rule a mask of one of them
 
-    def claims(self, path: Path) -> bool:
-        """Whether the file is NIfTI by its magic, also inside gzip."""
-        try:
-            return path.is_file() and kind_of(head_of(path)) == "nifti"
-        except OSError:
-            return False
+    def format_of(self, head: bytes, path: Path) -> str | None:
+        """``nifti``, also inside gzip."""
+        if head.startswith(_GZIP):
+            try:
+                head = zlib.decompressobj(wbits=31).decompress(head, _HEADER)
+            except zlib.error:
+                return None
+        return super().format_of(head, path)
 
     def read(self, path: Path) -> Scan:
         """The scan: float32 [frames, rows, cols, 1], scl_slope and scl_inter applied, frames from inferior up.
@@ -92,7 +108,7 @@ def _image(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
     import nibabel  # noqa: PLC0415 - as above
 
     head = head_of(path)
-    packed = head.startswith(b"\x1f\x8b")
+    packed = head.startswith(_GZIP)
     if packed:
         with gzip.open(path) as stream:
             head = stream.read(348)

@@ -9,27 +9,38 @@ import numpy as np
 
 from medvis.core.arrays import Array, Bools, Float32s
 from medvis.core.geometry import Geometry
+from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
-from medvis.io.magic import head_of, kind_of
+from medvis.io.magic import HEAD
 from medvis.io.quiet import captured_stderr
 
-_KINDS = ("png", "jpeg", "tiff", "bmp")
 _NO_SPACING = "the resolution in a {} image is about print, not about the object"
 _BROKEN = ("premature end", "corrupt", "truncated", "crc error", "not enough")
 
 
-class RasterReader:
+class RasterReader(Reader):
     """Reads 8- and 16-bit, float, grey and colour images; the pages of a TIFF become frames."""
 
     name = "raster"
+    title = "image"
+    wanted = "a PNG, JPEG, TIFF or BMP image"
+    magic = (
+        Magic(b"\x89PNG\r\n\x1a\n", "png"),
+        Magic(b"\xff\xd8\xff", "jpeg"),
+        Magic(b"II*\x00", "tiff"),
+        Magic(b"MM\x00*", "tiff"),
+        Magic(b"II+\x00", "tiff"),
+        Magic(b"MM\x00+", "tiff"),
+        Magic(b"BM", "bmp"),
+    )
+    patterns = ("*.png", "*.jpg", "*.jpeg", "*.tif", "*.tiff", "*.bmp")
+    in_folders = "never"  # which of a folder's pictures belong together, nothing says
 
-    def claims(self, path: Path) -> bool:
-        """Whether the file starts as one of the four formats."""
-        try:
-            return path.is_file() and kind_of(head_of(path)) in _KINDS
-        except OSError:
-            return False
+    def format_of(self, head: bytes, path: Path) -> str | None:
+        """``png``, ``jpeg``, ``tiff`` or ``bmp``; the last only with its reserved bytes, two letters being no magic."""
+        known = super().format_of(head, path)
+        return None if known == "bmp" and head[6:10] != bytes(4) else known
 
     def read(self, path: Path) -> Scan:
         """The scan in grey values as stored (0–255 or 0–65535), EXIF orientation applied, alpha left out.
@@ -43,7 +54,7 @@ class RasterReader:
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-        kind = kind_of(data[:1024]) or "raster"
+        kind = self.format_of(data[:HEAD], path) or "raster"
         pages, notes = _decode(data, kind, path)
         pages, alpha = _without_alpha(pages, data, kind)
         pixels, valid, more = _as_pixels(pages)

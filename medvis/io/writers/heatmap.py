@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import cv2
 
 from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.report import Report
 from medvis.errors import OutputError
 from medvis.io.colours import LINE, MUTED, TEXT
@@ -26,7 +27,7 @@ if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # one filter for all rows halves the tim
     _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
-class HeatmapWriter:
+class HeatmapWriter(Writer):
     """Draws the page and writes it as PNG."""
 
     name = "heatmap"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.core.report import SCHEMA_VERSION, Report
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -35,7 +36,7 @@ def report_schema() -> dict[str, Any]:
     }
 
 
-class JsonWriter:
+class JsonWriter(Writer):
     """Writes the report as UTF-8 JSON."""
 
     name = "json"

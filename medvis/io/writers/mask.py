@@ -12,13 +12,14 @@ from medvis.core.arrays import Float64s, Labels
 from medvis.core.case import require
 from medvis.core.geometry import Geometry
 from medvis.core.outcome import Outcome
+from medvis.core.protocols import Writer
 from medvis.errors import OutputError
 from medvis.io.colours import FINDINGS
 
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's patient axes point left and back, NIfTI's right and forth
 
 
-class MaskWriter:
+class MaskWriter(Writer):
     """Writes the label mask of the findings."""
 
     name = "mask"

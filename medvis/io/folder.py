@@ -1,0 +1,139 @@
+"""The files of a folder, shared out among the readers that take them there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from medvis.core.protocols import Reader
+from medvis.core.scan import Scan
+from medvis.core.volumes import Remark, Volume, Volumes, slug, unique
+from medvis.errors import InputError
+from medvis.io.magic import head_of
+from medvis.io.registry import index_names, match, registered, titles, wanted
+
+_NAMED = 3
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The regular files in a folder and below it: those of the folder itself first, each level in the order of names.
+
+    Hidden files and folders and index files (DICOMDIR) are left out; links to folders are not followed. Raises OSError.
+    """
+    indexes = index_names()
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    yield from (path for path in entries if path.is_file() and path.name.upper() not in indexes)
+    for path in entries:
+        if path.is_dir() and not path.is_symlink():
+            yield from files_below(path)
+
+
+def volumes_of(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()) -> Volumes:
+    """The volumes that all readers together make of the files of a folder, an archive or an index.
+
+    Args:
+        folder: what the files lie in or below.
+        files: all of them.
+        known: remarks on what is known to be absent.
+
+    Raises:
+        InputError: a file cannot be read; no reader takes any of them in a folder; or what the only reader that does
+            raises.
+        SettingsError: no reader takes any of them, and one of the readers cannot be imported.
+    """
+    sorted_files = _sort(files)
+    readers = sorted_files.readers()
+    if not readers:
+        raise _no_volume(folder, sorted_files)
+    remarks = [*known, *sorted_files.ignored(readers)]
+    if len(readers) == 1:
+        return readers[0].volumes(folder, sorted_files.claimed[readers[0]], remarks)
+    return _joined(folder, [(reader, sorted_files.claimed[reader]) for reader in readers], remarks)
+
+
+@dataclass
+class _Sorted:
+    """Files by the reader that claims them, in the order given."""
+
+    files: list[Path] = field(default_factory=list)
+    claimed: dict[Reader, list[Path]] = field(default_factory=dict)
+    formats: Counter[str] = field(default_factory=Counter)
+
+    def readers(self) -> list[Reader]:
+        """Those whose files count as volumes here."""
+        claiming = [reader for reader in registered().readers if reader in self.claimed]
+        always = [reader for reader in claiming if reader.in_folders == "always"]
+        return always or [reader for reader in claiming if reader.in_folders == "alone"]
+
+    def ignored(self, readers: Sequence[Reader]) -> list[Remark]:
+        """A remark on the files that none of these readers takes."""
+        taken = {path for reader in readers for path in self.claimed[reader]}
+        others = [path.name for path in self.files if path not in taken]
+        if not others:
+            return []
+        text = f"{len(others)} file(s) that are no {titles(readers)} were ignored"
+        return [Remark(text, ", ".join(others[:_NAMED])), *(Remark(error.found) for error in registered().errors)]
+
+
+def _sort(files: Iterable[Path]) -> _Sorted:
+    result = _Sorted()
+    for path in files:
+        try:
+            head = head_of(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        result.files.append(path)
+        claim = match(path, head)
+        if claim is not None:
+            result.claimed.setdefault(claim.reader, []).append(path)
+            result.formats[claim.format] += 1
+    return result
+
+
+def _joined(folder: Path, shares: Sequence[tuple[Reader, list[Path]]], remarks: Sequence[Remark]) -> Volumes:
+    """The volumes of several readers. One that finds none leaves a volume that says why not."""
+    volumes: list[Volume] = []
+    notes = [remark.whole for remark in remarks]
+    errors: list[InputError] = []
+    for reader, files in shares:
+        try:
+            part = reader.volumes(folder, files, ())
+        except InputError as error:
+            errors.append(error)
+            volumes.append(_without(reader, folder, files, error))
+            continue
+        volumes += part
+        notes += part.notes
+    if len(errors) == len(shares):
+        raise errors[0]
+    labels = unique([volume.label for volume in volumes])
+    return Volumes(
+        str(folder), [replace(volume, label=label) for volume, label in zip(volumes, labels, strict=True)], notes
+    )
+
+
+def _without(reader: Reader, folder: Path, files: Sequence[Path], error: InputError) -> Volume:
+    """The files of a reader that found no volume in them. The folder may be private: its name must not be shown."""
+
+    def refuse() -> Scan:
+        raise error
+
+    names = tuple(path.relative_to(folder).as_posix() for path in files)
+    reason = error.found.replace(f"{folder}{os.sep}", "").replace(str(folder), "the input")
+    return Volume(slug(reader.title) or reader.name, f"{len(files)} {reader.title} file(s)", names, reason, refuse)
+
+
+def _no_volume(folder: Path, sorted_files: _Sorted) -> InputError:
+    """Why a folder without a file that counts as a volume cannot be read. Raises SettingsError: a reader is missing."""
+    for error in registered().errors:  # the missing reader may be the one for these files
+        raise error
+    files = f"a folder with {titles([reader for reader in registered().readers if reader.in_folders != 'never'])} files"
+    if sorted_files.formats:
+        listed = ", ".join(f"{count} {name.upper()}" for name, count in sorted_files.formats.items())
+        return InputError(f"{folder} is a folder of images ({listed})", files, "give the files")
+    if sorted_files.files:
+        return InputError(f"{folder} holds no image ({len(sorted_files.files)} other file(s))", files)
+    return InputError(f"{folder} is an empty folder", wanted())
