@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
 
 volumes = arrays(np.bool_, (3, 7, 9), elements=st.booleans())
@@ -39,7 +38,7 @@ def test_hysteresis_goes_through_corners_but_not_through_frames():
 def test_hysteresis_ignores_nan_and_names_a_wrong_order():
     prob = np.full((1, 2, 2), np.nan, np.float32)
     assert not hysteresis(prob, 0.7, 0.3).any()
-    with pytest.raises(StageError, match=r"low 0\.7 to high 0\.3"):
+    with pytest.raises(ValueError, match=r"low 0\.7 to high 0\.3"):
         hysteresis(prob, 0.3, 0.7)
 
 
@@ -158,7 +157,7 @@ def test_nothing_to_label():
 
 @pytest.mark.parametrize("call", [lambda a: hysteresis(a.astype(np.float32), 1, 0), label_frames, link])
 def test_two_dimensions_are_refused(call):
-    with pytest.raises(StageError, match=r"\[frames, rows, cols\]"):
+    with pytest.raises(ValueError, match=r"\[frames, rows, cols\]"):
         call(np.zeros((3, 3), np.int32))
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Labels
 from medvis.core.frames import like
-from medvis.errors import StageError
 
 Point = tuple[float, float]
 
@@ -33,10 +32,10 @@ def hysteresis(prob: Float32s, high: float, low: float) -> Bools:
         bool [frames, rows, cols].
 
     Raises:
-        StageError: low > high, or not three dimensions.
+        ValueError: low > high, or not three dimensions.
     """
     if low > high:
-        raise StageError(f"hysteresis from low {low:g} to high {high:g}", "low ≤ high")
+        raise ValueError(f"hysteresis from low {low:g} to high {high:g}; wanted: low ≤ high")
     _need_frames(prob, "probabilities")
     out = np.zeros(prob.shape, dtype=np.bool_)
     for frame, plane in enumerate(prob):
@@ -65,7 +64,7 @@ def label_frames(
         int32 [frames, rows, cols], 0 where there is none.
 
     Raises:
-        StageError: not three dimensions.
+        ValueError: not three dimensions.
     """
     _need_frames(mask, "mask")
     least = float(min_pixels)
@@ -108,7 +107,7 @@ def link(
         that comes first by frame, row and column has the lower number.
 
     Raises:
-        StageError: not three dimensions.
+        ValueError: not three dimensions.
     """
     _need_frames(labels, "labels")
     parent = np.arange(max((int(plane.max(initial=0)) for plane in labels), default=0) + 1)
@@ -123,7 +122,7 @@ def link(
 
 def _need_frames(array: NDArray[np.generic], what: str) -> None:
     if array.ndim != 3:
-        raise StageError(f"{what} of shape {list(array.shape)}", "[frames, rows, cols]")
+        raise ValueError(f"{what} of shape {list(array.shape)}; wanted: [frames, rows, cols]")
 
 
 def _reading_order(labels: Labels, table: Labels) -> list[int]:

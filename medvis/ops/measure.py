@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Float64s, Indices, Labels, Uint8s
-from medvis.errors import StageError
 
 Point = tuple[float, float]
 Axis = tuple[Point, Point]
@@ -114,10 +113,11 @@ def measure(
             [frames]; None if unknown.
 
     Raises:
-        StageError: the arrays are not [frames, rows, cols] of one shape.
+        ValueError: the arrays are not [frames, rows, cols] of one shape.
     """
     if labels.ndim != 3 or labels.shape != pixels.shape:
-        raise StageError(f"labels {list(labels.shape)} on pixels {list(pixels.shape)}", "[frames, rows, cols] for both")
+        shapes = f"labels {list(labels.shape)} on pixels {list(pixels.shape)}"
+        raise ValueError(f"{shapes}; wanted: [frames, rows, cols] for both")
     depth = slice_spacing if labels.shape[0] > 1 else None
     reasons = _reasons(labels.shape[0], spacing, slice_spacing)
     return tuple(
@@ -137,7 +137,7 @@ def diameters(mask: Bools, spacing: tuple[float, float]) -> Diameters:
         spacing: (row, column) in mm.
     """
     if not mask.any():
-        raise StageError("diameters of an empty mask", "at least one pixel")
+        raise ValueError("diameters of an empty mask; wanted: at least one pixel")
     grid = _edge_hull(mask)
     hull = grid * spacing
     offsets = hull[:, None] - hull[None]

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medvis.core.arrays import Array, Bools, Float32s
-from medvis.errors import StageError
 from medvis.ops.window import lut_index
 
 
@@ -20,10 +19,10 @@ def rescale(stored: Array, slope: float, intercept: float, out: Float32s | None 
         out: float32 of the same shape to fill, so that a series needs one array only; else a new one.
 
     Raises:
-        StageError: a slope of 0, or a slope or intercept that is not finite.
+        ValueError: a slope of 0, or a slope or intercept that is not finite.
     """
     if slope == 0 or not np.isfinite([slope, intercept]).all():
-        raise StageError(f"rescale slope {slope:g}, intercept {intercept:g}", "finite values and a slope other than 0")
+        raise ValueError(f"rescale slope {slope:g}, intercept {intercept:g}; wanted: finite, and a slope other than 0")
     result: Float32s = np.empty(stored.shape, np.float32) if out is None else out
     if slope == 1:
         np.add(stored, np.float32(intercept), out=result, dtype=np.float32, casting="unsafe")
@@ -42,11 +41,11 @@ def modality_lut(stored: Array, table: ArrayLike, first: int, out: Float32s | No
         out: float32 of the same shape to fill; else a new one.
 
     Raises:
-        StageError: an empty table.
+        ValueError: an empty table.
     """
     entries = np.asarray(table, dtype=np.float32).ravel()
     if entries.size == 0:
-        raise StageError("the Modality LUT has no entries")
+        raise ValueError("the Modality LUT has no entries")
     index = lut_index(stored, first, entries.size)
     if out is None:
         return entries[index]

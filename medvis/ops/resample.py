@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medvis.core.arrays import Bools, Float32s, Float64s
-from medvis.errors import StageError
 
 Order = Literal["linear", "cubic"]
 
@@ -40,9 +39,9 @@ class Axis:
 
     @classmethod
     def between(cls, count: int, old: float, new: float) -> Axis:
-        """For `count` samples `old` mm apart, as many as fit `new` mm apart. Raises StageError."""
+        """For `count` samples `old` mm apart, as many as fit `new` mm apart. Raises ValueError."""
         if not (count > 0 and 0 < old < np.inf and 0 < new < np.inf):
-            raise StageError(f"resampling of {count} samples from {old:g} to {new:g} mm", "all above 0")
+            raise ValueError(f"resampling of {count} samples from {old:g} to {new:g} mm; wanted: all above 0")
         ratio = new / old
         fit = int((count - 1) / ratio + 1e-6) + 1
         first = max(0.0, ((count - 1) - (fit - 1) * ratio) / 2)
@@ -128,10 +127,10 @@ def resample(
         float32 [frames', rows', cols'], and what is valid of it: bool of that shape, or None.
 
     Raises:
-        StageError: a volume of another number of axes, or a spacing that is not above 0.
+        ValueError: a volume of another number of axes, or a spacing that is not above 0.
     """
     if volume.ndim != 3 or (valid is not None and valid.shape != volume.shape):
-        raise StageError(f"resampling of an array {list(volume.shape)}", "[frames, rows, cols]")
+        raise ValueError(f"resampling of an array {list(volume.shape)}; wanted: [frames, rows, cols]")
     wanted = np.broadcast_to(np.asarray(new, np.float64), 3).tolist()
     frames, rows, cols = (Axis.between(*sizes) for sizes in zip(volume.shape, spacing, wanted, strict=True))
     made = Resampler((frames, rows, cols), order)

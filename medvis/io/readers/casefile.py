@@ -190,9 +190,10 @@ def _typed(array: Array, hint: Any, place: str) -> Array:  # noqa: ANN401 - a ty
 
 def _check(case: Case, name: str) -> None:
     """Every array must fit the others, so that no later stage meets a shape it was not written for."""
-    spacing = case.scan.geometry.spacing or (1.0, 1.0)
-    if case.scan.pixels.size == 0 or not all(0 < length < np.inf for length in spacing):
-        raise InputError(f"{name} is damaged: pixels {list(case.scan.pixels.shape)}, spacing {spacing} mm")
+    geometry = case.scan.geometry
+    lengths = [length for length in (*(geometry.spacing or ()), geometry.slice_spacing) if length is not None]
+    if case.scan.pixels.size == 0 or not all(0 < length < np.inf for length in lengths):
+        raise InputError(f"{name} is damaged: pixels {list(case.scan.pixels.shape)}, spacing {lengths} mm")
     sizes = {"f": case.scan.frames, "r": case.scan.shape[0], "c": case.scan.shape[1]}
     if case.prediction:
         sizes["k"] = len(case.prediction.labels)

@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Uint8s
-from medvis.errors import StageError
 
 AIR_HU = -400.0  # between soft tissue and parenchyma
 GAS_HU = -940.0  # the core of a small piece of parenchyma is denser than this, windpipe and gut are not
@@ -69,11 +68,11 @@ def lung_field(hu: Float32s, valid: Bools | None = None, spacing: tuple[float, f
         spacing: (row, column) in mm; None: 0.7 mm is assumed. Discs are round in pixels.
 
     Raises:
-        StageError: the arrays do not have three dimensions, or not the same ones.
+        ValueError: the arrays do not have three dimensions, or not the same ones.
     """
     if hu.ndim != 3 or (valid is not None and valid.shape != hu.shape):
         padding = "none" if valid is None else str(list(valid.shape))
-        raise StageError(f"lung field of {list(hu.shape)} with padding {padding}", "[frames, rows, cols] for both")
+        raise ValueError(f"lung field of {list(hu.shape)}, padding {padding}; wanted: [frames, rows, cols] for both")
     step = sqrt(spacing[0] * spacing[1]) if spacing else ASSUMED_MM
     bodies = [body_of(plane, None if valid is None else valid[i], step) for i, plane in enumerate(hu)]
     pieces = [parenchyma(plane, body, step) for plane, body in zip(hu, bodies, strict=True)]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools
-from medvis.errors import StageError
 
 AERATED_HU = -700.0  # parenchyma with its small vessels is below this; ground glass, walls and partial volume are not
 RIM_MM = (1.0, 4.0)  # beyond the blur of the component's own edge, within what still is its neighbourhood
@@ -30,10 +29,10 @@ def aerated_rim(hu: NDArray[np.floating], inside: Bools, spacing: tuple[float, f
         0…1; None if no pixel of the rim is on the picture, or the component is empty.
 
     Raises:
-        StageError: the two are not of one shape.
+        ValueError: the two are not of one shape.
     """
     if hu.shape != inside.shape or hu.ndim != 2:
-        raise StageError(f"a component {list(inside.shape)} on pixels {list(hu.shape)}", "[rows, cols] for both")
+        raise ValueError(f"a component {list(inside.shape)} on pixels {list(hu.shape)}; wanted: [rows, cols] for both")
     if not inside.any():
         return None
     step = sqrt(spacing[0] * spacing[1])
