@@ -15,7 +15,7 @@ from medvis.core.geometry import Geometry
 from medvis.errors import SettingsError, StageError
 from medvis.ops.measure import NO_SPACING, ONE_FRAME
 from medvis.stages.build import build_report
-from medvis.stages.measure import NO_CANDIDATE, NO_LABEL, NO_PLACE
+from medvis.stages.measure import NO_CANDIDATE, NO_LABEL, NO_POSITION
 from medvis.stages.quality import image_quality
 
 SHAPE = (64, 80)
@@ -137,7 +137,7 @@ def test_what_is_not_known_is_null_with_a_reason():
     assert finding.unknown["centroid_mm"] == "a photograph"
     assert finding.unknown["malignancy"] == NO_LABEL
     bare = run(case_of(maps((0, 20, 20, 6, 0.9), frames=1), Geometry())).findings[0]
-    assert bare.unknown["centroid_mm"] == NO_PLACE
+    assert bare.unknown["centroid_mm"] == NO_POSITION
 
 
 LABELS = [

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvis.learn.data.pictures import fitted, fitted_shape
-from medvis.ops.fit import fit, held, side_of, spread, unfit
+from medvis.ops.fit import fit, shape_in_square, side_of, spread, unfit
 
 SIDES = st.integers(9, 90)
 
@@ -18,7 +18,7 @@ SIDES = st.integers(9, 90)
 def test_a_view_is_square_holds_the_picture_and_is_mirrored_beyond(rows, cols, side):
     image = np.random.default_rng(rows).random((2, rows, cols), np.float32)
     square = fit(image, side)
-    high, wide = held((rows, cols), side)
+    high, wide = shape_in_square((rows, cols), side)
     assert square.shape == (2, side, side) and max(high, wide) == side
     assert high / wide == pytest.approx(rows / cols, rel=0.5 / min(high, wide) + 0.02)
     beyond = square[:, high : 2 * high, :wide]
@@ -31,7 +31,7 @@ def test_training_makes_the_same_view(rows, cols):
     image = np.random.default_rng(cols).integers(0, 256, (rows, cols, 1), np.uint8)
     ours = fit(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255), 64)
     np.testing.assert_array_equal(ours, fitted(image, 64))
-    assert held((rows, cols), 64) == fitted_shape((rows, cols), 64)
+    assert shape_in_square((rows, cols), 64) == fitted_shape((rows, cols), 64)
 
 
 @given(SIDES, SIDES, st.sampled_from([8, 16, 64]))
@@ -42,7 +42,7 @@ def test_a_ramp_comes_back_as_it_was(rows, cols, grid):
     maps = np.stack([np.tile(at[:, None], (1, grid)), np.tile(at, (grid, 1))]).astype(np.float32)
     back = unfit(maps, (rows, cols), 64)
     assert back.shape == (2, rows, cols)
-    high, wide = held((rows, cols), 64)
+    high, wide = shape_in_square((rows, cols), 64)
     want = ((np.arange(rows) + 0.5) / rows * high / 64)[:, None] + np.zeros(cols)
     middle = (want > 1 / grid) & (want < high / 64 - 1 / grid)
     np.testing.assert_allclose(back[0][middle], want[middle], atol=1e-3)

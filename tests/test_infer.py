@@ -8,8 +8,8 @@ import yaml
 from tiny_chest import EVERYWHERE, SPEC, Blobs, chest, pipeline, scan_of, truth
 
 from medvis.core.case import Case, Prediction
+from medvis.core.logits import sigmoid
 from medvis.ops.tiles import cover
-from medvis.ops.tta import sigmoid
 from medvis.settings import load_task
 
 NATIVE = {"stages.infer.scales": {1.0: 1.0}, "stages.infer.flips": ["none"]}

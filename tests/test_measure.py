@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medvis.ops.measure import NO_DEPTH, NO_SPACING, ONE_FRAME, diameters, measure
+from medvis.ops.diameters import diameters
+from medvis.ops.measure import NO_DEPTH, NO_SPACING, ONE_FRAME, measure
 
 shapes = arrays(np.bool_, (9, 12), elements=st.booleans()).filter(np.any)
 steps = st.tuples(st.floats(0.2, 3), st.floats(0.2, 3))

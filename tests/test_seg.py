@@ -10,9 +10,9 @@ from highdicom.seg import segread
 from pydicom import dcmread
 
 from medvis.core.display import DicomResults
+from medvis.core.logits import sigmoid
 from medvis.dicom.objects.envelope import moment_of
 from medvis.errors import OutputError
-from medvis.ops.tta import sigmoid
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,8 @@ from medvis.ops.components import link
 from medvis.ops.measure import measure
 from medvis.ops.slice_geometry import depths_of, drift_of, heights_of, missing_in, runs_of
 from medvis.preprocess.upright import Upright
-from medvis.stages.measure import _in_patient
 from medvis.stages.persistence import expected_frames
-from medvis.stages.slice_geometry import ladder_of
+from medvis.stages.slice_geometry import slice_geometry_of
 
 AXIAL = np.array([1.0, 0, 0, 0, 1, 0])
 
@@ -69,14 +68,14 @@ def test_a_tilt_shows_in_the_plane_and_not_along_the_normal():
     tilted = geometry((0, 5, 10), sideways=0.4)
     np.testing.assert_allclose(heights_of(tilted.positions, AXIAL), [0, 5, 10])
     np.testing.assert_allclose(drift_of(tilted.positions, AXIAL), [[0, 0], [2, 0], [4, 0]])
-    assert ladder_of(tilted, 3).moves == ((2.0, 0.0), (2.0, 0.0))
+    assert slice_geometry_of(tilted, 3).moves == ((2.0, 0.0), (2.0, 0.0))
 
 
-def test_what_is_no_stack_has_no_ladder():
-    assert ladder_of(geometry((0, 0, 0)), 3) is None
-    assert ladder_of(Geometry(), 3) is None
-    assert ladder_of(Geometry(slice_spacing=2.0), 1) is None
-    np.testing.assert_allclose(ladder_of(Geometry(slice_spacing=2.0), 3).heights, [0, 2, 4])
+def test_what_is_no_stack_has_no_slice_geometry():
+    assert slice_geometry_of(geometry((0, 0, 0)), 3) is None
+    assert slice_geometry_of(Geometry(), 3) is None
+    assert slice_geometry_of(Geometry(slice_spacing=2.0), 1) is None
+    np.testing.assert_allclose(slice_geometry_of(Geometry(slice_spacing=2.0), 3).heights, [0, 2, 4])
 
 
 def boxes(*places, frames, side=30):
@@ -89,7 +88,7 @@ def boxes(*places, frames, side=30):
 
 def test_findings_do_not_link_across_a_gap():
     labels = boxes((0, 5, 5), (1, 5, 5), (2, 5, 5), frames=3)
-    moves = ladder_of(geometry((0, 1, 2, 4)), 4).moves
+    moves = slice_geometry_of(geometry((0, 1, 2, 4)), 4).moves
     assert moves == ((0.0, 0.0), (0.0, 0.0), None)
     assert link(labels).max() == 1
     assert link(labels, 1, 5.0, (1.0, 1.0), moves[1:]).max() == 2
@@ -99,7 +98,7 @@ def test_links_follow_the_tilt():
     """A straight rod along the patient's axis moves by 6 rows a slice on a tilted grid: never overlaps, is one."""
     labels = boxes((0, 20, 5), (1, 14, 5), (2, 8, 5), frames=3)
     assert link(labels).max() == 3
-    moves = ladder_of(geometry((0, 5, 10), sideways=1.2), 3).moves
+    moves = slice_geometry_of(geometry((0, 5, 10), sideways=1.2), 3).moves
     assert moves[0] == (6.0, 0.0)
     assert link(labels, 1, None, (1.0, 1.0), moves).max() == 1
     assert link(labels, 1, 0.5, (1.0, 1.0), moves).max() == 1
@@ -116,6 +115,10 @@ def test_a_sphere_is_expected_where_there_are_slices():
     assert expected_frames(13.0, array(0, 1, 2.2, 3.1, 9), 1) == 4
 
 
+def centroid(place, size):
+    return place.centroid_to_patient(*size.centroid[1:], size.frame_pixels)
+
+
 @pytest.mark.parametrize("sideways", [0.0, 0.4])
 def test_volumes_of_uneven_and_tilted_slices(sideways):
     """A cylinder of 16 mm² through slices at 0, 1, 2.2, 3.1 mm."""
@@ -124,17 +127,17 @@ def test_volumes_of_uneven_and_tilted_slices(sideways):
     labels[labels > 0] = 1
     place = geometry(heights, sideways)
     assert place.slice_spacing is None
-    (found,) = measure(labels, labels.astype(np.float32), (1.0, 1.0), ladder_of(place, 4).depths)
+    (found,) = measure(labels, labels.astype(np.float32), (1.0, 1.0), slice_geometry_of(place, 4).depths)
     assert found.volume_mm3 == pytest.approx(16 * (1 + 1.1 + 1.05 + 0.9))
-    assert _in_patient(place, found) == pytest.approx((11.5, 11.5 + sideways * np.mean(heights), np.mean(heights)))
+    assert centroid(place, found) == pytest.approx((11.5, 11.5 + sideways * np.mean(heights), np.mean(heights)))
 
 
 def test_a_centroid_between_two_slices_is_there():
     labels = boxes((0, 10, 10), (1, 10, 10), frames=2)
     labels[labels > 0] = 1
     (found,) = measure(labels, labels.astype(np.float32), (1.0, 1.0), 5.0)
-    assert _in_patient(geometry((0, 5)), found) == pytest.approx((11.5, 11.5, 2.5))
-    assert _in_patient(Geometry(), found) is None
+    assert centroid(geometry((0, 5)), found) == pytest.approx((11.5, 11.5, 2.5))
+    assert centroid(Geometry(), found) is None
 
 
 FLIPS = [(row, col) for row in (1, -1) for col in (1, -1)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvis.ops.tiles import Canvas, blend, cover, cut
+from medvis.ops.tiles import TileAccumulator, blend, cover, cut
 
 SIZES = st.tuples(st.integers(1, 150), st.integers(1, 150))
 
@@ -90,7 +90,7 @@ def test_the_blend_is_symmetric_positive_and_full_in_the_middle(overlap):
 
 
 def merged(image, corners, size, overlap, empty=-30.0):
-    canvas = Canvas(len(image), image.shape[1:], empty)
+    canvas = TileAccumulator(len(image), image.shape[1:], empty)
     for corner in corners:
         canvas.add(cut(image, corner, size), corner, blend(size, overlap))
     return canvas.mean()
@@ -110,12 +110,12 @@ def test_what_was_cut_and_merged_is_the_image_again(layout):
 def test_where_no_piece_fell_the_canvas_is_empty():
     out = merged(np.ones((1, 40, 40), np.float32), [(0, 0)], 16, 4, empty=-7)
     assert (out[0, :16, :16] == pytest.approx(1, abs=1e-6)) and (out[0, 16:] == -7).all()
-    assert (Canvas(2, (3, 4), -1.0).mean() == -1).all()
+    assert (TileAccumulator(2, (3, 4), -1.0).mean() == -1).all()
 
 
 def test_pieces_that_disagree_fade_into_each_other():
     """Over the overlap the mean moves steadily from one piece's value to the other's: no step, no seam."""
-    canvas = Canvas(1, (1, 56), 0.0)
+    canvas = TileAccumulator(1, (1, 56), 0.0)
     weight = blend(32, 8)[16:17]
     canvas.add(np.zeros((1, 1, 32), np.float32), (0, 0), weight)
     canvas.add(np.ones((1, 1, 32), np.float32), (0, 24), weight)
@@ -126,13 +126,13 @@ def test_pieces_that_disagree_fade_into_each_other():
 
 @pytest.mark.parametrize("corner", [(-16, 3), (3, -16), (40, 3), (3, 40), (-99, -99)])
 def test_a_piece_wholly_outside_is_dropped(corner):
-    canvas = Canvas(1, (40, 40), 0.5)
+    canvas = TileAccumulator(1, (40, 40), 0.5)
     canvas.add(np.ones((1, 16, 16), np.float32), corner, np.ones((16, 16), np.float32))
     assert (canvas.mean() == 0.5).all()
 
 
 def test_a_piece_that_hangs_over_lands_in_the_right_place():
-    canvas = Canvas(1, (10, 10), 0.0)
+    canvas = TileAccumulator(1, (10, 10), 0.0)
     piece = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
     canvas.add(piece, (-3, 6), np.ones((8, 8), np.float32))
     np.testing.assert_array_equal(canvas.mean()[0, :5, 6:], piece[0, 3:, :4])

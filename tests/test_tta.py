@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from medvis.ops.tta import FLIPS, Merge, View, backward, forward, plan, resized, sigmoid
+from medvis.core.logits import sigmoid
+from medvis.ops.tta import FLIPS, AugmentedView, Merge, backward, forward, plan, resized
 
 IMAGES = arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=40), elements=st.floats(-5, 5, width=32))
 LOGITS = st.lists(arrays(np.float32, (2, 3), elements=st.floats(-20, 20, width=32)), min_size=1, max_size=6)
@@ -17,7 +18,7 @@ LOGITS = st.lists(arrays(np.float32, (2, 3), elements=st.floats(-20, 20, width=3
 @settings(deadline=None)
 @given(IMAGES, st.sampled_from(FLIPS), st.sampled_from([1, 8, 32]))
 def test_at_native_scale_the_way_back_gives_the_image_whatever_its_size(image, flip, multiple):
-    view = View(1.0, flip)
+    view = AugmentedView(1.0, flip)
     seen = forward(image, view, multiple)
     assert seen.shape[1] % multiple == 0 and seen.shape[2] % multiple == 0
     assert seen.shape[1] - image.shape[1] < multiple and seen.shape[2] - image.shape[2] < multiple
@@ -29,28 +30,28 @@ def test_at_native_scale_the_way_back_gives_the_image_whatever_its_size(image, f
 @settings(deadline=None)
 @given(IMAGES, st.sampled_from(FLIPS))
 def test_flipped_twice_is_the_image(image, flip):
-    view = View(1.0, flip)
+    view = AugmentedView(1.0, flip)
     np.testing.assert_array_equal(forward(forward(image, view, 1), view, 1), image)
 
 
 def test_flips_are_what_they_are_called():
     image = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    assert forward(image, View(1.0, "none"), 1).tolist() == [[[0, 1, 2], [3, 4, 5]]]
-    assert forward(image, View(1.0, "horizontal"), 1).tolist() == [[[2, 1, 0], [5, 4, 3]]]
-    assert forward(image, View(1.0, "vertical"), 1).tolist() == [[[3, 4, 5], [0, 1, 2]]]
-    assert forward(image, View(1.0, "both"), 1).tolist() == [[[5, 4, 3], [2, 1, 0]]]
+    assert forward(image, AugmentedView(1.0, "none"), 1).tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    assert forward(image, AugmentedView(1.0, "horizontal"), 1).tolist() == [[[2, 1, 0], [5, 4, 3]]]
+    assert forward(image, AugmentedView(1.0, "vertical"), 1).tolist() == [[[3, 4, 5], [0, 1, 2]]]
+    assert forward(image, AugmentedView(1.0, "both"), 1).tolist() == [[[5, 4, 3], [2, 1, 0]]]
 
 
 def test_padding_mirrors_the_far_edges():
     image = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    assert forward(image, View(1.0), 4).tolist() == [[[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [0, 1, 2, 2]]]
+    assert forward(image, AugmentedView(1.0), 4).tolist() == [[[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [0, 1, 2, 2]]]
 
 
 @settings(deadline=None, max_examples=40)
 @given(IMAGES, st.sampled_from(FLIPS), st.sampled_from([0.5, 0.75, 1.25, 2.0]))
 def test_a_view_changes_no_input_and_keeps_the_range(image, flip, scale):
     image.flags.writeable = False
-    view = View(scale, flip)
+    view = AugmentedView(scale, flip)
     seen = forward(image, view, 32)
     assert (*seen.shape[1:],) == tuple(-(-side // 32) * 32 for side in resized(image.shape[1:], scale))
     back = backward(seen, view, image.shape[1:])
@@ -64,7 +65,7 @@ def test_a_view_changes_no_input_and_keeps_the_range(image, flip, scale):
 @given(st.floats(-10, 10, width=32), st.sampled_from(FLIPS), st.sampled_from([0.5, 0.75, 1.25, 1.7]))
 def test_a_constant_comes_back_constant_at_every_scale(value, flip, scale):
     image = np.full((2, 37, 51), value, np.float32)
-    view = View(scale, flip)
+    view = AugmentedView(scale, flip)
     np.testing.assert_allclose(backward(forward(image, view, 32), view, (37, 51)), image, atol=1e-5)
 
 
@@ -74,7 +75,7 @@ def test_a_ramp_comes_back_in_place_at_every_scale(scale, flip):
     """Half a pixel of misalignment between views would blur every outline; a ramp shows it as an offset."""
     rows, cols = np.mgrid[0:48, 0:64].astype(np.float32)
     image = np.stack([rows, cols])
-    view = View(scale, flip)
+    view = AugmentedView(scale, flip)
     back = backward(forward(image, view, 32), view, (48, 64))
     apart = (back - image)[:, 4:-4, 4:-4]
     assert np.abs(apart).max() < 0.1
@@ -83,7 +84,7 @@ def test_a_ramp_comes_back_in_place_at_every_scale(scale, flip):
 
 def test_maps_with_more_leading_axes_go_back_too():
     image = np.random.default_rng(0).random((2, 3, 33, 40), np.float32)
-    view = View(0.5, "both")
+    view = AugmentedView(0.5, "both")
     seen = np.stack([forward(one, view, 32) for one in image])
     back = backward(seen, view, (33, 40))
     assert back.shape == image.shape

@@ -17,7 +17,7 @@ from medvis.io.readers.casefile import load_case, save_case
 from medvis.io.writers.heatmap import draw
 from medvis.io.writers.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
-from medvis.ops.tta import View
+from medvis.ops.tta import AugmentedView
 from medvis.pipeline import Pipeline, choose_task
 from medvis.stages.build import NO_OUTLINE
 from medvis.stages.explain import shifted
@@ -71,7 +71,9 @@ def test_a_cell_is_weighed_against_all_other_classes():
     whole = Whole(whole_card(STEEL))
     maps = np.zeros((3, 8, 8), np.float32)
     maps[0] = 3
-    whole.add(View(1.0, "none"), {"evidence": maps, "class_logits": maps.mean((1, 2)), "embedding": np.zeros(4)})
+    whole.add(
+        AugmentedView(1.0, "none"), {"evidence": maps, "class_logits": maps.mean((1, 2)), "embedding": np.zeros(4)}
+    )
     np.testing.assert_allclose(whole.shown(0, (64, 64)), 3 - math.log(2), rtol=1e-5)
     np.testing.assert_allclose(whole.shown(1, (64, 64)), -math.log(1 + math.exp(3)), rtol=1e-5)
 

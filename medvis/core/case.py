@@ -17,7 +17,7 @@ from medvis.errors import StageError
 
 @dataclass(frozen=True)
 class Candidates:
-    """The places a model looked at twice, each in a crop of its own. n rows, one a candidate.
+    """Candidates of a tiled task, each classified in a crop of its own. n rows, one a candidate.
 
     Attributes:
         frame: int32 [n].
@@ -55,15 +55,15 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model said, on the pixel grid of the scan.
+    """The output of the model, on the pixel grid of the scan.
 
     Attributes:
         mask_logits: float32 [frames, m, rows, cols], merged over views in logit space; outside the searched
             region the logit is `OUTSIDE`.
         spread: float32 [frames, rows, cols], standard deviation of the mask probability over the views.
         evidence: float32 [frames, rows, cols], class activation of the first label (of a whole image with classes
-            that exclude each other: of the likeliest one that is not normal), 0 where not looked at: a probability
-            where masks have taught it, else the place's share in the class.
+            that exclude each other: of the likeliest one that is not normal), 0 where not searched: a probability
+            where masks have taught it, else the log-odds that a cell adds to the class, over the highest of them.
         labels: names of the k class logits, in order (from the card).
         logits, logits_spread, embedding: of the whole image, for a `whole` task; else None.
         distribution: the calibrated probabilities that the logits stand for; None without logits.
@@ -87,7 +87,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Case:
-    """A scan and what is known of it. Frozen; `derive` gives the next one.
+    """A scan and the results of the stages so far. Frozen; `derive` gives the next one.
 
     The maps of a series (`view`, `region`, `mask`, `evidence`, those of the prediction) may be `Frames`: they read like
     arrays, and cost the memory of one frame as long as they are read frame by frame.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from medvis.core.arrays import Float64s
 
@@ -34,3 +37,20 @@ class Geometry:
         along_row, along_col = self.orientation[:3], self.orientation[3:]
         point = self.positions[frame] + along_row * self.spacing[1] * col + along_col * self.spacing[0] * row
         return float(point[0]), float(point[1]), float(point[2])
+
+    def centroid_to_patient(
+        self, row: float, col: float, frame_pixels: Sequence[tuple[int, int]]
+    ) -> tuple[float, float, float] | None:
+        """The mean of pixels of several frames in patient coordinates, also of frames that are uneven or tilted.
+
+        Args:
+            row: mean over all the pixels.
+            col: likewise.
+            frame_pixels: (frame, number of pixels on it), at least one.
+        """
+        first = self.to_patient(0, row, col)
+        if first is None or self.positions is None:
+            return None
+        frames, counts = np.array(frame_pixels).T
+        x, y, z = np.array(first) + counts @ (self.positions[frames] - self.positions[0]) / counts.sum()
+        return float(x), float(y), float(z)

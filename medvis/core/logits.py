@@ -1,6 +1,6 @@
 """From logits to probabilities.
 
-`scipy.special` has both functions, but importing it takes 0.3 s, a third of what `medvis diagnose` needs to start.
+`scipy.special` has both functions, but importing it takes 0.24 s, on the way of every diagnosis.
 """
 
 from __future__ import annotations

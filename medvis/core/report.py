@@ -21,14 +21,14 @@ def percent(probability: float) -> str:
 
 def decimal(probability: float, spread: float | None = None) -> str:
     """A probability in a table: two decimals, never 0 or 1; with its sd over the views if known."""
-    told = _between(probability, "0.01", f"{probability:.2f}", "0.99")
-    return told if spread is None else f"{told} ± {spread:.2f}"
+    text = _between(probability, "0.01", f"{probability:.2f}", "0.99")
+    return text if spread is None else f"{text} ± {spread:.2f}"
 
 
-def _between(probability: float, least: str, told: str, most: str) -> str:
+def _between(probability: float, least: str, text: str, most: str) -> str:
     if probability < 0.005:
         return f"<{least}"
-    return f">{most}" if probability >= 0.995 else told
+    return f">{most}" if probability >= 0.995 else text
 
 
 class Code(_Model):
@@ -167,7 +167,7 @@ class Provenance(_Model):
 
 
 class Report(_Model):
-    """Everything that medvis says about one image or series."""
+    """The report of one image or series."""
 
     schema_version: Literal["1.0"] = "1.0"
     notice: str = NOTICE

@@ -1,4 +1,4 @@
-"""Places worth a closer look on a probability map, and the pooling of evidence over one of them."""
+"""Candidates on a probability map: connected regions above a threshold, and evidence pooled over one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medvis.core.arrays import Bools, Float32s
 
 @dataclass(frozen=True)
 class Spot:
-    """One connected place: its peak probability, its centre (row, col), its longer side, and its pixels.
+    """One connected region: its peak probability, its centre (row, col), its longer side, and its pixels.
 
     `box` is half-open (row0, col0, row1, col1); `shape` is bool over that box.
     """
@@ -25,29 +25,29 @@ class Spot:
 
 
 def spots(probability: Float32s, threshold: float, most: int) -> list[Spot]:
-    """Connected places above a threshold, likeliest first, `most` of them at the most.
+    """Connected regions above a threshold, likeliest first, `most` of them at the most.
 
     Args:
         probability: float32 [rows, cols] in 0…1.
-        threshold: what a place must exceed.
+        threshold: what a pixel must exceed.
         most: how many to return.
     """
     above = np.asarray(probability > threshold, np.uint8)
     count, labels, stats, centres = cv2.connectedComponentsWithStats(above, connectivity=8)
-    found = []
+    regions = []
     for label in range(1, count):
         left, top, width, height, _ = (int(value) for value in stats[label])
         window = (slice(top, top + height), slice(left, left + width))
         shape = labels[window] == label
         peak = float(probability[window][shape].max())
         centre = (float(centres[label][1]), float(centres[label][0]))
-        found.append(Spot(peak, centre, max(width, height), (top, left, top + height, left + width), shape))
-    found.sort(key=lambda spot: (-spot.peak, spot.box))
-    return found[:most]
+        regions.append(Spot(peak, centre, max(width, height), (top, left, top + height, left + width), shape))
+    regions.sort(key=lambda spot: (-spot.peak, spot.box))
+    return regions[:most]
 
 
 def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Float32s:
-    """The place's own pixels, grown by `margin`, as float32 [size, size] on a crop's grid (1 inside, 0 outside)."""
+    """The candidate's own pixels, grown by `margin`, as float32 [size, size] on a crop's grid (1 inside, 0 outside)."""
     canvas = np.zeros((size, size), np.float32)
     top, left, bottom, right = spot.box
     rows = slice(max(top - corner[0], 0), min(bottom - corner[0], size))
@@ -60,12 +60,12 @@ def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Float3
 
 
 def attend(evidence: Float32s, mask: Float32s, own: Float32s) -> Float32s:
-    """Class logits of one place: the evidence averaged over its own part of the predicted mask.
+    """Class logits of one candidate: the evidence averaged over its own part of the predicted mask.
 
     Args:
         evidence: float32 [k, h/8, w/8].
         mask: float32 [h, w], mask probability.
-        own: float32 [h, w] in 0…1, where the place is.
+        own: float32 [h, w] in 0…1, where the candidate is.
 
     Returns:
         float32 [k].

@@ -114,8 +114,8 @@ def link(
     limit, sides = None if spacing is None else max_mm, spacing or (1.0, 1.0)
     for (upper, lower), move in zip(pairwise(labels), moves or repeat((0.0, 0.0)), strict=moves is not None):
         for upper_number, lower_number in _pairs(upper, lower, min_overlap, (limit, sides), move):
-            one, other = _root(parent, upper_number), _root(parent, lower_number)
-            parent[max(one, other)] = min(one, other)
+            joined = _root(parent, upper_number), _root(parent, lower_number)
+            parent[max(joined)] = min(joined)
     roots = np.array([_root(parent, number) for number in range(len(parent))])
     return _by_size(labels, roots)
 
@@ -143,10 +143,10 @@ def _pairs(
     beside = _moved(lower, round(move[0]), round(move[1]))
     both = (upper > 0) & (beside > 0)
     shared, count = np.unique(np.stack([upper[both], beside[both]]), axis=1, return_counts=True)
-    yield from ((int(one), int(other)) for one, other in shared[:, count >= min_overlap].T)
+    yield from ((int(number), int(number2)) for number, number2 in shared[:, count >= min_overlap].T)
     max_mm, spacing = limit
     if max_mm is not None:
-        there = {other: (row + move[0], col + move[1]) for other, (row, col) in _centers(lower).items()}
+        there = {number: (row + move[0], col + move[1]) for number, (row, col) in _centers(lower).items()}
         yield from _close(_centers(upper), there, max_mm, spacing)
 
 
@@ -162,10 +162,10 @@ def _moved(plane: Labels, rows: int, cols: int) -> Labels:
 def _close(
     upper: dict[int, Point], lower: dict[int, Point], max_mm: float, spacing: Point
 ) -> Iterator[tuple[int, int]]:
-    for one, (row, col) in upper.items():
-        for other, (row2, col2) in lower.items():
+    for number, (row, col) in upper.items():
+        for number2, (row2, col2) in lower.items():
             if np.hypot((row - row2) * spacing[0], (col - col2) * spacing[1]) <= max_mm:
-                yield one, other
+                yield number, number2
 
 
 def _centers(plane: Labels) -> dict[int, Point]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from medvis.core.arrays import Float32s
-from medvis.ops.tta import View, forward, resized
+from medvis.ops.tta import AugmentedView, forward, resized
 
 
 def fit(image: Float32s, side: int) -> Float32s:
@@ -19,10 +19,10 @@ def fit(image: Float32s, side: int) -> Float32s:
     Returns:
         float32 [channels, side, side].
     """
-    return forward(image, View(side / max(image.shape[1:])), side)
+    return forward(image, AugmentedView(side / max(image.shape[1:])), side)
 
 
-def held(shape: tuple[int, int], side: int) -> tuple[int, int]:
+def shape_in_square(shape: tuple[int, int], side: int) -> tuple[int, int]:
     """(rows, cols) of a picture of `shape` within its square view; beyond them it is mirrored."""
     rows, cols = resized(shape, side / max(shape))
     return rows, cols
@@ -39,7 +39,7 @@ def unfit(maps: Float32s, shape: tuple[int, int], side: int) -> Float32s:
     Returns:
         float32 [n, rows, cols].
     """
-    rows, cols = held(shape, side)
+    rows, cols = shape_in_square(shape, side)
     out = np.empty((len(maps), *shape), np.float32)
     for index, plane in enumerate(spread(maps, side)):
         out[index] = cv2.resize(plane[:rows, :cols], (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -23,5 +23,5 @@ def corner_padding(hounsfield: Float32s) -> Bools:
     low: Bools = hounsfield < BELOW_AIR
     _, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=4)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    found: Bools = np.isin(labels, edge[edge > 0])
-    return found
+    padding: Bools = np.isin(labels, edge[edge > 0])
+    return padding

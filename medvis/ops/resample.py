@@ -19,8 +19,8 @@ from medvis.core.arrays import Bools, Float32s, Float64s
 
 Order = Literal["linear", "cubic"]
 
-PER_SAMPLE = 8  # places a sample at which the interpolated signal is read to average it
-LEAST = 0.5  # share of a new sample that must have been valid
+PER_SAMPLE = 8  # points a sample at which the interpolated signal is read to average it
+LEAST = 0.5  # fraction of a new sample that must have been valid
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Axis:
         return cls(positions, count, sqrt(max(ratio * ratio - 1, 0.0)))
 
     def back(self) -> Axis:
-        """The old samples on the new grid; beyond its ends the nearest place on it."""
+        """The old samples on the new grid; beyond its ends the nearest position on it."""
         if len(self.positions) == 1:
             return Axis(np.zeros(self.count), 1)
         step = float(self.positions[1] - self.positions[0])
-        found = (np.arange(self.count) - self.positions[0]) / step
-        return Axis(np.clip(found, 0, len(self.positions) - 1), len(self.positions), sqrt(max(step**-2 - 1, 0.0)))
+        positions = (np.arange(self.count) - self.positions[0]) / step
+        return Axis(np.clip(positions, 0, len(self.positions) - 1), len(self.positions), sqrt(max(step**-2 - 1, 0.0)))
 
     def weights(self, order: Order = "linear") -> Float64s:
         """[n, count]: new samples from old ones. The rows sum to 1, and give a straight line back as it is."""
@@ -93,18 +93,18 @@ class Resampler:
             stack: float32 [frames, ..., rows, cols].
             valid: bool [frames, rows, cols].
             index: of the new frame.
-            least: share of a new sample that must have been valid.
+            least: fraction of a new sample that must have been valid.
 
         Returns:
             float32 [..., rows, cols], 0 where it is not valid, and bool [rows, cols].
         """
-        share = self.plane(valid, index)
+        fraction = self.plane(valid, index)
         taps = np.flatnonzero(self._frames[index])
         known = {int(tap): np.where(valid[tap], stack[tap], np.float32(0)) for tap in taps}
         mixed = sum(np.float32(self._frames[index, tap]) * plane for tap, plane in known.items())
         values = self._rows @ np.asarray(mixed, np.float32) @ self._cols.T
-        enough = share >= least
-        return np.asarray(np.where(enough, values / np.where(enough, share, 1), 0), np.float32), enough
+        enough = fraction >= least
+        return np.asarray(np.where(enough, values / np.where(enough, fraction, 1), 0), np.float32), enough
 
 
 def resample(

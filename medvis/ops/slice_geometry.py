@@ -1,4 +1,4 @@
-"""Where the frames of a stack lie along their normal: steps, gaps, and what each frame stands for."""
+"""Geometry of a stack of slices along its normal: steps, gaps, and the thickness that each slice stands for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medvis.core.arrays import Float64s, Indices
 GAP = 1.5
 """A step of more than this many usual ones is a gap: something that was not seen lies between the two frames."""
 UNEVEN = 0.05
-"""Steps that differ by less than this share of the usual one are even."""
+"""Steps that differ by less than this fraction of the usual one are even."""
 MULTIPLE = 0.1
 """How near to a whole number of usual steps a gap is, for slices to be missing there."""
 
@@ -54,8 +54,8 @@ def missing_in(heights: Float64s) -> Float64s | None:
     off = np.abs(ratios - np.round(ratios))
     if (np.abs(ratios[~wide] - 1) > UNEVEN).any() or (off[wide] > MULTIPLE).any():
         return None
-    found = [heights[frame] + step * np.arange(1, round(ratios[frame])) for frame in np.flatnonzero(wide)]
-    return np.concatenate(found) if found else np.empty(0)
+    missing = [heights[frame] + step * np.arange(1, round(ratios[frame])) for frame in np.flatnonzero(wide)]
+    return np.concatenate(missing) if missing else np.empty(0)
 
 
 def runs_of(heights: Float64s) -> Indices:

@@ -41,13 +41,13 @@ def text_boxes(picture: NDArray[np.generic]) -> list[TextBox]:
     """
     grey = _as_bytes(picture)
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE, STROKE))
-    found = np.zeros(grey.shape, np.uint8)
+    text = np.zeros(grey.shape, np.uint8)
     for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
         height = cv2.morphologyEx(grey, operation, kernel)
         for contrast in CONTRASTS:
             for row0, col0, row1, col1 in _lines(np.asarray(height > contrast * 255).view(np.uint8)):
-                found[row0:row1, col0:col1] = 1
-    _, _, table, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+                text[row0:row1, col0:col1] = 1
+    _, _, table, _ = cv2.connectedComponentsWithStats(text, connectivity=8)
     boxes = [
         TextBox(int(row), int(col), int(row + height), int(col + width)) for col, row, width, height, _ in table[1:]
     ]

@@ -42,7 +42,7 @@ def blend(size: int, overlap: int) -> Float32s:
     return np.asarray(np.outer(ramp, ramp), np.float32)
 
 
-class Canvas:
+class TileAccumulator:
     """Weighted mean of overlapping pieces on one image.
 
     Args:

@@ -15,26 +15,26 @@ FLIPS = ("none", "horizontal", "vertical", "both")
 
 
 @dataclass(frozen=True)
-class View:
-    """One way to look at an image: resized by `scale`, then flipped; `weight` is its say in the merged result."""
+class AugmentedView:
+    """One way to look at an image: resized by `scale`, then flipped; `weight` is that in the merged mean."""
 
     scale: float
     flip: str = "none"
     weight: float = 1.0
 
 
-def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[View]:
-    """All views, the scales with the largest say first, then those nearest to native: the order to stop early in.
+def plan(scales: Mapping[float, float], flips: Sequence[str]) -> list[AugmentedView]:
+    """All views, the scales with the largest weight first, then those nearest to native: the order to stop early in.
 
     Args:
         scales: scale → weight.
         flips: names among `FLIPS`.
     """
     ordered = sorted(scales, key=lambda scale: (-scales[scale], abs(np.log(scale)), scale))
-    return [View(float(scale), flip, float(scales[scale])) for scale in ordered for flip in flips]
+    return [AugmentedView(float(scale), flip, float(scales[scale])) for scale in ordered for flip in flips]
 
 
-def forward(image: Float32s, view: View, multiple_of: int) -> Float32s:
+def forward(image: Float32s, view: AugmentedView, multiple_of: int) -> Float32s:
     """The image as the view shows it, mirrored at the far edges up to multiples of `multiple_of`.
 
     Args:
@@ -53,7 +53,7 @@ def forward(image: Float32s, view: View, multiple_of: int) -> Float32s:
     return np.ascontiguousarray(_flip(out, view.flip))
 
 
-def backward(logits: Float32s, view: View, shape: tuple[int, int]) -> Float32s:
+def backward(logits: Float32s, view: AugmentedView, shape: tuple[int, int]) -> Float32s:
     """Maps of a view [..., rows', cols'] back onto the image's grid: [..., rows, cols] of `shape`, float32."""
     upright = _flip(logits, view.flip)
     rows, cols = resized(shape, view.scale)
@@ -74,7 +74,7 @@ class Merge:
     """Running weighted mean of logits over views, and the spread (sd) of the probability. Order does not matter.
 
     Shapes are free, but the same for every `add`. A view's weight may be a map, 0 where it did not look; somewhere in
-    all its views every place must have been seen.
+    all its views every pixel must have been seen.
     """
 
     def __init__(self) -> None:
@@ -86,15 +86,15 @@ class Merge:
 
     def add(self, logits: Float32s, weight: float | Float32s = 1.0) -> None:
         """One more view; `weight` is a number, or an array that is broadcast against the logits."""
-        share, probability = np.asarray(weight, np.float32), sigmoid(logits)
+        weights, probability = np.asarray(weight, np.float32), sigmoid(logits)
         if self._logits is None or self._mean is None or self._square is None:
-            self._logits, self._mean, self._square = logits * share, probability * share, probability**2 * share
+            self._logits, self._mean, self._square = logits * weights, probability * weights, probability**2 * weights
         else:
-            self._logits += logits * share
-            self._mean += probability * share
-            self._square += probability**2 * share
+            self._logits += logits * weights
+            self._mean += probability * weights
+            self._square += probability**2 * weights
         self.count += 1
-        self.weight = self.weight + share
+        self.weight = self.weight + weights
 
     @property
     def logits(self) -> Float32s:

@@ -17,7 +17,7 @@ NO_OUTLINE = "This task classifies the whole image; it outlines nothing, so that
 def build_report(case: Case, context: Context, timings: dict[str, float]) -> Report:
     """The report of a case that has been through all stages. Raises StageError if it has not."""
     verdict = require(case.verdict, "report", "verdict", "judge")
-    if case.classes is None or case.mask is not None:  # where only classes were told, nothing was to be measured
+    if case.classes is None or case.mask is not None:  # a task of classes alone measures nothing
         require(case.findings, "report", "findings", "measure")
     return Report(
         task=context.task.task,

@@ -1,4 +1,4 @@
-"""What the classes of a whole image say: positive or negative, how sure, and in words."""
+"""The verdict of the classes of a whole image: positive or negative, its probability, and the reason in words."""
 
 from __future__ import annotations
 

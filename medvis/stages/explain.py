@@ -26,10 +26,10 @@ class ExplainSettings(StageSettings):
 
 
 class Explain(BaseStage):
-    """Fills `evidence`: the class activation, float32 in 0…1, 0 where nothing was looked at.
+    """Fills `evidence`: the class activation, float32 in 0…1, 0 where nothing was searched.
 
     It is that of the first label or, where the whole image has classes, of the likeliest one that is not normal:
-    `evidence_of` names it. A place's share in a class is shown as strongly as the class is likely, the odds counted
+    `evidence_of` names it. What a pixel adds to a class is shown as strongly as the class is likely, the odds counted
     from the card's threshold: what is just positive has 0.5.
     """
 
@@ -42,13 +42,13 @@ class Explain(BaseStage):
         """The case with its evidence map."""
         prediction = require(case.prediction, self.name, "prediction", "infer")
         name, strength = self._class(case, prediction)
-        seen = held(self._shown(share * strength) for share in prediction.evidence)
+        shown = held(self._shown(plane * strength) for plane in prediction.evidence)
         facts = {} if name is None else {"evidence_of": name}
-        return case.derive(self.step(**facts), evidence=seen, evidence_of=name)
+        return case.derive(self.step(**facts), evidence=shown, evidence_of=name)
 
-    def _shown(self, share: Float32s) -> Float32s:
-        share = shifted(share, self.settings.odds)
-        return np.where(share >= self.settings.floor, share, 0).astype(np.float32)
+    def _shown(self, evidence: Float32s) -> Float32s:
+        evidence = shifted(evidence, self.settings.odds)
+        return np.where(evidence >= self.settings.floor, evidence, 0).astype(np.float32)
 
     def _class(self, case: Case, prediction: Prediction) -> tuple[str | None, float]:
         """The class that the evidence speaks for, in the words of the report, and how strongly that is shown."""
@@ -63,6 +63,6 @@ class Explain(BaseStage):
         return name, float(shifted(np.float32(leading.probability), threshold / (1 - threshold)))
 
 
-def shifted(share: Float32s | np.float32, odds: float) -> Float32s:
+def shifted(probability: Float32s | np.float32, odds: float) -> Float32s:
     """Probabilities with their odds divided by `odds` > 0: what had these odds becomes 0.5, and 0 and 1 stay."""
-    return np.asarray(share / (share + odds * (1 - share)), np.float32)
+    return np.asarray(probability / (probability + odds * (1 - probability)), np.float32)

@@ -1,4 +1,4 @@
-"""Label mask → findings: size and place, densities, malignancy rating, descriptors, differential."""
+"""Label mask → findings: size and position, densities, malignancy rating, descriptors, differential."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Float64s
 from medvis.core.case import Case, Prediction, require
-from medvis.core.geometry import Geometry
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
 from medvis.ops.measure import Measurement, measure
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesion_scores import joint_probability, score_lesions
 from medvis.stages.scoring import Score, logistic, rating_values
-from medvis.stages.slice_geometry import ladder_of
+from medvis.stages.slice_geometry import slice_geometry_of
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
-NO_PLACE = "the image does not tell where it lies in the patient"
+NO_POSITION = "the image does not tell where it lies in the patient"
 NO_LABEL = "the model does not rate this"
 SURELY_NORMAL = "the model has no doubt that the image is normal"
 OF_THE_IMAGE = "Malignancy and differential are those of the whole image, not of each outline."
@@ -37,11 +36,12 @@ class Rule(BaseModel):
 
 
 class MeasureSettings(StageSettings):
-    """What is said of a finding beside its size.
+    """What is reported of a finding beside its size.
 
     Attributes:
         attributes: label → {score: word}; the word of the nearest score is used.
-        malignancy: label that holds the malignancy rating; of a class, its share of all that are not normal.
+        malignancy: label that holds the malignancy rating; of a class, its probability given that the image is not
+            normal.
         differential: rules over ``finding``, ``malignancy`` and the names of the image's classes; without any, the
             classes of the whole image, where there are some.
     """
@@ -79,8 +79,8 @@ class Measure(BaseStage):
         geometry = case.scan.geometry
         if geometry.slice_spacing is not None:
             return geometry.slice_spacing
-        ladder = ladder_of(geometry, case.scan.frames)
-        return None if ladder is None else ladder.depths
+        slices = slice_geometry_of(geometry, case.scan.frames)
+        return None if slices is None else slices.depths
 
     def _finding(self, case: Case, size: Measurement, scores: list[Score]) -> Finding:
         prediction = require(case.prediction, self.name, "prediction", "infer")
@@ -89,9 +89,10 @@ class Measure(BaseStage):
         logits, spread = _pooled(prediction, scores)
         unknown = dict(size.reasons)
         malignancy = self._malignancy(prediction, logits, size, unknown)
-        place = _in_patient(case.scan.geometry, size)
-        if place is None:
-            unknown["centroid_mm"] = case.scan.geometry.reasons.get("positions", NO_PLACE)
+        _, row, col = size.centroid
+        position = case.scan.geometry.centroid_to_patient(row, col, size.frame_pixels)
+        if position is None:
+            unknown["centroid_mm"] = case.scan.geometry.reasons.get("positions", NO_POSITION)
         taxonomy = self.context.task.taxonomy
         return Finding(
             id=size.number,
@@ -100,7 +101,7 @@ class Measure(BaseStage):
             probability=probability,
             spread=round(best.spread, 4),
             **_measured(size, case.scan.unit),
-            centroid_mm=None if place is None else (round(place[0], 2), round(place[1], 2), round(place[2], 2)),
+            centroid_mm=None if position is None else _millimetres(position),
             malignancy=malignancy,
             attributes=self._attributes(logits, spread),
             differential=self._differential(case, {"finding": probability, "malignancy": malignancy}),
@@ -135,8 +136,8 @@ class Measure(BaseStage):
             words = self.settings.attributes.get(label.name)
             if not words:
                 continue
-            share = logistic({"bias": 0.0, "logit": 1.0}, {"logit": logits[label.name]})
-            score = label.low + (label.high - label.low) * share
+            fraction = logistic({"bias": 0.0, "logit": 1.0}, {"logit": logits[label.name]})
+            score = label.low + (label.high - label.low) * fraction
             word = words[min(words, key=lambda key: abs(key - score))]
             scale = f"{label.low:g}–{label.high:g}" if label.kind == "rating" else "probability"
             width = abs(label.high - label.low) * spread[label.name]
@@ -148,17 +149,18 @@ class Measure(BaseStage):
     def _differential(self, case: Case, known: dict[str, float | None]) -> list[Reading]:
         classes = case.classes or ()
         if not self.settings.differential:
-            told = [reading.model_copy(update={"name": f"{reading.name} (of the whole image)"}) for reading in classes]
-            return told[:3]
+            return [
+                reading.model_copy(update={"name": f"{reading.name} (of the whole image)"}) for reading in classes[:3]
+            ]
         distribution = None if case.prediction is None else case.prediction.distribution
         if distribution is not None and distribution.exclusive:
             known = {**known, **distribution.by_name}
         out = []
         for rule in self.settings.differential:
-            shares = [(known.get(name), wanted) for name, wanted in rule.when.items()]
-            if any(share is None for share, _ in shares):
+            terms = [(known.get(name), wanted) for name, wanted in rule.when.items()]
+            if any(probability is None for probability, _ in terms):
                 continue
-            product = float(np.prod([share if wanted else 1 - share for share, wanted in shares if share is not None]))
+            product = float(np.prod([p if wanted else 1 - p for p, wanted in terms if p is not None]))
             out.append(Reading(name=rule.name, probability=round(product, 4), code=rule.code))
         return sorted(out, key=lambda reading: -reading.probability)[:3]
 
@@ -184,17 +186,6 @@ def _named(names: tuple[str, ...], values: NDArray[np.floating]) -> dict[str, fl
     return dict(zip(names, map(float, values), strict=True))
 
 
-def _in_patient(geometry: Geometry, size: Measurement) -> tuple[float, float, float] | None:
-    """The mean of the finding's pixels in patient coordinates, also of slices that are uneven or tilted."""
-    _, row, col = size.centroid
-    first = geometry.to_patient(0, row, col)
-    if first is None or geometry.positions is None:
-        return None
-    frames, counts = np.array(size.frame_pixels).T
-    x, y, z = np.array(first) + counts @ (geometry.positions[frames] - geometry.positions[0]) / counts.sum()
-    return float(x), float(y), float(z)
-
-
 def _measured(size: Measurement, unit: str) -> dict[str, object]:
     """The fields of a finding that are measured, rounded to what the pixels can tell."""
     row0, col0, row1, col1 = size.box
@@ -215,6 +206,11 @@ def _measured(size: Measurement, unit: str) -> dict[str, object]:
         "volume_mm3": _rounded(size.volume_mm3),
         "intensity": Intensity(unit=unit, **{name: round(value, 1) for name, value in asdict(stats).items()}),
     }
+
+
+def _millimetres(position: tuple[float, float, float]) -> tuple[float, float, float]:
+    x, y, z = position
+    return round(x, 2), round(y, 2), round(z, 2)
 
 
 def _rounded(value: float | None) -> float | None:

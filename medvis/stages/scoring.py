@@ -1,4 +1,4 @@
-"""How likely a component is a true finding: a logistic model over what the closer look saw, fitted on val."""
+"""Probability that a component is a true finding: a logistic model over the closer look's features, fitted on val."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def score_components(prediction: Prediction, mask: Labels, card: Card, scan: Sca
 
 
 def features(prediction: Prediction, inside: Bools, frame: int, candidate: int | None) -> dict[str, float]:
-    """What the logistic model looks at; `inside` is bool [rows, cols]."""
+    """The features of the logistic model; `inside` is bool [rows, cols]."""
     values = outline_features(prediction.mask_logits[frame].max(0), prediction.spread[frame], inside)
     if candidate is not None and prediction.candidates is not None:
         values["class"] = float(prediction.candidates.logits[candidate, 0])
@@ -122,12 +122,12 @@ def match(prediction: Prediction, inside: Bools, frame: int) -> int | None:
 
 
 def _score(
-    prediction: Prediction, inside: Bools, place: tuple[int, int], around: dict[str, float], card: Card
+    prediction: Prediction, inside: Bools, position: tuple[int, int], around: dict[str, float], card: Card
 ) -> Score:
-    frame, label = place
+    frame, label = position
     candidate = match(prediction, inside, frame)
     values = {**features(prediction, inside, frame, candidate), **around}
-    # What a closer look at another place has left over was never looked at itself.
+    # What the closer look at another candidate left over was never looked at itself.
     unseen = prediction.candidates is not None and candidate is None
     probability = 0.0 if unseen else finding_probability(values, card)
     spread = values.get("class_spread", values["spread"])

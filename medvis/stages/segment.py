@@ -18,7 +18,7 @@ from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.persistence import likeliest, persistence
 from medvis.stages.scoring import Score
-from medvis.stages.slice_geometry import ladder_of
+from medvis.stages.slice_geometry import slice_geometry_of
 
 # Components of fewer pixels are noise, where neither settings nor card say otherwise.
 LEAST = 4
@@ -38,7 +38,7 @@ class SegmentSettings(StageSettings):
             would cross reaches `finding`; needs spacings in mm.
         series: calibrated probability that a finding of a series must reach on one of its slices; `finding` where
             that is set here, or neither says. A nodule has a chance on every slice that it crosses, and a series has
-            many places to err.
+            many more pixels to err on.
     """
 
     high: float | None = Field(default=None, gt=0, lt=1)
@@ -94,18 +94,18 @@ class Segment(BaseStage):
 
     def _findings(self, case: Case, components: Labels, scores: list[Score], used: dict[str, float]) -> Labels:
         """The components that are likely enough, linked across frames and numbered."""
-        spacing, ladder = case.scan.geometry.spacing, ladder_of(case.scan.geometry, len(components))
-        moves = None if ladder is None else ladder.moves
+        spacing, slices = case.scan.geometry.spacing, slice_geometry_of(case.scan.geometry, len(components))
+        moves = None if slices is None else slices.moves
         kept = np.zeros(int(components.max()) + 1, bool)
         kept[[score.label for score in scores if score.probability >= used["finding"]]] = True
         components = _only(kept, components)
         linked = link(components, 1, self.settings.link_mm, spacing, moves)
-        if ladder is None:
+        if slices is None:
             return linked
         own = [score for score in scores if kept[score.label]]
         stays = likeliest(own, components, linked) >= used["series"]
         if self.settings.lasting and spacing is not None:
-            stays &= persistence(own, components, linked, spacing, ladder.heights) >= used["finding"]
+            stays &= persistence(own, components, linked, spacing, slices.heights) >= used["finding"]
         return link(_only(stays, linked), 1, None, spacing, moves)
 
     def _thresholds(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How the frames of a scan stand to each other in the patient: what linking and measuring need to know of it."""
+"""Geometry of a stack of slices: positions along the normal, thicknesses, and in-plane shifts between neighbours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JITTER = 0.05  # px; moves below this are the rounding of decimal strings
 
 
 @dataclass(frozen=True)
-class Ladder:
+class SliceGeometry:
     """The frames of a stack.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ladder:
     moves: tuple[tuple[float, float] | None, ...]
 
 
-def ladder_of(geometry: Geometry, frames: int) -> Ladder | None:
+def slice_geometry_of(geometry: Geometry, frames: int) -> SliceGeometry | None:
     """For a scan of that many frames; None if they are no stack in space, or nobody knows."""
     if frames < 2:
         return None
@@ -44,7 +44,7 @@ def ladder_of(geometry: Geometry, frames: int) -> Ladder | None:
         drift = drift_of(geometry.positions, geometry.orientation)
     if np.abs(np.diff(heights)).min() < _STEP:
         return None
-    return Ladder(heights, depths_of(heights), _moves(heights, drift, geometry.spacing))
+    return SliceGeometry(heights, depths_of(heights), _moves(heights, drift, geometry.spacing))
 
 
 def _moves(
@@ -53,6 +53,6 @@ def _moves(
     moved = np.diff(drift, axis=0) / (spacing or (np.inf, np.inf))
     moved[np.abs(moved) < _JITTER] = 0
     return tuple(
-        (float(row), float(col)) if one == other else None
-        for (one, other), (row, col) in zip(pairwise(runs_of(heights)), moved, strict=True)
+        (float(row), float(col)) if run == next_run else None
+        for (run, next_run), (row, col) in zip(pairwise(runs_of(heights)), moved, strict=True)
     )

@@ -28,7 +28,7 @@ from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Say, run_crops
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
-from medvis.ops.measure import diameters
+from medvis.ops.diameters import diameters
 from medvis.pipeline import Pipeline, load
 from medvis.stages.scoring import (
     features,

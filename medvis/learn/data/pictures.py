@@ -11,7 +11,7 @@ import numpy as np
 from medvis.core.arrays import Bools, Float32s, Uint8s
 from medvis.errors import InputError
 from medvis.learn.data.index import Row, read_indices
-from medvis.ops.fit import fit, held
+from medvis.ops.fit import fit, shape_in_square
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,4 @@ def fitted(image: Uint8s, side: int) -> Float32s:
 
 def fitted_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """(rows, cols) of a picture of `shape` within its fitted view; beyond them, it is mirrored."""
-    return held((shape[0], shape[1]), side)
+    return shape_in_square((shape[0], shape[1]), side)

@@ -1,1 +1,1 @@
-"""Measurements that know the chest on CT: lungs, what surrounds a place, Hounsfield units of grey pictures."""
+"""Measurements that know the chest on CT: lungs, what surrounds a component, Hounsfield units of grey pictures."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from medvis.core.arrays import Float32s, Float64s, Uint8s
 
-# (share, mean HU, sd HU): aerated lung, denser lung, fat, muscle and blood, contrast-filled vessels, bone.
+# (weight, mean HU, sd HU): aerated lung, denser lung, fat, muscle and blood, contrast-filled vessels, bone.
 _CHEST = (
     (0.45, -870.0, 55.0),
     (0.12, -780.0, 80.0),
@@ -58,8 +58,8 @@ def to_hounsfield(grey: Uint8s) -> Float32s:
 @cache
 def _log_density() -> Float64s:
     """[lows, ranges, 256]: log density of every grey value under every scale, with a weak prior on the range."""
-    share = np.linspace(0.0, 1.0, 256)
-    hu = _LOWS[:, None, None] + _RANGES[None, :, None] * share
+    fraction = np.linspace(0.0, 1.0, 256)
+    hu = _LOWS[:, None, None] + _RANGES[None, :, None] * fraction
     density = np.full(hu.shape, _REST)
     for weight, mean, sd in _CHEST:
         density += weight * np.exp(-0.5 * ((hu - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))

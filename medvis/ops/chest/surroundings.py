@@ -15,7 +15,7 @@ RIM_MM = (1.0, 4.0)  # beyond the blur of the component's own edge, within what 
 
 
 def aerated_rim(hu: NDArray[np.floating], inside: Bools, spacing: tuple[float, float]) -> float | None:
-    """Share of a component's rim that is aerated lung: 1 in the midst of lung, about ½ on a wall, 0 within tissue.
+    """Fraction of a component's rim that is aerated lung: 1 in the midst of lung, about ½ on a wall, 0 within tissue.
 
     The rim are the pixels whose centres are between 1 and 4 mm from the nearest one of the component, as far as they
     are on the picture.

@@ -13,8 +13,8 @@ from medvis.core.logits import sigmoid
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.candidates import Spot, attend, spots, stamp
-from medvis.ops.tiles import Canvas, blend, cut
-from medvis.ops.tta import Merge, View, backward, forward, plan
+from medvis.ops.tiles import TileAccumulator, blend, cut
+from medvis.ops.tta import AugmentedView, Merge, backward, forward, plan
 from medvis.stages.scoring import finding_probability, outline_features
 from medvis.stages.views.settings import Candidate, InferSettings
 
@@ -46,7 +46,7 @@ class Look:
         self.masks, self.classes = Merge(), Merge()
         self.embedding: Float32s | None = None
 
-    def field(self, view: View) -> tuple[slice, slice]:
+    def field(self, view: AugmentedView) -> tuple[slice, slice]:
         """Rows and columns of the crop that a view shows; the first one always shows all."""
         side = self.size
         if view.scale > NEAR and self.masks.count:
@@ -54,11 +54,13 @@ class Look:
         starts = [_start(self.center[axis] - self.corner[axis], side, self.size) for axis in (0, 1)]
         return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
-    def seen(self, view: View, multiple_of: int) -> Float32s:
+    def seen(self, view: AugmentedView, multiple_of: int) -> Float32s:
         """What a view shows of the crop, as the network wants it: float32 [c, h, w]."""
         return forward(self.crop[:, *self.field(view)], view, multiple_of)
 
-    def add(self, view: View, mask: Float32s, evidence: Float32s, embedding: Float32s, multiple_of: int) -> None:
+    def add(
+        self, view: AugmentedView, mask: Float32s, evidence: Float32s, embedding: Float32s, multiple_of: int
+    ) -> None:
         """One more view: mask logits [m, h, w], evidence [k, h/8, w/8], embedding [d] as the view saw them."""
         rows, cols = self.field(view)
         side = rows.stop - rows.start
@@ -133,7 +135,7 @@ class Closer:
         self._write(looks, logits, spread)
         return looks
 
-    def _see(self, looks: Iterable[Look], view: View) -> None:
+    def _see(self, looks: Iterable[Look], view: AugmentedView) -> None:
         """One view of all these candidates: what is of one size goes through the model as one batch."""
         sizes = defaultdict(list)
         for look in looks:
@@ -147,7 +149,7 @@ class Closer:
     @staticmethod
     def _write(looks: list[Look], logits: Float32s, spread: Float32s) -> None:
         shape = (logits.shape[1], logits.shape[2])
-        fresh, deviation = Canvas(len(logits), shape, 0.0), Canvas(1, shape, 0.0)
+        fresh, deviation = TileAccumulator(len(logits), shape, 0.0), TileAccumulator(1, shape, 0.0)
         for look in looks:
             weight = blend(look.size, look.size // 4)
             fresh.add(look.masks.logits, look.corner, weight)

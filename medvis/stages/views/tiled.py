@@ -8,7 +8,7 @@ from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Prediction
 from medvis.core.logits import sigmoid
 from medvis.model.predictor import Predictor
-from medvis.ops.tiles import Canvas, blend, cover, cut
+from medvis.ops.tiles import TileAccumulator, blend, cover, cut
 from medvis.stages.views.settings import InferSettings
 
 
@@ -31,8 +31,8 @@ class FirstPass:
         size = min(self.settings.tile, -(-max(shape) // unit) * unit)
         overlap = min(self.settings.overlap, size // 2)
         weight = blend(size, overlap)
-        masks = Canvas(len(self.predictor.card.masks), shape, Prediction.OUTSIDE)
-        evidence = Canvas(1, shape, Prediction.OUTSIDE)
+        masks = TileAccumulator(len(self.predictor.card.masks), shape, Prediction.OUTSIDE)
+        evidence = TileAccumulator(1, shape, Prediction.OUTSIDE)
         for corner in cover(region, size, overlap):
             given = self.predictor(cut(image, corner, size)[None], ("mask_logits", "evidence"))
             masks.add(given["mask_logits"][0], corner, weight)

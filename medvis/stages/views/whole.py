@@ -14,7 +14,7 @@ from medvis.core.logits import sigmoid
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.fit import fit, side_of, spread, unfit
-from medvis.ops.tta import Merge, View, backward, forward, plan
+from medvis.ops.tta import AugmentedView, Merge, backward, forward, plan
 from medvis.stages.views.settings import InferSettings
 
 GRID = 8  # px a cell of the evidence
@@ -35,7 +35,7 @@ class Whole:
         self._weights: list[float] = []
         self._embedding: list[Float32s] = []
 
-    def add(self, view: View, given: dict[str, Float32s]) -> None:
+    def add(self, view: AugmentedView, given: dict[str, Float32s]) -> None:
         """One more view: mask logits [m, s, s] (if any), evidence [k, s/8, s/8], class logits [k], embedding [d]."""
         if "mask_logits" in given:
             self.masks.add(spread(_upright(given["mask_logits"], view), self.side), view.weight)
@@ -148,15 +148,15 @@ def _look(image: Float32s, predictor: Predictor, settings: InferSettings) -> Who
     return whole
 
 
-def _see(whole: Whole, square: Float32s, views: Sequence[View], predictor: Predictor) -> None:
+def _see(whole: Whole, square: Float32s, views: Sequence[AugmentedView], predictor: Predictor) -> None:
     outputs = ("class_logits", "mask_logits", "evidence", "embedding")
     wanted = [name for name in outputs if name != "mask_logits" or predictor.card.masks]
-    batch = np.stack([forward(square, View(1.0, view.flip), 1) for view in views])
+    batch = np.stack([forward(square, AugmentedView(1.0, view.flip), 1) for view in views])
     given = predictor(batch, wanted)
     for index, view in enumerate(views):
         whole.add(view, {name: values[index] for name, values in given.items()})
 
 
-def _upright(maps: Float32s, view: View) -> Float32s:
+def _upright(maps: Float32s, view: AugmentedView) -> Float32s:
     """The maps of a square view, turned back from its flip."""
-    return backward(maps, View(1.0, view.flip), (maps.shape[-2], maps.shape[-1]))
+    return backward(maps, AugmentedView(1.0, view.flip), (maps.shape[-2], maps.shape[-1]))
