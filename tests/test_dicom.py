@@ -17,8 +17,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medvis.dicom.read.file import read_file
+from medvis.dicom.read.file import read_parsed
 from medvis.dicom.read.magic import is_dicom
+from medvis.dicom.read.parsed_file import parse
 from medvis.dicom.read.reader import DicomReader
 from medvis.errors import InputError
 from medvis.io.describe import describe
@@ -107,7 +108,7 @@ def test_frames_of_bits_that_end_within_a_byte(tmp_path, size):
     ds.PixelData = data + bytes(len(data) % 2)
     path = maker.save(ds, tmp_path / "bits.dcm")
     np.testing.assert_array_equal(DicomReader().read(path).pixels[..., 0], mask)
-    np.testing.assert_array_equal(read_file(path, [2]).pixels[0, ..., 0], mask[1])
+    np.testing.assert_array_equal(read_parsed(parse(path), [2]).pixels[0, ..., 0], mask[1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,7 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medvis.dicom.objects.content import header_digest
+from medvis.dicom.content_digest import header_digest
 
 WRITERS = ("seg", "sr", "sc", "pm")
 TAG = Tag("ReferencedStudySequence")

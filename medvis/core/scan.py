@@ -55,6 +55,8 @@ class Source:
             (`Scan.windows`).
         voi_luts: the file's VOI LUTs.
         details: further facts for `medvis info`, JSON values only: transfer syntax, bits …
+        parsed: what a reader keeps of each file for the writers of its own format, so that they need not read it
+            again (DICOM: `dicom.read.parsed_file.ParsedFile`); nobody else looks into it.
     """
 
     path: str
@@ -68,6 +70,7 @@ class Source:
     windows_by_frame: tuple[tuple[DisplayWindow, ...], ...] = ()
     voi_luts: tuple[VoiLut, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    parsed: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)

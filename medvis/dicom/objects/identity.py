@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medvis.core.outcome import Outcome
-from medvis.dicom.objects.content import pixel_digest
+from medvis.dicom.content_digest import pixel_digest
 from medvis.dicom.objects.source import Parent
 from medvis.dicom.read.values import whole
 from medvis.dicom.write_ct import hashed_uid

@@ -1,9 +1,9 @@
-"""The DICOM files that a scan was read from, opened once more: whom the results belong to, and what they refer to."""
+"""The DICOM files that a scan was read from: whom the results belong to, and what they refer to."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +14,7 @@ from pydicom.dataset import Dataset
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
-from medvis.dicom.objects.content import header_digest
-from medvis.dicom.read.load import Loaded, load
+from medvis.dicom.read.parsed_file import ParsedFile, parse
 from medvis.dicom.read.position import Place, places_of
 from medvis.dicom.read.stack import SAME_PLACE
 from medvis.dicom.read.values import uid, whole
@@ -89,7 +88,9 @@ def check_source(source: Source) -> None:
 
 
 def open_parent(scan: Scan) -> Parent:
-    """The files of the scan, read again without their pixels and checked to be the same as then.
+    """The headers of the scan's files, as its reader has parsed them; the files are checked to be the same still.
+
+    A scan that comes from elsewhere (a case file) has no parsed files: then they are parsed here.
 
     Raises:
         OutputError: the source is no DICOM, or its files are gone or have changed.
@@ -97,7 +98,7 @@ def open_parent(scan: Scan) -> Parent:
     check_source(scan.source)
     source = scan.source
     order = tuple(source.frame_numbers or range(1, scan.frames + 1))
-    opened = _opened(source.path, source.files, source.sha256, source.sop_instance_uids, order)
+    opened = _opened(_Files(source.path, source.files, source.parsed), source.sha256, source.sop_instance_uids, order)
     geometry = scan.geometry
     return Parent(
         **opened._asdict(),
@@ -106,6 +107,14 @@ def open_parent(scan: Scan) -> Parent:
         geometry=geometry,
         placed=is_placed(geometry),
     )
+
+
+class _Files(NamedTuple):
+    """As in `Source`."""
+
+    path: str
+    names: tuple[str, ...]
+    parsed: tuple[ParsedFile, ...]
 
 
 class _Opened(NamedTuple):
@@ -119,21 +128,21 @@ class _Opened(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _opened(path: str, files: tuple[str, ...], sha256: str, uids: tuple[str, ...], order: tuple[int, ...]) -> _Opened:
+def _opened(files: _Files, sha256: str, uids: tuple[str, ...], order: tuple[int, ...]) -> _Opened:
     """Kept, since several writers ask for the same in turn."""
-    base = Path(path)
+    path = files.path
     digests: list[str] = []
     contents: list[str] = []
     instances: list[Instance] = []
     places: list[Place] = []
     first: Dataset | None = None
-    for file in [base] if base.is_file() else [base / name for name in files]:
-        loaded = _load(file)
-        digests.append(loaded.sha256)
-        contents.append(header_digest(loaded.ds))
-        instances.append(Instance(uid(loaded.ds, "SOPClassUID") or "", uid(loaded.ds, "SOPInstanceUID") or ""))
-        places += places_of(loaded.ds, whole(loaded.ds, "NumberOfFrames") or 1)
-        first = first or loaded.ds
+    for file in _parsed(files):
+        digests.append(file.sha256)
+        contents.append(file.content)
+        ds = file.header()
+        instances.append(Instance(uid(ds, "SOPClassUID") or "", uid(ds, "SOPInstanceUID") or ""))
+        places += places_of(ds, whole(ds, "NumberOfFrames") or 1)
+        first = first or ds
     if first is None or _digest(digests) != sha256 or tuple(one.uid for one in instances) != uids:
         raise OutputError(f"{path} has changed since it was read", "the same files", "run medvis again")
     content = _digest(contents)
@@ -147,11 +156,20 @@ def _opened(path: str, files: tuple[str, ...], sha256: str, uids: tuple[str, ...
     return _Opened(first, content, frames, tuple(places), partial=False)
 
 
-def _load(file: Path) -> Loaded:
+def _parsed(files: _Files) -> Iterator[ParsedFile]:
+    """Each file, known to be what it was."""
+    base = Path(files.path)
     try:
-        return load(file, pixels=False)
+        if files.parsed:
+            for file in files.parsed:
+                file.require_unchanged()
+                yield file
+        else:
+            yield from map(parse, [base] if base.is_file() else [base / name for name in files.names])
     except InputError as error:
-        raise OutputError(f"the source of the scan cannot be opened again: {error.found}") from error
+        raise OutputError(
+            f"the source of the scan cannot be opened again: {error.found}", error.wanted, error.hint
+        ) from error
 
 
 def _digest(digests: Sequence[str]) -> str:

@@ -24,9 +24,9 @@ from medvis.dicom.read.facts import (
     voi_luts,
 )
 from medvis.dicom.read.layout import Layout, layout_of
-from medvis.dicom.read.load import load
 from medvis.dicom.read.modality import Transform, transforms_of, unit_of
 from medvis.dicom.read.padding import Padding, padding_of
+from medvis.dicom.read.parsed_file import ParsedFile, parse_single
 from medvis.dicom.read.position import places_of
 from medvis.dicom.read.stack import stack_of
 from medvis.dicom.read.values import number, text, uid
@@ -55,10 +55,15 @@ class Facts:
     first: int = 0
 
 
-def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
-    """Reads a file, or the frames of it that have these numbers (from 1). Raises InputError."""
-    loaded = load(path)
-    ds = loaded.ds
+def read_file(path: Path) -> Scan:
+    """Reads a file. Raises InputError."""
+    return read_parsed(parse_single(path))
+
+
+def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
+    """Reads the pixels of a file, or the frames of it that have these numbers (from 1). Raises InputError."""
+    _ = file.content  # before the sequences are looked into
+    path, ds = file.path, file.with_pixels()
     layout, notes = layout_of(ds, path)
     chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
     places = places_of(ds, layout.frames)
@@ -70,7 +75,7 @@ def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
     source = Source(
         path=str(path),
         format="dicom",
-        sha256=loaded.sha256,
+        sha256=file.sha256,
         files=(path.name,),
         sop_instance_uids=() if instance is None else (instance,),
         series_uid=uid(ds, "SeriesInstanceUID"),
@@ -79,9 +84,10 @@ def read_file(path: Path, numbers: Sequence[int] | None = None) -> Scan:
         windows_by_frame=frame_windows(ds, order),
         voi_luts=voi_luts(ds, facts.layout, facts.first),
         details=details_of(ds, facts.layout, facts.first),
+        parsed=(file,),
     )
     geometry = _with_declared_step(stack.geometry, ds)
-    return scan_of(ds, canvas, geometry, facts, source, [*loaded.notes, *notes, *stack.notes])
+    return scan_of(ds, canvas, geometry, facts, source, [*file.notes, *notes, *stack.notes])
 
 
 def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:

@@ -10,6 +10,7 @@ from pydicom.uid import UID
 
 from medvis.dicom.read.facts import body_part_of, safe_description
 from medvis.dicom.read.load import is_image, object_name
+from medvis.dicom.read.parsed_file import ParsedFile
 from medvis.dicom.read.position import Place, places_of
 from medvis.dicom.read.values import FrameGroups, number, text, texts, uid, whole
 
@@ -34,7 +35,7 @@ class Header:
     """One image file: who it is, where it lies, how large it is.
 
     Attributes:
-        path, sha256: of the file.
+        file: parsed.
         uid, study, series: its UIDs, or None.
         number: Series Number, or None.
         modality, body_part: or None. description: free of identity.
@@ -50,8 +51,7 @@ class Header:
         frame: of such a frame its number in the file, from 1.
     """
 
-    path: Path
-    sha256: str
+    file: ParsedFile
     uid: str | None
     study: str | None
     series: str | None
@@ -70,15 +70,24 @@ class Header:
     inside: tuple[Header, ...] = ()
     frame: int | None = None
 
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self.file.path
 
-def header_of(path: Path, ds: Dataset, sha256: str) -> Header:
-    """The header of a data set that was read without its pixels."""
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        return self.file.sha256
+
+
+def header_of(file: ParsedFile, ds: Dataset) -> Header:
+    """The header of a file, whose data set without pixels is `ds`."""
     palette = (text(ds, "PhotometricInterpretation") or "").upper() == "PALETTE COLOR"
     channels = 3 if palette else whole(ds, "SamplesPerPixel") or 1
     kind = texts(ds, "ImageType")
     return Header(
-        path=path,
-        sha256=sha256,
+        file=file,
         uid=uid(ds, "SOPInstanceUID"),
         study=uid(ds, "StudyInstanceUID"),
         series=uid(ds, "SeriesInstanceUID"),

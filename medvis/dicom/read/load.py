@@ -1,8 +1,9 @@
-"""A DICOM file as a data set that is known to hold an image, or an InputError that says what it is instead."""
+"""A DICOM file as a data set, hashed and parsed in one go, or an InputError that says what is wrong with it."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 import zlib
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -30,8 +31,21 @@ _NOTED = (
 )
 _INFLATED, _CHUNK = 1 << 30, 1 << 20
 _AFTER_META = 144  # preamble, magic, and the group length that counts from here (PS3.10 7.1)
-_ENHANCED = ("NumberOfFrames", "PerFrameFunctionalGroupsSequence")
 _CUT_OFF = re.compile(r"End of file reached|unexpected end", re.IGNORECASE)
+
+
+class Stamp(NamedTuple):
+    """What the file system says of a file; as long as it is the same, the file is taken to have the same bytes."""
+
+    size: int
+    modified: int
+    changed: int
+    number: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """The stamp of a file, from its status."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
@@ -41,11 +55,15 @@ class Loaded:
     Attributes:
         ds: the data set; `ds.file_meta` holds a transfer syntax.
         sha256: of the file's bytes.
+        stamp: of the file, before and after it was read.
+        position: of the first byte that was not parsed: where the pixel data starts, if they were left out.
         notes: what had to be assumed.
     """
 
     ds: Dataset
     sha256: str
+    stamp: Stamp
+    position: int
     notes: tuple[str, ...] = ()
 
 
@@ -61,58 +79,64 @@ def pydicom_notes() -> Iterator[list[str]]:
 
 
 def load(path: Path, pixels: bool = True) -> Loaded:
-    """Reads a file.
+    """Hashes and parses a file.
 
     Args:
         path: a DICOM file; preamble and file meta information may be missing.
         pixels: whether to read the pixel data as well.
 
     Raises:
-        InputError: unreadable, corrupt, truncated, or a DICOMDIR.
+        InputError: unreadable, corrupt, truncated, a DICOMDIR, or changed by somebody in the meantime.
     """
-    notes: list[str] = []
+    with parsing(path), path.open("rb") as stream:
+        stamp = Stamp.of(os.fstat(stream.fileno()))
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        _refuse_bomb(stream, path)
+        ds = dcmread(stream, stop_before_pixels=not pixels, force=True)
+        position = stream.tell()
+        if Stamp.of(os.fstat(stream.fileno())) != stamp:
+            raise changed(path)
+    if uid(ds.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
+        raise InputError(f"{path} is a DICOMDIR, an index of other files", "an image file or a series' folder")
+    notes = tuple(_with_syntax(ds, path))
+    return Loaded(ds, digest, stamp, position, notes)
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """A block that reads a file with pydicom: whatever that raises, or warns of where a file ends too early, becomes
+    an InputError.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                stream.seek(0)
-                _refuse_bomb(stream, path)
-                ds = dcmread(stream, stop_before_pixels=not pixels, force=True)
+            yield
         except InputError:
             raise
+        except EOFError as error:
+            raise _truncated(path) from error
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
         except Exception as error:  # pydicom raises whatever the broken bytes happen to lead to
             reason = shorten(str(error), 160)
             raise InputError(f"{path} is a corrupt DICOM file: {reason}", hint="copy or export it again") from error
     if any(_CUT_OFF.search(str(warning.message)) for warning in caught):
-        raise InputError(f"{path} is truncated: the file ends within an element", hint="copy or export it again")
-    if uid(ds.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
-        raise InputError(f"{path} is a DICOMDIR, an index of other files", "an image file or a series' folder")
-    notes.extend(_with_syntax(ds, path))
-    return Loaded(ds, digest, tuple(notes))
+        raise _truncated(path)
+
+
+def changed(path: Path) -> InputError:
+    """The error of a file that is not what it was when it was parsed."""
+    return InputError(f"{path} has changed while it was being read", "files that nobody writes to", "run medvis again")
+
+
+def _truncated(path: Path) -> InputError:
+    return InputError(f"{path} is truncated: the file ends within an element", hint="copy or export it again")
 
 
 def is_image(ds: Dataset) -> bool:
     """Whether the data set describes an image (with or without its pixel data read)."""
     return bool(whole(ds, "Rows") and whole(ds, "Columns"))
-
-
-def is_enhanced(path: Path) -> bool:
-    """Whether a file has several frames, each with functional groups; says no to a damaged one.
-
-    Raises:
-        InputError: it inflates to too much. OSError: unreadable.
-    """
-    with warnings.catch_warnings(), path.open("rb") as stream:
-        warnings.simplefilter("ignore")
-        _refuse_bomb(stream, path)
-        try:
-            ds = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(_ENHANCED))
-        except Exception:  # said by whoever reads the file
-            return False
-    return (whole(ds, "NumberOfFrames") or 1) > 1 and "PerFrameFunctionalGroupsSequence" in ds
 
 
 def require_image(ds: Dataset, path: Path) -> None:

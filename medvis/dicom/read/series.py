@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from medvis.core.scan import DisplayWindow, Scan, Source
 from medvis.dicom.read.canvas import Canvas
 from medvis.dicom.read.facts import details_of, display_windows, voi_luts, windows_by_frame
-from medvis.dicom.read.file import Facts, fill, read_file, scan_of
+from medvis.dicom.read.file import Facts, fill, read_parsed, scan_of
 from medvis.dicom.read.frames_inside import frame_numbers
 from medvis.dicom.read.header import Header
 from medvis.dicom.read.layout import layout_of
-from medvis.dicom.read.load import load, pydicom_notes
+from medvis.dicom.read.load import pydicom_notes
 from medvis.dicom.read.stack import stack_of
 from medvis.errors import InputError
 
@@ -39,9 +39,9 @@ def read_group(folder: Path, headers: Sequence[Header], notes: Sequence[str]) ->
 
 
 def _read_one(folder: Path, headers: Sequence[Header]) -> Scan:
-    path = headers[0].path
-    scan = read_file(path, frame_numbers(headers) or None)
-    source = replace(scan.source, path=str(folder), files=(name_below(folder, path),))
+    file = headers[0].file
+    scan = read_parsed(file, frame_numbers(headers) or None)
+    source = replace(scan.source, path=str(folder), files=(name_below(folder, file.path),))
     return replace(scan, source=source)
 
 
@@ -54,13 +54,13 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     windows: list[tuple[DisplayWindow, ...]] = []
     notes: list[str] = []
     for rank, header in enumerate(headers):
-        loaded = load(header.path)
-        layout, gaps = layout_of(loaded.ds, header.path)
-        found.append(fill(canvas, loaded.ds, layout, {0: rank}, header.path))
-        windows.append(display_windows(loaded.ds)[0])
-        notes += [*loaded.notes, *gaps, *found[-1].notes]
+        ds = header.file.with_pixels()
+        layout, gaps = layout_of(ds, header.path)
+        found.append(fill(canvas, ds, layout, {0: rank}, header.path))
+        windows.append(display_windows(ds)[0])
+        notes += [*header.file.notes, *gaps, *found[-1].notes]
         if first is None:
-            first = loaded.ds
+            first = ds
             first.pop("PixelData", None)
     if first is None:
         raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
@@ -97,6 +97,7 @@ def _source(
         windows_by_frame=windows,
         voi_luts=voi_luts(first, facts.layout),
         details=details_of(first, facts.layout),
+        parsed=tuple(header.file for header in headers),
     )
 
 

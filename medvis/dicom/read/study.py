@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
@@ -17,13 +18,15 @@ from medvis.core.volumes import Remark, Volume, Volumes, slug, unique
 from medvis.dicom.read.frames_inside import with_frames
 from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
 from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image
-from medvis.dicom.read.load import is_enhanced, load, require_image
+from medvis.dicom.read.load import require_image
+from medvis.dicom.read.parsed_file import ParsedFile, parse, parse_single
 from medvis.dicom.read.series import name_below, read_group
 from medvis.dicom.read.stack import stack_of
 from medvis.errors import InputError
 from medvis.io.describe import plane_of
 
 _NAMED = 3
+_KEPT = 5000  # parsed headers in memory, of about 40 kB each; files beyond are parsed again when their pixels are read
 
 
 @dataclass
@@ -71,14 +74,13 @@ def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()
 def volumes_inside(path: Path) -> list[Volume]:
     """The volumes of an enhanced multi-frame file that is more or less than one; empty for any other file."""
     try:
-        if not is_enhanced(path):
-            return []
-        loaded = load(path, pixels=False)
-    except (InputError, OSError):  # said by whoever reads the file
+        file = parse_single(path)
+    except InputError:  # which whoever reads the file will raise
         return []
-    if not is_source(loaded.ds):
+    ds = file.header()
+    if not is_source(ds):
         return []
-    header = with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds)
+    header = _header(file, ds)
     groups = groups_of_file(header) if header.inside else []
     if len(groups) == 1 and groups[0].why_not is None:
         return []
@@ -99,17 +101,26 @@ def _sorted_out(files: Iterable[Path]) -> _Found:
     found = _Found()
     for path in files:
         try:
-            loaded = load(path, pixels=False)
-            if should_be_image(loaded.ds):
-                require_image(loaded.ds, path)
+            file = parse(path)
+            ds = file.header()
+            if should_be_image(ds):
+                require_image(ds, path)
         except InputError as error:
             found.damaged.append((path, error))
             continue
-        if is_source(loaded.ds):
-            found.headers.append(with_frames(header_of(path, loaded.ds, loaded.sha256), loaded.ds))
+        if is_source(ds):
+            found.headers.append(_header(file, ds))
+            if len(found.headers) > _KEPT:
+                file.release()
         else:
-            found.objects[kind_of_object(loaded.ds)] += 1
+            found.objects[kind_of_object(ds)] += 1
     return found
+
+
+def _header(file: ParsedFile, ds: Dataset) -> Header:
+    """The header of an image, with its content's digest taken before anything looks into its sequences."""
+    _ = file.content
+    return with_frames(header_of(file, ds), ds)
 
 
 def _instead(found: _Found) -> str:
