@@ -18,9 +18,10 @@ from medvis.errors import InputError, SettingsError
 from medvis.io.open import open_scan
 from medvis.model.bundle import bundle_folder
 from medvis.model.predictor import Predictor
-from medvis.settings import TaskConfig, load_task, task_names, validated
+from medvis.settings import TaskConfig, load_task, validated
 from medvis.stages.base import Context
 from medvis.stages.build import build_report
+from medvis.tasks import task_names
 
 AUTO = "auto"
 

@@ -31,8 +31,8 @@ def load(group: str, name: str) -> Any:  # noqa: ANN401 - the caller knows the g
         kind = group.rpartition(".")[2].rstrip("s")
         raise SettingsError(f"unknown {kind} '{name}'", f"one of {', '.join(sorted(table)) or '(none)'}")
     if len(table[name]) > 1:
-        origins = " and ".join(_origin(point) for point in table[name])
-        raise SettingsError(f"{group} '{name}' is registered twice: by {origins}", hint="uninstall one of them")
+        packages = " and ".join(origins(group, name))
+        raise SettingsError(f"{group} '{name}' is registered twice: by {packages}", hint="uninstall one of them")
     try:
         return table[name][0].load()
     except (ImportError, AttributeError) as error:
@@ -63,10 +63,27 @@ def create(group: str, name: str, kind: type[P]) -> P:
         raise SettingsError(f"{group} '{name}' cannot be used: {error}") from error
 
 
+def origins(group: str, name: str) -> tuple[str, ...]:
+    """The packages that register a name, each with its version; more than one if they contradict each other."""
+    return tuple(_origin(point) for point in _table(group).get(name, ()))
+
+
+def forget() -> None:
+    """Lets the installed packages be looked through again, as after an installation."""
+    _installed.cache_clear()
+    _table.cache_clear()
+
+
+@cache
+def _installed() -> Any:  # noqa: ANN401 - `EntryPoints`, but in Python 3.11 a class of its own
+    """The entry points of all packages: looking through the packages costs the same for one group as for all."""
+    return entry_points()
+
+
 @cache
 def _table(group: str) -> dict[str, list[EntryPoint]]:
     table: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=group):
+    for point in _installed().select(group=group):
         points = table.setdefault(point.name, [])
         if point.value not in [known.value for known in points]:
             points.append(point)
@@ -74,4 +91,4 @@ def _table(group: str) -> dict[str, list[EntryPoint]]:
 
 
 def _origin(point: EntryPoint) -> str:
-    return point.value if point.dist is None else f"{point.dist.name} ({point.value})"
+    return point.value if point.dist is None else f"{point.dist.name} {point.dist.version}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medvis.core.display import DicomResults, Display
 from medvis.core.report import Code
 from medvis.errors import SettingsError
+from medvis.tasks import SUFFIXES, task_file
 
 
 class _Settings(BaseModel):
@@ -91,41 +91,30 @@ class TaskConfig(_Settings):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def configs_folder() -> Path:
-    """Folder of the bundled configs: inside the installed package, or at the top of a checkout."""
-    packaged = Path(str(files("medvis"))) / "configs"
-    return packaged if packaged.is_dir() else Path(str(files("medvis"))).parent / "configs"
-
-
-def task_names() -> tuple[str, ...]:
-    """Names of the bundled tasks, sorted."""
-    return tuple(sorted(path.stem for path in configs_folder().glob("*.yaml")))
-
-
 def load_task(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> TaskConfig:
-    """A bundled task by name, or a user's own by the path of its YAML.
+    """A task by its name (`medvis.tasks`), or by the path of its YAML.
 
     Args:
         name_or_path: ``lung-nodule`` or ``./my-task.yaml``.
         overrides: dotted key → value from the command line, e.g. ``{"stages.segment.min_diameter_mm": 4}``.
 
     Raises:
-        SettingsError: no such task, unreadable YAML, an unknown key or a wrong value.
+        SettingsError: no such task, unreadable YAML, an unknown key or a wrong value; the YAML of a named task says
+            another name.
     """
     path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = configs_folder() / f"{name_or_path}.yaml"
-        if not path.is_file():
-            raise SettingsError(
-                f"unknown task '{name_or_path}'",
-                f"one of {', '.join(task_names())}, or the path of a task's YAML",
-            )
+    named = path.suffix not in SUFFIXES
+    if named:
+        path = task_file(name_or_path).locate()
     if not path.is_file():
         raise SettingsError(f"no task file {path}")
     body = _parse(path)
     for key, value in (overrides or {}).items():
         _override(body, key, value)
-    return validated(TaskConfig, {**body, "base": path.resolve().parent}, str(path))
+    config = validated(TaskConfig, {**body, "base": path.resolve().parent}, str(path))
+    if named and config.task != name_or_path:
+        raise SettingsError(f"{path} is the task '{config.task}'", f"'{name_or_path}', as it is named")
+    return config
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -14,7 +14,8 @@ from medvis.learn.bundling.card_file import add_figures, write_card
 from medvis.learn.measuring.evaluation import Evaluation
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Ablation, Card, Figure, Worst
-from medvis.settings import load_task, task_names
+from medvis.settings import load_task
+from medvis.tasks import task_names
 
 FULL = {
     "figures": [{"name": "Dice", "value": 0.8, "ci95": [0.7, 0.9], "n": 9, "bar": "≥ 0.7", "baseline": "disc 0.5"}],

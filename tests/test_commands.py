@@ -13,10 +13,10 @@ import pytest
 
 import medvis as package
 from medvis.cli.main import COMMANDS
-from medvis.cli.options import bundled_tasks, chosen, overrides
+from medvis.cli.options import chosen, overrides
 from medvis.errors import UsageError
 from medvis.io.writers.json_report import report_schema
-from medvis.settings import task_names
+from medvis.tasks import task_names
 
 
 class TestFacts:
@@ -95,9 +95,6 @@ class TestUsage:
             [sys.executable, "-m", "medvis"], env=environment, capture_output=True, text=True, check=False
         )
         assert ran.stdout.split() == [wanted]
-
-    def test_completion_knows_the_tasks_that_settings_know(self):
-        assert bundled_tasks() == list(task_names())
 
     def test_lists_and_settings(self):
         assert chosen(" b,a,,b ", "--x", ("a", "b")) == ["b", "a"]

@@ -25,7 +25,8 @@ from medvis.model.card import Card
 from medvis.phantom.series import geometry_of
 from medvis.phantom.volume import PhantomSpec, chest_phantom
 from medvis.pipeline import Pipeline
-from medvis.settings import Measured, load_task, task_names
+from medvis.settings import Measured, load_task
+from medvis.tasks import task_names
 
 GROUPS = [str(index) for index in range(6)]
 

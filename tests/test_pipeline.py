@@ -10,6 +10,7 @@ import yaml
 from tiny_chest import Blobs, chest, pipeline, scan_of
 
 import medvis
+from medvis.builtin_tasks import configs_folder
 from medvis.core.case import Case
 from medvis.core.display import Display
 from medvis.core.report import Report
@@ -18,7 +19,7 @@ from medvis.phantom.series import write_phantom
 from medvis.phantom.volume import NoduleSpec, PhantomSpec
 from medvis.pipeline import Pipeline, choose_task
 from medvis.plugins import load as load_plugin
-from medvis.settings import configs_folder, load_task
+from medvis.settings import load_task
 
 BUNDLE = load_plugin("medvis.bundles", "lung-nodule")
 needs_bundle = pytest.mark.skipif(not (BUNDLE / "model.onnx").is_file(), reason="the bundle is not in this checkout")

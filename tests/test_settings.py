@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from medvis.builtin_tasks import configs_folder
 from medvis.errors import SettingsError
-from medvis.settings import TaskConfig, configs_folder, load_task, task_names, validated
+from medvis.settings import TaskConfig, load_task, validated
+from medvis.tasks import task_names
 
 BODY = {
     "task": "my-task",

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from medvis.settings import configs_folder
+from medvis.builtin_tasks import configs_folder
 
 RECIPE = {
     "seed": 3,

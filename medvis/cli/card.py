@@ -14,7 +14,8 @@ from medvis.cli.tables import show_pairs
 
 def card(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", autocompletion=complete_named_task, help="A bundled task, or its YAML.")
+        str,
+        typer.Argument(metavar="TASK", autocompletion=complete_named_task, help="A task's name, or its YAML."),
     ],
     json: Json = False,
 ) -> None:

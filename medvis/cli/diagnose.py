@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medvis.cli.options import INPUT_HELP, Force, Quiet, Series, Set, Task, Write, chosen, overrides, writers
+from medvis.cli.options import INPUT_HELP, Force, Quiet, Series, Set, Task, chosen, overrides
+from medvis.cli.writing import Write, writers
 from medvis.errors import FLAGGED, UsageError
 
 OUT = Path("medvis-out")

