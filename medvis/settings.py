@@ -51,14 +51,14 @@ class Measured(_Settings):
     """How `medvis evaluate` judges the task, and what stands beside its figures. A figure is named by its key.
 
     Attributes:
-        contrast: two classes, (positive, negative), that the AUC tells apart; without, what is not normal and what is.
+        class_sides: two classes, (positive, negative), that the AUC tells apart; without, those not normal and normal.
         hit: least IoU with which a finding has found a lesion.
         small: share of the image below which a lesion is called small.
         bars: key of a figure → the value that it must reach.
         baselines: key of a figure → what others reach, in words.
     """
 
-    contrast: tuple[str, str] | None = None
+    class_sides: tuple[str, str] | None = None
     hit: float = Field(default=0.3, gt=0, lt=1)
     small: float = Field(default=0.001, gt=0, lt=1)
     bars: dict[str, float] = {}

@@ -17,7 +17,7 @@ from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn import ablate as module
 from medvis.learn.ablate import FULL, Plan, ablate, add_ablation, table, variants
 from medvis.learn.bundling.card_file import write_card
-from medvis.learn.measuring.evaluation import Evaluation, Judge
+from medvis.learn.measuring.evaluation import Evaluation, FigureMaker
 from medvis.learn.training.recipe import Recipe
 from medvis.model.bundle import read_card
 from medvis.model.card import Ablated, Ablation, Card, Figure
@@ -68,7 +68,7 @@ def home(tmp_path, monkeypatch):
         assert config.bundle == "bundle" and split == "val"
         done.append(("evaluate", config.stages["infer"]["scales"], config.stages["infer"]["flips"]))
         scores = np.array([0.1, 0.4, 0.6, 0.9]) - (0.1 if config.stages["infer"]["flips"] == ["none"] else 0)
-        judge = Judge(Measured(bars={"dice": 0.7}))
+        judge = FigureMaker(Measured(bars={"dice": 0.7}))
         figures = [*judge.mean("dice", "Dice", scores, list("abcd")), Figure(name="Recall", value=0.25)]
         return Evaluation("tiny", "1", "data val", figures)
 

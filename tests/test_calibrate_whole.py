@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from tiny_bundle import tiny_card
 from tiny_whole import BREAST, CHEST, CLASSES_ONLY, OUTLINED, Tones, write_whole
 
@@ -21,10 +22,17 @@ from medvis.learn.bundling.calibrate_whole import (
     fit_temperature,
     mildest,
     nll,
-    softmax,
     within,
 )
-from medvis.learn.bundling.outlines import Component, Marked, Trial, Trials, chances_of, components_of, fit_finding
+from medvis.learn.bundling.outlines import (
+    MarkedPicture,
+    PictureComponent,
+    PictureTrial,
+    PictureTrials,
+    components_of,
+    fit_finding,
+    probabilities_of,
+)
 from medvis.model.card import Card
 from medvis.pipeline import Pipeline
 
@@ -35,17 +43,17 @@ def quiet(*_):
     """No progress."""
 
 
-def logits_of(seed: int, warmth: float, count: int = 4000):
-    """Logits whose calibrated temperature is `warmth`: the truth is drawn from their softmax at it."""
+def logits_of(seed: int, temperature: float, count: int = 4000):
+    """Logits whose calibrated temperature is `temperature`: the truth is drawn from their softmax at it."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, (count, 3))
-    shares = softmax(logits / warmth)
-    return logits, np.array([rng.choice(3, p=row) for row in shares])
+    probability = softmax(logits / temperature, axis=1)
+    return logits, np.array([rng.choice(3, p=row) for row in probability])
 
 
-@pytest.mark.parametrize("warmth", [0.5, 1.0, 2.5])
-def test_the_temperature_is_the_one_that_the_truth_was_drawn_with(warmth):
-    assert fit_temperature(*logits_of(0, warmth)) == pytest.approx(warmth, rel=0.1)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_the_one_that_the_truth_was_drawn_with(temperature):
+    assert fit_temperature(*logits_of(0, temperature)) == pytest.approx(temperature, rel=0.1)
 
 
 @settings(max_examples=20, deadline=None)
@@ -78,7 +86,7 @@ def test_without_both_kinds_there_is_no_threshold_to_fit():
 
 
 def trial(finding=0.0, min_pixels=4, dice=0.7, dice_all=0.7, recall=0.8, extra=0.3):
-    return Trial(0.5, 0.5, min_pixels, finding, dice, dice_all, recall, extra)
+    return PictureTrial(0.5, 0.5, min_pixels, finding, dice, dice_all, recall, extra)
 
 
 def test_of_equals_the_mildest_is_taken():
@@ -104,7 +112,7 @@ def test_within_the_bars_too_the_mildest_of_equals_is_taken():
 def marked(truth, logits, **changes):
     shape = truth.shape
     arrays = {"mask_logits": logits[None, None].astype(np.float32), "spread": np.zeros((1, *shape), np.float32)}
-    return Marked.of(
+    return MarkedPicture.of(
         Prediction(evidence=np.zeros((0, 0, 0), np.float32), labels=("a",), **{**arrays, **changes}), truth
     )
 
@@ -124,7 +132,7 @@ def test_components_know_which_lesions_they_find():
     assert [(one.area, one.inside, len(one.lesions)) for one in seen] == [(36, 36, 1), (64, 32, 1), (9, 0, 0)]
     strict = components_of([picture], card, (0.5, 0.5), hit=0.5)
     assert [len(one.lesions) for one in strict] == [1, 0, 0]
-    tried = Trials([picture], seen, chances_of(seen, None))
+    tried = PictureTrials([picture], seen, probabilities_of(seen, None))
     everything = tried.at((0.5, 0.5), 4, 0.0)
     assert everything.recall == 1 and everything.extra == 1
     assert everything.dice == pytest.approx(2 * 68 / (109 + 100))
@@ -137,12 +145,12 @@ def test_components_know_which_lesions_they_find():
 def test_a_clean_picture_counts_only_where_all_are_counted():
     clean = marked(squares(), np.full((40, 40), -4.0))
     missed = marked(squares((2, 2, 6)), np.full((40, 40), -4.0))
-    tried = Trials([clean, missed], [], np.zeros(0)).at((0.5, 0.5), 4, 0.0)
+    tried = PictureTrials([clean, missed], [], np.zeros(0)).at((0.5, 0.5), 4, 0.0)
     assert tried.dice == 0 and tried.dice_all == HALF
 
 
 def component(values, hit):
-    return Component(0, 20, 20 if hit else 0, ((0, 1),) if hit else (), values)
+    return PictureComponent(0, 20, 20 if hit else 0, ((0, 1),) if hit else (), values)
 
 
 def test_the_finding_is_fitted_where_val_can_tell():
@@ -150,7 +158,7 @@ def test_the_finding_is_fitted_where_val_can_tell():
     some = [component({"mask": float(rng.normal(2 if n % 2 else 0, 1)), "spread": 0.1}, bool(n % 2)) for n in range(60)]
     weights = fit_finding(some)
     assert set(weights) == {"mask", "spread", "bias"} and weights["mask"] > 0
-    low, high = chances_of([component({"mask": value}, True) for value in (-1.0, 3.0)], weights)
+    low, high = probabilities_of([component({"mask": value}, True) for value in (-1.0, 3.0)], weights)
     assert low < HALF < high
     assert fit_finding(some[1:20:2]) is None, "all of one kind"
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_chest import NODULES, pipeline
-from tiny_sets import CONTRAST, add_row, breast, tiled, write_coco, write_index, write_mvtec
+from tiny_sets import CLASS_SIDES, add_row, breast, tiled, write_coco, write_index, write_mvtec
 from tiny_whole import CHEST, CLASSES_ONLY, STEEL, Tones, whole_card, write_whole
 
 from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.errors import InputError
+from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.examples import Example
-from medvis.learn.measuring.class_sides import Told, contrasts, tell
+from medvis.learn.measuring.class_sides import ClassPredictions, class_predictions, class_sides
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import evaluate_series, read_boxes
 from medvis.learn.measuring.evaluate_verdicts import verdict_figures
-from medvis.learn.measuring.evaluation import KEYS, Judge
-from medvis.learn.measuring.predictions import Looked, matched, swept
+from medvis.learn.measuring.evaluation import KEYS, FigureMaker
+from medvis.learn.measuring.predictions import PicturePrediction, match_findings, without_threshold
 from medvis.model.card import Card
 from medvis.phantom.series import geometry_of
 from medvis.phantom.volume import PhantomSpec, chest_phantom
@@ -65,11 +66,11 @@ def test_classes_are_counted(found):
 
 def judged_verdicts(rows, labels):
     """Value, count and baseline of the figures of verdicts; a row: true class, probabilities, verdict."""
-    looked = [
-        Looked(Example(str(n), str(n), label, Path()), chances, verdict, None)
-        for n, (label, chances, verdict) in enumerate(rows)
+    predictions = [
+        PicturePrediction(Example(str(n), str(n), label, Path()), probabilities, verdict, None)
+        for n, (label, probabilities, verdict) in enumerate(rows)
     ]
-    found = verdict_figures(Judge(Measured()), tell(looked, whole_card(labels)))
+    found = verdict_figures(FigureMaker(Measured()), class_predictions(predictions, whole_card(labels)))
     return [(pytest.approx(one.value), one.n, one.baseline) for one in found]
 
 
@@ -96,7 +97,7 @@ def test_where_all_is_a_defect_a_verdict_is_right_if_its_class_is():
     assert judged_verdicts([("dark", dark, None)], STEEL) == []
 
 
-def test_the_contrast_of_the_yaml_is_told_apart_with_bar_and_baseline(found):
+def test_the_two_sides_of_the_yaml_are_told_apart_with_bar_and_baseline(found):
     auc = value(found, "AUC, malignant against benign")
     assert (auc.value, auc.n, auc.bar, auc.reached, auc.baseline) == (
         pytest.approx(0.8),
@@ -172,30 +173,36 @@ def test_a_tiled_task_is_judged_lesion_by_lesion(data, tmp_path):
 
 def test_classes_without_a_normal_one_are_ranked_each_against_the_others(tmp_path):
     names = [label["name"] for label in STEEL]
-    looked = [
-        Looked(Example(g, g, names[int(g) % 3], tmp_path), _shares(names, int(g) % 3), None, None) for g in GROUPS
+    predictions = [
+        PicturePrediction(Example(g, g, names[int(g) % 3], tmp_path), _shares(names, int(g) % 3), None, None)
+        for g in GROUPS
     ]
-    told = tell(looked, whole_card(STEEL))
-    assert told is not None and not contrasts(Judge(Measured()), told)
-    assert tell([Looked(Example("x", "x", "rust", tmp_path), _shares(names, 0), None, None)], whole_card(STEEL)) is None
+    classes = class_predictions(predictions, whole_card(STEEL))
+    assert classes is not None and not class_sides(FigureMaker(Measured()), classes)
+    assert (
+        class_predictions(
+            [PicturePrediction(Example("x", "x", "rust", tmp_path), _shares(names, 0), None, None)], whole_card(STEEL)
+        )
+        is None
+    )
 
 
 def _shares(names, place):
     return {name: 0.8 if index == place else 0.1 for index, name in enumerate(names)}
 
 
-def test_one_disease_and_its_absence_are_one_contrast(tmp_path):
-    chances = [0.9, 0.4, 0.6, 0.2]
+def test_one_disease_and_its_absence_are_one_pair_of_sides(tmp_path):
+    probabilities = [0.9, 0.4, 0.6, 0.2]
     labels = ["tuberculosis", "Tuberculosis", "normal", "good"]
-    looked = [
-        Looked(Example(str(i), str(i), label, tmp_path), {"tuberculosis": p, "normal": 1 - p}, None, None)
-        for i, (label, p) in enumerate(zip(labels, chances, strict=True))
+    predictions = [
+        PicturePrediction(Example(str(i), str(i), label, tmp_path), {"tuberculosis": p, "normal": 1 - p}, None, None)
+        for i, (label, p) in enumerate(zip(labels, probabilities, strict=True))
     ]
     card = whole_card(CHEST, thresholds={"positive": 0.3})
-    told = tell(looked, card)
-    assert told is not None and told.truth.tolist() == [0, 0, 1, 1]
-    (only,) = contrasts(Judge(Measured(contrast=("tuberculosis", "normal"))), told)
-    assert (only.key, only.name, only.said.tolist()) == (
+    classes = class_predictions(predictions, card)
+    assert classes is not None and classes.truth.tolist() == [0, 0, 1, 1]
+    (only,) = class_sides(FigureMaker(Measured(class_sides=("tuberculosis", "normal"))), classes)
+    assert (only.key, only.name, only.predicted.tolist()) == (
         "auc",
         "tuberculosis against normal",
         [True, True, True, False],
@@ -204,32 +211,33 @@ def test_one_disease_and_its_absence_are_one_contrast(tmp_path):
 
 def test_a_binary_label_stands_against_its_absence(tmp_path):
     card: Card = whole_card([{"name": "fracture", "kind": "binary"}])
-    looked = [
-        Looked(Example(label, label, label, tmp_path), {"fracture": p}, None, None)
+    predictions = [
+        PicturePrediction(Example(label, label, label, tmp_path), {"fracture": p}, None, None)
         for label, p in (("fracture", 0.7), ("normal", 0.2))
     ]
-    told = tell(looked, card)
-    assert isinstance(told, Told) and told.names == ("fracture", "normal")
-    assert told.chance.tolist() == [[0.7, pytest.approx(0.3)], [0.2, 0.8]]
+    classes = class_predictions(predictions, card)
+    assert isinstance(classes, ClassPredictions) and classes.names == ("fracture", "normal")
+    assert classes.probability.tolist() == [[0.7, pytest.approx(0.3)], [0.2, 0.8]]
 
 
 def test_a_finding_over_two_lesions_hits_both_and_one_beside_is_false(tmp_path):
-    sweeper = swept(tiled(tmp_path))
+    unthresholded = without_threshold(tiled(tmp_path))
     truth = np.zeros((64, 64), bool)
     truth[10:20, 10:20] = truth[10:20, 24:34] = truth[50:54, 50:54] = True
     image = np.full((64, 64), 60.0, np.float32)
     image[10:20, 10:34] = image[50:56, 10:16] = 250
-    case = _case(sweeper, image)
-    lesions, hits, extras = matched(case, truth, 0.3)
+    case = _case(unthresholded, image)
+    matches = match_findings(case, truth, 0.3)
+    lesions = matches.lesions
     assert [lesion.area for lesion in lesions] == [100, 100, 16]
-    assert all(lesion.chance > 0 for lesion in lesions[:2]) and lesions[2].chance == -np.inf
-    assert sorted(hit for _, hit in hits) == [False, True] and len(extras) == 1
+    assert all(lesion.probability > 0 for lesion in lesions[:2]) and lesions[2].probability == -np.inf
+    assert sorted(hit for _, hit in matches.hits) == [False, True] and len(matches.false_positives) == 1
 
 
-def _case(sweeper: Pipeline, image):
+def _case(unthresholded: Pipeline, image):
     from tiny_whole import picture
 
-    return sweeper.run(sweeper.accept(picture(image)), last="measure")[0]
+    return unthresholded.run(unthresholded.accept(picture(image)), last="measure")[0]
 
 
 def test_what_cannot_be_judged_is_one_line(data, tmp_path):
@@ -247,7 +255,7 @@ def test_bars_name_figures_that_exist():
 
 
 def test_a_figure_of_one_group_has_no_interval_and_one_without_rows_is_left_out():
-    judge = Judge(Measured(bars={"false_findings": 1}))
+    judge = FigureMaker(Measured(bars={"false_findings": 1}))
     (one,) = judge.mean("false_findings", "x", [2.0, 0.0], ["a", "a"], "trivial 3")
     assert (one.value, one.ci95, one.n, one.bar, one.reached, one.baseline) == (1, None, 2, "≤ 1", True, "trivial 3")
     assert judge.mean("dice", "x", [], []) == []
@@ -287,19 +295,21 @@ def test_wrong_boxes_are_one_line(boxed, tmp_path):
         evaluate_series(pipeline(), tmp_path, quiet)
 
 
-def test_trivial_methods_are_fitted_on_train_and_stand_beside(found, data, tmp_path, monkeypatch):
+def test_trivial_methods_are_fitted_on_train_and_stand_beside(found, data, tmp_path):
     baselines = pytest.importorskip(
         "medvis.learn.measuring.baselines", reason="the extra 'train' brings scikit-learn", exc_type=ImportError
     )
     task = breast(tmp_path)
-    monkeypatch.setattr(baselines, "_card", lambda *_: task.context.card)
-    beside = baselines.beside(found, task.asked, data, "test")
-    accuracy = value(beside, "Accuracy").baseline
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_card(bundle, task.context.card)
+    compared = baselines.with_baselines(found, task.asked, data, "test", bundle)
+    accuracy = value(compared, "Accuracy").baseline
     assert accuracy.startswith("always 'malignant' 0.385; HOG+LBP ridge 0.")
     assert float(accuracy.split()[-1]) >= 0.9, "the grounds alone tell the classes apart"
-    assert value(beside, "AUC, malignant").baseline.startswith("others 0.7; HOG+LBP ridge")
-    assert value(beside, "Dice, mean").baseline.startswith("the same place in every picture 0.")
-    assert value(beside, "Brier").baseline is None
-    assert [one.value for one in beside.figures] == [one.value for one in found.figures]
-    assert baselines.beside(found, "lung-nodule", data, "test") is found
-    assert CONTRAST["contrast"] == list(task.config.evaluate.contrast)
+    assert value(compared, "AUC, malignant").baseline.startswith("others 0.7; HOG+LBP ridge")
+    assert value(compared, "Dice, mean").baseline.startswith("the same place in every picture 0.")
+    assert value(compared, "Brier").baseline is None
+    assert [one.value for one in compared.figures] == [one.value for one in found.figures]
+    assert baselines.with_baselines(found, "lung-nodule", data, "test") is found
+    assert CLASS_SIDES["class_sides"] == list(task.config.evaluate.class_sides)

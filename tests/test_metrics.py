@@ -11,19 +11,16 @@ from hypothesis.extra.numpy import arrays
 from medvis.learn.figures.metrics import (
     auc,
     balanced_accuracy,
+    bootstrap,
     brier,
     calibration_error,
     confusion_matrix,
     dice,
-    fit_logistic,
-    fit_scaled_logistic,
     interval,
     iou,
     macro_f1,
-    named_weights,
-    resampled,
 )
-from medvis.learn.measuring.evaluation import Judge
+from medvis.learn.measuring.evaluation import FigureMaker
 from medvis.settings import Measured
 
 MASKS = arrays(bool, (5, 7))
@@ -83,9 +80,9 @@ def test_the_bootstrap_is_repeatable_and_holds_the_mean():
     def mean(rows):
         return float(values[rows].mean())
 
-    low, high = interval(resampled(mean, groups))
-    assert (low, high) == interval(resampled(mean, groups))
-    assert (low, high) != interval(resampled(mean, groups, seed=1))
+    low, high = interval(bootstrap(mean, groups))
+    assert (low, high) == interval(bootstrap(mean, groups))
+    assert (low, high) != interval(bootstrap(mean, groups, seed=1))
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.35)
 
@@ -95,7 +92,7 @@ def test_whole_groups_are_drawn():
     values = np.repeat([0.0, 1.0, 2.0, 3.0, 4.0], 20)
     groups = np.repeat(list("abcde"), 20)
     drawn = []
-    samples = resampled(lambda rows: drawn.append(rows) or float(values[rows].mean()), list(groups), draws=200)
+    samples = bootstrap(lambda rows: drawn.append(rows) or float(values[rows].mean()), list(groups), draws=200)
     low, high = interval(samples)
     assert high - low > 2
     for rows in drawn:
@@ -107,62 +104,8 @@ def test_whole_groups_are_drawn():
 def test_a_draw_without_a_value_is_left_out():
     truth = np.array([True, False, False, False])
     scores = np.array([0.9, 0.1, 0.2, 0.3])
-    values = resampled(lambda rows: auc(scores[rows], truth[rows]), list("abcd"), draws=100)
+    values = bootstrap(lambda rows: auc(scores[rows], truth[rows]), list("abcd"), draws=100)
     assert np.isnan(values).any() and interval(values) == (1.0, 1.0)
-
-
-def test_a_logistic_model_finds_the_weights_that_made_the_data():
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(20_000, 3))
-    weights = np.array([1.5, -0.7, 0.0, 0.4])
-    chance = 1 / (1 + np.exp(-(features @ weights[:3] + weights[3])))
-    found = fit_logistic(features, (rng.random(20_000) < chance).astype(float))
-    np.testing.assert_allclose(found, weights, atol=0.08)
-
-
-def test_separable_data_give_finite_weights_and_a_stronger_ridge_smaller_ones():
-    features = np.linspace(-1, 1, 40)[:, None]
-    truth = (features[:, 0] > 0).astype(float)
-    weak, strong = fit_logistic(features, truth, ridge=0.1), fit_logistic(features, truth, ridge=10)
-    assert np.isfinite(weak).all() and weak[0] > 5 * strong[0] > 0
-    assert weak[1] == pytest.approx(0, abs=1e-6), "the bias is not penalised, and here it is nought"
-
-
-def test_a_single_class_gives_its_own_certainty_without_a_warning():
-    weights = fit_logistic(np.ones((10, 2)), np.ones(10))
-    assert np.isfinite(weights).all()
-    assert 1 / (1 + np.exp(-(weights.sum()))) > 0.99
-
-
-def test_the_fit_is_at_the_minimum():
-    rng = np.random.default_rng(2)
-    x, truth = rng.normal(size=(200, 2)), (rng.random(200) < 0.4).astype(float)
-    best = fit_logistic(x, truth, ridge=0.5)
-
-    def loss(w):
-        z = x @ w[:2] + w[2]
-        return (np.logaddexp(0, z) - truth * z).sum() + 0.25 * (w[:2] ** 2).sum()
-
-    for step in (*np.eye(3), *-np.eye(3)):
-        assert loss(best + 0.01 * step) > loss(best)
-
-
-def test_a_scaled_fit_does_not_depend_on_the_units_of_its_features():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(500, 2))
-    truth = (rng.random(500) < 1 / (1 + np.exp(-(x[:, 0] - 0.5 * x[:, 1])))).astype(float)
-    scale, shift = np.array([1000.0, 0.01]), np.array([50.0, -3.0])
-    one, other = fit_scaled_logistic(x, truth, 5.0), fit_scaled_logistic(x * scale + shift, truth, 5.0)
-    np.testing.assert_allclose(other[:2] * scale, one[:2], rtol=1e-6)
-    np.testing.assert_allclose((x * scale + shift) @ other[:2] + other[2], x @ one[:2] + one[2], rtol=1e-6, atol=1e-9)
-    standard = (x - x.mean(0)) / x.std(0)
-    np.testing.assert_allclose(fit_scaled_logistic(standard, truth, 5.0), fit_logistic(standard, truth, 5.0), atol=1e-8)
-    constant = np.hstack([x, np.ones((500, 1))])
-    assert fit_scaled_logistic(constant, truth, 5.0)[2] == pytest.approx(0), "a constant tells nothing"
-
-
-def test_weights_are_named_for_the_card():
-    assert named_weights(("a", "b"), np.array([1.234567, -2.0, 0.5])) == {"a": 1.23457, "b": -2.0, "bias": 0.5}
 
 
 def test_figures_of_a_confusion_matrix():
@@ -182,15 +125,30 @@ def test_brier_is_nought_for_the_truth_and_two_for_its_opposite():
 
 
 def test_no_error_is_not_certainty():
-    judge = Judge(Measured())
+    maker = FigureMaker(Measured())
     groups = [str(index) for index in range(240)]
-    (right,) = judge.mean("accuracy", "Accuracy", [1.0] * 240, groups)
+    (right,) = maker.mean("accuracy", "Accuracy", [1.0] * 240, groups)
     assert right.value == 1 and right.ci95 == pytest.approx((0.9847, 1.0), abs=1e-4)
-    (wrong,) = judge.mean("accuracy", "Accuracy", [0.0] * 240, groups)
+    (wrong,) = maker.mean("accuracy", "Accuracy", [0.0] * 240, groups)
     assert wrong.ci95 == pytest.approx((0.0, 0.0153), abs=1e-4)
-    (one,) = judge.mean("accuracy", "Accuracy", [1.0] * 3, ["a"] * 3)
+    (one,) = maker.mean("accuracy", "Accuracy", [1.0] * 3, ["a"] * 3)
     assert one.ci95 is None
-    (flat,) = judge.figure("macro_f1", "Macro-F1", lambda _: 1.0, groups)
+    (flat,) = maker.figure("macro_f1", "Macro-F1", lambda _: 1.0, groups)
     assert flat.ci95 is None
-    (mixed,) = judge.mean("accuracy", "Accuracy", [1.0, 0.0] * 120, groups)
+    (mixed,) = maker.mean("accuracy", "Accuracy", [1.0, 0.0] * 120, groups)
     assert mixed.ci95[0] < 0.5 < mixed.ci95[1]
+
+
+def test_the_figures_are_those_of_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="the extra 'train' brings scikit-learn")
+    rng = np.random.default_rng(4)
+    scores = np.round(rng.random(300), 2)  # with ties
+    truth = rng.random(300) < scores
+    assert auc(scores, truth) == pytest.approx(sklearn.roc_auc_score(truth, scores), abs=1e-12)
+    classes, predicted = rng.integers(0, 4, 300), rng.integers(0, 4, 300)
+    matrix = confusion_matrix(predicted, classes, 4)
+    np.testing.assert_array_equal(matrix, sklearn.confusion_matrix(classes, predicted))
+    assert macro_f1(matrix) == pytest.approx(sklearn.f1_score(classes, predicted, average="macro"))
+    assert balanced_accuracy(matrix) == pytest.approx(sklearn.balanced_accuracy_score(classes, predicted))
+    two = np.stack([1 - scores, scores], 1)
+    assert brier(two, truth.astype(int)) == pytest.approx(2 * sklearn.brier_score_loss(truth, scores))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medvis.learn.figures.metrics import auc
-from medvis.learn.measuring.evaluation import Judge
+from medvis.learn.measuring.evaluation import FigureMaker
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.model.card import Card, Figure
 from medvis.settings import Measured
@@ -16,7 +16,7 @@ from medvis.settings import Measured
 GROUPS = [f"p{index // 3}" for index in range(90)]
 RNG = np.random.default_rng(3)
 HARD = RNG.random(90)
-JUDGE = Judge(Measured())
+JUDGE = FigureMaker(Measured())
 
 
 def kept(*figures):

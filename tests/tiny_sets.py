@@ -19,7 +19,11 @@ FIELDS = ("id", "split", "label", "group", "image", "mask")
 KINDS = {"normal": (26, 0), "benign": (90, 8), "malignant": (140, 24)}
 TONES = {"normal": (12.0, 0.1), "benign": (12.0, 0.35), "malignant": (12.0, 0.6)}
 BRIGHT = 250
-CONTRAST = {"contrast": ["malignant", "benign"], "bars": {"auc": 0.9, "dice": 0.99}, "baselines": {"auc": "others 0.7"}}
+CLASS_SIDES = {
+    "class_sides": ["malignant", "benign"],
+    "bars": {"auc": 0.9, "dice": 0.99},
+    "baselines": {"auc": "others 0.7"},
+}
 TILED = ("window", "enhance", "infer", "segment", "measure", "judge", "explain")
 
 
@@ -108,7 +112,7 @@ def breast(folder: Path, **changes: Any) -> Pipeline:
     """A `whole` task with three classes and an outline, and a predictor that is right about `picture`."""
     thresholds = {"high": 0.5, "low": 0.4, "finding": 0.3, "positive": 0.5}
     card = {"masks": ["bright patch"], "thresholds": thresholds, "calibration": {"temperature": 1.0}}
-    path = write_whole(folder, OUTLINED, **{"evaluate": CONTRAST, "train": {"readers": 1}, **changes})
+    path = write_whole(folder, OUTLINED, **{"evaluate": CLASS_SIDES, "train": {"readers": 1}, **changes})
     return Pipeline(path, None, Tones(BREAST, TONES, **card))
 
 

@@ -47,7 +47,7 @@ def evaluate(
 ) -> None:
     """Every figure has its bootstrap interval, its baseline and its bar beside it."""
     run = with_extra("medvis.learn.measuring.evaluate").evaluate
-    fit = with_extra("medvis.learn.measuring.baselines").beside if baseline else None
+    fit = with_extra("medvis.learn.measuring.baselines").with_baselines if baseline else None
     if plots is not None:
         with_extra("medvis.learn.figures.plots")
     with waiting(f"evaluating {task}", quiet=quiet) as tick:

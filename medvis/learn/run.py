@@ -8,7 +8,7 @@ from typing import Any
 
 from medvis.errors import SettingsError
 from medvis.learn.bundling.bundle import Packing, input_range, make_bundle, recalibrate
-from medvis.learn.measuring.crops import Say
+from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.train import Range, Trainer
 from medvis.settings import TaskConfig, validated
@@ -27,9 +27,11 @@ def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, An
     return Trainer(recipe, Range(*input_range(config)), data, out, say).run()
 
 
-def export(task: str, weights: Path, data: Path, out: Path, say: Say, keep_weights: bool = False) -> dict[str, Any]:
+def export(
+    task: str, weights: Path, data: Path, out: Path, progress: Progress, keep_weights: bool = False
+) -> dict[str, Any]:
     """Weights → bundle folder, or a bundle → one that is calibrated anew; returns the card. Raises MedvisError."""
     if weights.is_dir():
-        return recalibrate(task, weights, data, out, say).model_dump(mode="json")
+        return recalibrate(task, weights, data, out, progress).model_dump(mode="json")
     packing = Packing(keep_weights=keep_weights)
-    return make_bundle(task, weights, data, out, say, packing).model_dump(mode="json")
+    return make_bundle(task, weights, data, out, progress, packing).model_dump(mode="json")

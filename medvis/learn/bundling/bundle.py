@@ -15,7 +15,7 @@ from medvis.learn.bundling.card_file import write_card
 from medvis.learn.bundling.export import export_onnx, parity
 from medvis.learn.bundling.precision import Precision, as_trained, choose
 from medvis.learn.bundling.validation_views import Held, held_of
-from medvis.learn.measuring.crops import Say
+from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
 from medvis.model.card import Card, InputContract, ModelFile
 from medvis.model.onnx import OnnxPredictor
@@ -38,7 +38,9 @@ class Packing:
     smallest: bool = True
 
 
-def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, packing: Packing | None = None) -> Card:
+def make_bundle(
+    task: str, weights: Path, data: Path, folder: Path, progress: Progress, packing: Packing | None = None
+) -> Card:
     """Exports the weights and writes a bundle without figures; `card_file.add_figures` puts them on its card.
 
     Args:
@@ -46,7 +48,7 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, pa
         weights: the model.safetensors of a training.
         data: data set folder, for what is fitted on its val split.
         folder: the bundle to write.
-        say: progress.
+        progress: called with (done, total).
         packing: what goes into it; without, the smallest graph alone.
 
     Raises:
@@ -76,13 +78,13 @@ def make_bundle(task: str, weights: Path, data: Path, folder: Path, say: Say, pa
         weights=_kept(net, folder) if packing.keep_weights else None,
     )  # fmt: skip
     write_card(folder, draft)
-    thresholds, calibration = _fit(task, recipe, OnnxPredictor(folder), data, say)
+    thresholds, calibration = _fit(task, recipe, OnnxPredictor(folder), data, progress)
     card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     write_card(folder, card)
     return card
 
 
-def recalibrate(task: str, bundle: Path, data: Path, folder: Path, say: Say) -> Card:
+def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Progress) -> Card:
     """A bundle with thresholds and calibration fitted anew, and with what the task's YAML says of it; same graph.
 
     The figures of its card were measured with the old ones; `medvis evaluate --update-card` replaces them.
@@ -92,7 +94,7 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, say: Say) -> 
         bundle: what to start from.
         data: data set folder, for its val split.
         folder: the bundle to write; may be the same.
-        say: progress.
+        progress: called with (done, total).
 
     Raises:
         ModelError, SettingsError, InputError.
@@ -100,7 +102,7 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, say: Say) -> 
     config = load_task(task)
     recipe = validated(Recipe, config.train, "train")
     predictor = OnnxPredictor(bundle)
-    thresholds, calibration = _fit(task, recipe, predictor, data, say)
+    thresholds, calibration = _fit(task, recipe, predictor, data, progress)
     told = Card.model_validate({**predictor.card.model_dump(), **config.card})
     card = told.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,11 +139,11 @@ def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> Inpu
 
 
 def _fit(
-    task: str, recipe: Recipe, predictor: Predictor, data: Path, say: Say
+    task: str, recipe: Recipe, predictor: Predictor, data: Path, progress: Progress
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Thresholds and calibration, by what the task's pictures are."""
     fit = calibrate if recipe.sampler == "lesions" else calibrate_pictures
-    return fit(task, predictor, data, say)
+    return fit(task, predictor, data, progress)
 
 
 def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:

@@ -15,16 +15,11 @@ from medvis.core.case import Case, Prediction
 from medvis.core.logits import sigmoid
 from medvis.core.scan import Scan
 from medvis.errors import ModelError
+from medvis.learn.bundling.logistic import fit_scaled_logistic, named_weights
 from medvis.learn.data.index import Row, load_grey_scans, read_index
-from medvis.learn.figures.metrics import (
-    auc,
-    calibration_error,
-    dice,
-    fit_scaled_logistic,
-    iou,
-    named_weights,
-)
-from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Say, run_crops
+from medvis.learn.figures.matching import one_lesion, overlaps
+from medvis.learn.figures.metrics import auc, calibration_error, dice
+from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, run_crops
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
@@ -66,8 +61,16 @@ KEPT = 0.95
 
 
 @dataclass(frozen=True)
-class Component:
-    """One component of one val crop."""
+class CropComponent:
+    """One component of one val crop.
+
+    Attributes:
+        crop: index of its crop.
+        inside: bool [rows, cols].
+        values: name → what the finding's model sees of it.
+        overlap: IoU with the reference; 0: it touches none of it.
+        logits: float32 [k], of its candidate.
+    """
 
     crop: int
     inside: Bools
@@ -77,7 +80,7 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Looked:
+class CropPrediction:
     """One val crop, or one frame of a volume, after inference: what the thresholds are tried on."""
 
     row: Row
@@ -87,7 +90,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CropTrial:
     """What one choice of outline and cut does to val, and the models of a finding that belong to that outline.
 
     `extra` are the false findings a crop, `slice_extra` those a slice of val's volume, None without it.
@@ -107,7 +110,9 @@ class Trial:
         return max(self.extra / MOST_EXTRA, (self.slice_extra or 0.0) / MOST_A_SLICE)
 
 
-def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[dict[str, float], dict[str, Any]]:
+def calibrate(
+    task: str, predictor: Predictor, data: Path, progress: Progress
+) -> tuple[dict[str, float], dict[str, Any]]:
     """Thresholds and calibration for the card, fitted on the val split.
 
     The finding's model is fitted on `train.negative_volume` as well, and the cut chosen on `train.val_volume` as well.
@@ -120,10 +125,10 @@ def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[di
     pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
     train = pipeline.config.train
     scans = load_grey_scans(read_index(data, "val"), int(train.get("readers", 1)))
-    crops = [_looked(crop) for crop in run_crops(pipeline, scans, None, "infer", say)]
+    crops = [_prediction(crop) for crop in run_crops(pipeline, scans, None, "infer", progress)]
     whole = Pipeline(task, patient, predictor)
-    frames, held = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))
-    choice = _best([trial for outline in OUTLINES for trial in _try(crops, frames, held, outline)])
+    frames, held_out = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))
+    choice = _best([trial for outline in OUTLINES for trial in _try(crops, frames, held_out, outline)])
     thresholds = {"high": choice.high, "low": choice.low, "finding": choice.finding, **_series(crops, choice)}
     val: dict[str, Any] = {"dice": round(choice.dice, 4), "extra": round(choice.extra, 4)}
     if choice.slice_extra is not None:
@@ -134,12 +139,12 @@ def calibrate(task: str, predictor: Predictor, data: Path, say: Say) -> tuple[di
     return thresholds, calibration
 
 
-def _looked(crop: CropCase) -> Looked:
+def _prediction(crop: CropCase) -> CropPrediction:
     assert crop.case.prediction is not None  # the pipeline has run up to infer
-    return Looked(crop.row, crop.case.prediction, crop.truth, crop.case.scan)
+    return CropPrediction(crop.row, crop.case.prediction, crop.truth, crop.case.scan)
 
 
-def _volume(pipeline: Pipeline, data: Path, name: str | None) -> list[Looked]:
+def _volume(pipeline: Pipeline, data: Path, name: str | None) -> list[CropPrediction]:
     """The frames of a chest CT with one marked lesion (image.nii.gz, label.nii.gz); none where it is absent."""
     folder = data / str(name)
     if name is None or not folder.is_dir():
@@ -148,16 +153,17 @@ def _volume(pipeline: Pipeline, data: Path, name: str | None) -> list[Looked]:
     row = Row(folder.name, "train", folder.name, "", folder, None, {})
     frames = []
     for index, truth in enumerate(label.pixels[..., 0] > 0):
-        place = replace(scan.geometry, slice_spacing=None, positions=None)
-        one = scan.derive(pixels=scan.pixels[index : index + 1], geometry=place)
-        case, _ = pipeline.run(Case(scan=one, task=pipeline.asked), last="infer")
-        frames.append(_looked(CropCase(row, case, np.asarray(truth))))
+        geometry = replace(scan.geometry, slice_spacing=None, positions=None)
+        frame = scan.derive(pixels=scan.pixels[index : index + 1], geometry=geometry)
+        case, _ = pipeline.run(Case(scan=frame, task=pipeline.asked), last="infer")
+        frames.append(_prediction(CropCase(row, case, np.asarray(truth))))
     return frames
 
 
-def _components(crops: list[Looked], high: float, low: float) -> list[Component]:
-    out = []
+def _components(crops: list[CropPrediction], high: float, low: float) -> list[CropComponent]:
+    components = []
     for index, crop in enumerate(crops):
+        lesion = one_lesion(crop.truth)
         mask = label_frames(hysteresis(sigmoid(crop.prediction.mask_logits.max(1)), high, low), 4)
         for label in np.unique(mask)[1:]:
             inside = mask[0] == label
@@ -166,11 +172,12 @@ def _components(crops: list[Looked], high: float, low: float) -> list[Component]
                 continue  # never a finding: nobody looked at it closely
             values, logits = features(crop.prediction, inside, 0, row), candidates.logits[row]
             values |= surroundings(crop.scan, inside, 0)
-            out.append(Component(index, inside, values, iou(inside, crop.truth), logits))
-    return out
+            overlap = max(overlaps(inside, lesion).values(), default=0.0)
+            components.append(CropComponent(index, inside, values, overlap, logits))
+    return components
 
 
-def _fit_finding(components: list[Component]) -> dict[str, dict[str, float]]:
+def _fit_finding(components: list[CropComponent]) -> dict[str, dict[str, float]]:
     """``finding``, and ``finding_hu`` from the components of which all is known, if there are any of both kinds."""
     if not components:
         raise ModelError("the model outlines nothing on val", "a trained network", "train it longer")
@@ -181,59 +188,66 @@ def _fit_finding(components: list[Component]) -> dict[str, dict[str, float]]:
     return models
 
 
-def _fit_weights(components: list[Component], names: tuple[str, ...]) -> dict[str, float]:
+def _fit_weights(components: list[CropComponent], names: tuple[str, ...]) -> dict[str, float]:
     table = np.array([[component.values.get(name, 0.0) for name in names] for component in components])
     truth = np.array([component.overlap >= HIT for component in components], float)
     return named_weights(names, fit_scaled_logistic(table, truth, RIDGE))
 
 
-def _chances(components: list[Component], models: dict[str, dict[str, float]]) -> Float64s:
-    """The calibrated probability of each, as the pipeline will say it."""
-    return np.array([logistic(finding_weights(one.values, models), one.values) for one in components])
+def _probabilities(components: list[CropComponent], models: dict[str, dict[str, float]]) -> Float64s:
+    """The calibrated probability of each, as the pipeline computes it."""
+    values = [component.values for component in components]
+    return np.array([logistic(finding_weights(each, models), each) for each in values])
 
 
 def _try(
-    crops: list[Looked], frames: list[Looked], held: list[Looked], outline: tuple[float, float]
-) -> Iterator[Trial]:
+    crops: list[CropPrediction],
+    frames: list[CropPrediction],
+    held_out: list[CropPrediction],
+    outline: tuple[float, float],
+) -> Iterator[CropTrial]:
     """All cuts for one outline."""
-    components, whole = _components(crops, *outline), _components(held, *outline)
+    components, whole = _components(crops, *outline), _components(held_out, *outline)
     models = _fit_finding([*components, *VOLUME * _components(frames, *outline)])
-    chances, whole_chances = _chances(components, models), _chances(whole, models)
+    probabilities, whole_probabilities = _probabilities(components, models), _probabilities(whole, models)
     for cut in map(float, CUTS):
-        on_slices = _at_cut(held, whole, whole_chances, cut)[1] if held else None
-        yield Trial(*outline, cut, *_at_cut(crops, components, chances, cut), on_slices, models)
+        on_slices = _at_cut(held_out, whole, whole_probabilities, cut)[1] if held_out else None
+        yield CropTrial(*outline, cut, *_at_cut(crops, components, probabilities, cut), on_slices, models)
 
 
-def _best(trials: list[Trial]) -> Trial:
+def _best(trials: list[CropTrial]) -> CropTrial:
     """No more false findings than allowed; of those within `TIE` of the largest Dice the one with the fewest."""
-    allowed = [one for one in trials if one.excess <= 1]
+    allowed = [trial for trial in trials if trial.excess <= 1]
     if not allowed:
-        return min(trials, key=lambda one: one.excess)
-    enough = max(one.dice for one in allowed) - TIE
-    return min((one for one in allowed if one.dice >= enough), key=lambda one: (one.excess, -one.dice))
+        return min(trials, key=lambda trial: trial.excess)
+    enough = max(trial.dice for trial in allowed) - TIE
+    best = [trial for trial in allowed if trial.dice >= enough]
+    return min(best, key=lambda trial: (trial.excess, -trial.dice))
 
 
-def _at_cut(crops: list[Looked], components: list[Component], chances: Float64s, cut: float) -> tuple[float, float]:
+def _at_cut(
+    crops: list[CropPrediction], components: list[CropComponent], probabilities: Float64s, cut: float
+) -> tuple[float, float]:
     """Mean Dice, and false findings a crop (or slice)."""
-    found = [np.zeros_like(crop.truth) for crop in crops]
+    outlined = [np.zeros_like(crop.truth) for crop in crops]
     extra = 0
-    for component, chance in zip(components, chances, strict=True):
-        if chance >= cut:
-            found[component.crop] |= component.inside
-            extra += not (component.inside & crops[component.crop].truth).any()
-    scores = [dice(mask, crop.truth) for mask, crop in zip(found, crops, strict=True)]
+    for component, probability in zip(components, probabilities, strict=True):
+        if probability >= cut:
+            outlined[component.crop] |= component.inside
+            extra += not component.overlap
+    scores = [dice(mask, crop.truth) for mask, crop in zip(outlined, crops, strict=True)]
     return float(np.mean(scores)), extra / len(crops)
 
 
-def _series(crops: list[Looked], choice: Trial) -> dict[str, float]:
+def _series(crops: list[CropPrediction], choice: CropTrial) -> dict[str, float]:
     """The threshold of a finding's likeliest slice, where val shows nodules on several slices."""
     slices = Counter(_nodule(crop.row) for crop in crops)
     components = _components(crops, choice.high, choice.low)
     best: dict[str, float] = {}
-    for component, chance in zip(components, _chances(components, choice.models), strict=True):
+    for component, probability in zip(components, _probabilities(components, choice.models), strict=True):
         nodule = _nodule(crops[component.crop].row)
-        if component.overlap >= HIT and chance >= choice.finding and slices[nodule] > 1:
-            best[nodule] = max(best.get(nodule, 0.0), float(chance))
+        if component.overlap >= HIT and probability >= choice.finding and slices[nodule] > 1:
+            best[nodule] = max(best.get(nodule, 0.0), float(probability))
     return {"series": float(np.floor(100 * np.quantile([*best.values()], 1 - KEPT)) / 100)} if best else {}
 
 
@@ -242,7 +256,7 @@ def _nodule(row: Row) -> str:
     return f"{row.group} {row.fields.get('nodule', row.id)}"
 
 
-def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card) -> dict[str, Any]:
+def _fit_malignancy(crops: list[CropPrediction], components: list[CropComponent], card: Card) -> dict[str, Any]:
     """Logistic model of P(malignant rating) from `DESCRIPTORS`, per nodule, indeterminate ratings left out."""
     labels = [label.name for label in card.labels]
     names = [name for name in DESCRIPTORS if name in (*labels, *SIZES)]
@@ -262,6 +276,10 @@ def _fit_malignancy(crops: list[Looked], components: list[Component], card: Card
         return {}
     table = np.array([np.mean(values, axis=0) for values in nodules.values()])
     weights = named_weights(names, fit_scaled_logistic(table, truth.astype(float), ridge=5.0))
-    chance = np.array([logistic(weights, dict(zip(names, row, strict=True))) for row in table])
-    quality = {"auc": auc(chance, truth), "calibration_error": calibration_error(chance, truth), "nodules": len(truth)}
+    probability = np.array([logistic(weights, dict(zip(names, row, strict=True))) for row in table])
+    quality = {
+        "auc": auc(probability, truth),
+        "calibration_error": calibration_error(probability, truth),
+        "nodules": len(truth),
+    }
     return {"malignancy": weights, "malignancy_val": {name: round(float(value), 4) for name, value in quality.items()}}

@@ -1,4 +1,4 @@
-"""What trivial methods reach on the same pictures: texture features with a ridge classifier, and a constant place.
+"""What trivial methods reach on the same pictures: texture features with a ridge classifier, and one outline for all.
 
 Fitted on the train split, measured on the split of the evaluation. They are the floor that a network has to rise above.
 """
@@ -17,30 +17,31 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medvis.core.arrays import Bools, Float32s, Uint8s
+from medvis.core.logits import softmax
 from medvis.errors import SettingsError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.metrics import dice
-from medvis.learn.measuring.class_sides import tell
+from medvis.learn.measuring.class_sides import class_predictions
 from medvis.learn.measuring.evaluate_classes import class_figures
-from medvis.learn.measuring.evaluation import Evaluation, Judge
-from medvis.learn.measuring.predictions import Looked
+from medvis.learn.measuring.evaluation import Evaluation, FigureMaker
+from medvis.learn.measuring.predictions import PicturePrediction
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Card, Figure
 from medvis.pipeline import load
 from medvis.settings import Measured, TaskConfig, load_task
 
 SIDE, CELLS = 128, 4
-PLACE = 64
+MASK_SIDE = 64
 RIDGE = "HOG+LBP ridge"
 COMPARED = ("Accuracy", "Balanced accuracy", "Macro-F1", "AUC")
 
 
-def beside(found: Evaluation, task: str, data: Path, split: str, bundle: Path | None = None) -> Evaluation:
+def with_baselines(evaluation: Evaluation, task: str, data: Path, split: str, bundle: Path | None = None) -> Evaluation:
     """The evaluation with the trivial methods' figures among its baselines.
 
     Args:
-        found: what the model reached.
+        evaluation: what the model reached.
         task: name or YAML of the task.
         data: folder of the data set.
         split: that was measured.
@@ -51,10 +52,10 @@ def beside(found: Evaluation, task: str, data: Path, split: str, bundle: Path | 
     """
     config = load_task(task)
     if "HU" in config.accepts.units:
-        return found  # crops and slices have theirs already: the area, and the disc at the known centre
+        return evaluation  # crops and slices have theirs already: the area, and the disc at the known centre
     train, test = (read_examples(data, name)[0] for name in ("train", split))
     reached = {**_ridge(train, test, config.evaluate, _card(config, bundle)), **_constant(train, test)}
-    return replace(found, figures=[_with(figure, reached.get(figure.name)) for figure in found.figures])
+    return replace(evaluation, figures=[_with(figure, reached.get(figure.name)) for figure in evaluation.figures])
 
 
 def _card(config: TaskConfig, bundle: Path | None) -> Card:
@@ -63,30 +64,29 @@ def _card(config: TaskConfig, bundle: Path | None) -> Card:
     return read_card(bundle or bundle_folder(str(config.bundle), config.base))
 
 
-def _with(figure: Figure, told: str | None) -> Figure:
-    if told is None:
+def _with(figure: Figure, baseline: str | None) -> Figure:
+    if baseline is None:
         return figure
-    return figure.model_copy(update={"baseline": "; ".join(text for text in (figure.baseline, told) if text)})
+    return figure.model_copy(update={"baseline": "; ".join(text for text in (figure.baseline, baseline) if text)})
 
 
 def _ridge(train: list[Example], test: list[Example], settings: Measured, card: Card) -> dict[str, str]:
     """Name of a figure → what the ridge classifier reaches."""
-    taught = [one for one in train if one.label]
-    names = sorted({one.label for one in taught})
-    if len(names) < 2 or not any(one.label for one in test):
+    labelled = [example for example in train if example.label]
+    names = sorted({example.label for example in labelled})
+    if len(names) < 2 or not any(example.label for example in test):
         return {}
     model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(0, 5, 11)))
-    model.fit(np.stack([texture(one.image) for one in taught]), [one.label for one in taught])
-    margin = model.decision_function(np.stack([texture(one.image) for one in test]))
-    table = np.stack([-margin, margin], 1) if margin.ndim == 1 else margin
-    grown = np.exp(table - table.max(1, keepdims=True))
-    chances = grown / grown.sum(1, keepdims=True)
-    looked = [
-        Looked(one, dict(zip(names, row, strict=True)), None, None) for one, row in zip(test, chances, strict=True)
+    model.fit(np.stack([texture(example.image) for example in labelled]), [example.label for example in labelled])
+    margin = model.decision_function(np.stack([texture(example.image) for example in test]))
+    logits = np.stack([-margin, margin], 1) if margin.ndim == 1 else margin
+    predictions = [
+        PicturePrediction(example, dict(zip(names, row, strict=True)), None, None)
+        for example, row in zip(test, softmax(logits), strict=True)
     ]
-    told = tell(looked, card)
-    figures = class_figures(Judge(settings), told) if told else []
-    return {one.name: f"{RIDGE} {one.value:.3f}" for one in figures if one.name.startswith(COMPARED)}
+    classes = class_predictions(predictions, card)
+    figures = class_figures(FigureMaker(settings), classes) if classes else []
+    return {figure.name: f"{RIDGE} {figure.value:.3f}" for figure in figures if figure.name.startswith(COMPARED)}
 
 
 def texture(path: Path) -> Float32s:
@@ -116,23 +116,23 @@ def _small_grey(path: Path) -> Uint8s:
 
 def _constant(train: list[Example], test: list[Example]) -> dict[str, str]:
     """The same outline for every picture: where the train masks mostly lie, cut where that serves train best."""
-    taught, judged = _places(train), _places(test)
-    if not len(taught) or not len(judged):
+    known, judged = _masks(train), _masks(test)
+    if not len(known) or not len(judged):
         return {}
-    mean = taught.mean(0)
+    mean = known.mean(0)
     cuts = np.linspace(0, float(mean.max()), 12)[:-1]
-    best = max(cuts, key=lambda cut: np.mean([dice(mean > cut, one) for one in taught]))
-    reached = float(np.mean([dice(mean > best, one) for one in judged]))
+    best = max(cuts, key=lambda cut: np.mean([dice(mean > cut, mask) for mask in known]))
+    reached = float(np.mean([dice(mean > best, mask) for mask in judged]))
     name = "Dice, mean (pictures with a lesion, a miss counts 0)"
     return {name: f"the same place in every picture {reached:.3f}"}
 
 
-def _places(examples: list[Example]) -> Bools:
-    """The masks with a lesion, all brought to one size: bool [n, PLACE, PLACE]."""
-    masks: list[Any] = []
-    for one in examples:
-        if one.outline is not None:
-            mask = one.outline(load(one.image).shape)
-            masks += [cv2.resize(mask.astype(np.float32), (PLACE, PLACE), interpolation=cv2.INTER_AREA) > 0.25]
-    found = np.array(masks, bool).reshape(-1, PLACE, PLACE)
-    return np.asarray(found[found.any((1, 2))])
+def _masks(examples: list[Example]) -> Bools:
+    """The masks with a lesion, all brought to one size: bool [n, MASK_SIDE, MASK_SIDE]."""
+    small: list[Any] = []
+    for example in examples:
+        if example.outline is not None:
+            mask = example.outline(load(example.image).shape).astype(np.float32)
+            small += [cv2.resize(mask, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA) > 0.25]
+    masks = np.array(small, bool).reshape(-1, MASK_SIDE, MASK_SIDE)
+    return np.asarray(masks[masks.any((1, 2))])

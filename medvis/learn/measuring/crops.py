@@ -12,7 +12,8 @@ from medvis.core.scan import Scan, Source
 from medvis.learn.data.index import GreyScans, Row
 from medvis.pipeline import Pipeline
 
-Say = Callable[[int, int], None]
+# Called with (done, total).
+Progress = Callable[[int, int], None]
 # A crop has no whole lung in it to find: all of it is searched.
 EVERYWHERE = {"stages.infer.region": "all"}
 
@@ -32,7 +33,9 @@ class CropCase:
     truth: Bools
 
 
-def run_crops(pipeline: Pipeline, scans: GreyScans, windows: Indices | None, last: str, say: Say) -> Iterator[CropCase]:
+def run_crops(
+    pipeline: Pipeline, scans: GreyScans, windows: Indices | None, last: str, progress: Progress
+) -> Iterator[CropCase]:
     """Every crop through the pipeline up to stage `last`.
 
     Args:
@@ -40,11 +43,11 @@ def run_crops(pipeline: Pipeline, scans: GreyScans, windows: Indices | None, las
         scans: the pictures.
         windows: [n, 3] (row, col, side) of a sub-crop each, or None for the whole picture.
         last: name of the last stage.
-        say: progress (done, total).
+        progress: called with (done, total).
     """
     for index in range(len(scans)):
         crop = run_crop(pipeline, scans, index, None if windows is None else windows[index], last)
-        say(index + 1, len(scans))
+        progress(index + 1, len(scans))
         yield crop
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvis.errors import InputError
-from medvis.learn.measuring.crops import EVERYWHERE, Say
+from medvis.learn.measuring.crops import EVERYWHERE, Progress
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import boxed_folders, evaluate_series
 from medvis.learn.measuring.evaluate_slices import evaluate_slices, series_folders
-from medvis.learn.measuring.evaluation import Evaluation, joined
+from medvis.learn.measuring.evaluation import Evaluation, join
 from medvis.pipeline import Pipeline
 from medvis.settings import load_task
 
 
-def evaluate(task: str, data: Path, split: str, say: Say, bundle: Path | None = None) -> Evaluation:
+def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path | None = None) -> Evaluation:
     """Measures a task on a data set; its layout tells which figures there are.
 
     Args:
         task: name or YAML of the task.
         data: a folder with index.csv; a COCO or MVTec data set; folders of DICOM slices with masks/ or boxes.csv.
         split: of the data set; without meaning for slices.
-        say: progress (done, total).
+        progress: called with (done, total).
         bundle: another bundle than the task's own.
 
     Raises:
@@ -33,8 +33,8 @@ def evaluate(task: str, data: Path, split: str, say: Say, bundle: Path | None = 
     own = {} if bundle is None else {"bundle": str(bundle.resolve())}
     listed, in_hu = (data / "index.csv").is_file(), "HU" in load_task(task).accepts.units
     if listed and in_hu:
-        return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, say)
+        return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress)
     pipeline = Pipeline(task, own)
-    parts = [] if listed else [evaluate_slices(pipeline, data, say)] if series_folders(data) else []
-    parts += [evaluate_series(pipeline, data, say)] if not listed and boxed_folders(data) else []
-    return joined(parts) if parts else evaluate_pictures(pipeline, data, split, say)
+    parts = [] if listed else [evaluate_slices(pipeline, data, progress)] if series_folders(data) else []
+    parts += [evaluate_series(pipeline, data, progress)] if not listed and boxed_folders(data) else []
+    return join(parts) if parts else evaluate_pictures(pipeline, data, split, progress)

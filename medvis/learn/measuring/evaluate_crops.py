@@ -11,9 +11,10 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.index import GreyScans, Row, load_grey_scans, read_index
-from medvis.learn.figures.metrics import auc, calibration_error, dice, iou
-from medvis.learn.measuring.crops import CropCase, Say, run_crop, run_crops
-from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
+from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
+from medvis.learn.figures.metrics import auc, calibration_error, dice
+from medvis.learn.measuring.crops import CropCase, Progress, run_crop, run_crops
+from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
 from medvis.model.card import Figure, Worst
 from medvis.pipeline import Pipeline
 
@@ -35,23 +36,23 @@ class CropScore:
     area: float
 
 
-def evaluate_crops(pipeline: Pipeline, data: Path, split: str, say: Say) -> Evaluation:
+def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progress) -> Evaluation:
     """All figures of a split, by a pipeline that searches everywhere. Raises MedvisError."""
     readers = int(pipeline.config.train.get("readers", 1))
     scans = load_grey_scans(read_index(data, split), readers)
     windows = scans.off_centre(SIDE, SEED)
-    judge, scores = Judge(pipeline.config.evaluate), []
-    for index, crop in enumerate(run_crops(pipeline, scans, windows, "measure", say)):
+    maker, scores = FigureMaker(pipeline.config.evaluate), []
+    for index, crop in enumerate(run_crops(pipeline, scans, windows, "measure", progress)):
         top, left, _ = windows[index]
-        scores.append(_score(crop, _disc(scans.grey.shape[1], (int(top), int(left))), judge.settings.hit))
+        scores.append(_score(crop, _disc(scans.grey.shape[1], (int(top), int(left))), maker.settings.hit))
     rated = _rated(scores)
-    rating = _malignancy(judge, rated)
+    rating = _malignancy(maker, rated)
     worst = sorted(range(len(scores)), key=lambda index: (scores[index].dice, -scores[index].area))[:WORST]
     plots: dict[str, Draw] = {
         f"{kind}.png": partial(_draw_rating, rated, kind) for kind in ("roc", "reliability") if rating
     }
-    for place, index in enumerate(worst, 1):
-        plots[f"worst-{place}.png"] = partial(_draw_crop, pipeline, scans, (index, windows[index]))
+    for rank, index in enumerate(worst, 1):
+        plots[f"worst-{rank}.png"] = partial(_draw_crop, pipeline, scans, (index, windows[index]))
     facts = {
         "crops": len(scores),
         "patients": len({score.row.group for score in scores}),
@@ -60,32 +61,31 @@ def evaluate_crops(pipeline: Pipeline, data: Path, split: str, say: Say) -> Eval
     }
     return Evaluation(
         pipeline.config.task, pipeline.context.card.version, f"{data.name} {split}",
-        [*_segmentation(judge, scores), *rating], facts, [_told(scores[index]) for index in worst], plots,
+        [*_segmentation(maker, scores), *rating], facts, [_worst_case(scores[index]) for index in worst], plots,
     )  # fmt: skip
 
 
-def _told(score: CropScore) -> Worst:
+def _worst_case(score: CropScore) -> Worst:
     rating = f", rated {score.row.label}" if score.row.label else ""
-    told = f"{score.area:.0f} px marked{rating}, {'found' if score.hit else 'missed'}, {score.extra} false beside it"
-    return Worst(id=score.row.id, score=round(score.dice, 4), description=told)
+    description = (
+        f"{score.area:.0f} px marked{rating}, {'found' if score.hit else 'missed'}, {score.extra} false beside it"
+    )
+    return Worst(id=score.row.id, score=round(score.dice, 4), description=description)
 
 
 def _score(crop: CropCase, disc: Bools, least: float) -> CropScore:
     assert crop.case.mask is not None and crop.case.findings is not None  # the pipeline has run up to measure
     mask = crop.case.mask[0]
-    overlaps = {finding.id: iou(mask == finding.id, crop.truth) for finding in crop.case.findings}
-    best = max(overlaps, key=lambda number: overlaps[number], default=None)
-    hit = best is not None and overlaps[best] >= least
-    touching = sum((crop.truth & (mask == number)).any() for number in overlaps)
-    rated = [finding for finding in crop.case.findings if overlaps[finding.id] > 0]
+    matched = match(mask, one_lesion(crop.truth), [finding.id for finding in crop.case.findings])
+    rated = [finding for finding in crop.case.findings if matched[finding.id]]
     # A nodule that was not found was not called malignant either.
     likeliest = max((finding.malignancy or 0.0 for finding in rated), default=0.0)
     return CropScore(
         row=crop.row,
         dice=dice(mask > 0, crop.truth),
         disc=dice(disc, crop.truth),
-        hit=hit,
-        extra=len(overlaps) - int(touching),
+        hit=best_overlap(matched) >= least,
+        extra=len(false_positives(matched)),
         malignancy=likeliest,
         area=float(crop.truth.sum()),
     )
@@ -97,21 +97,21 @@ def _disc(side: int, corner: tuple[int, int]) -> Bools:
     return np.asarray(np.hypot(rows - side / 2, cols - side / 2) <= 5)
 
 
-def _segmentation(judge: Judge, scores: list[CropScore]) -> list[Figure]:
+def _segmentation(maker: FigureMaker, scores: list[CropScore]) -> list[Figure]:
     groups = [score.row.group for score in scores]
     values = np.array([score.dice for score in scores])
     disc = np.array([score.disc for score in scores])
     known = f"disc of radius 5 at the known centre {disc.mean():.3f}"
     hit, extra = (
-        f"Recall (a finding with IoU ≥ {judge.settings.hit:g})",
+        f"Recall (a finding with IoU ≥ {maker.settings.hit:g})",
         "False findings a crop (unmarked nodules count as false)",
     )
     return [
-        *judge.mean("dice", "Dice, mean (off-centre 96×96 crops, a miss counts 0)", values.tolist(), groups, known),
-        *judge.figure("dice_median", "Dice, median", lambda rows: float(np.median(values[rows])), groups,
+        *maker.mean("dice", "Dice, mean (off-centre 96×96 crops, a miss counts 0)", values.tolist(), groups, known),
+        *maker.figure("dice_median", "Dice, median", lambda rows: float(np.median(values[rows])), groups,
                       f"the same disc {np.median(disc):.3f}"),
-        *judge.mean("recall", hit, [score.hit for score in scores], groups),
-        *judge.mean("false_findings", extra, [score.extra for score in scores], groups),
+        *maker.mean("recall", hit, [score.hit for score in scores], groups),
+        *maker.mean("false_findings", extra, [score.extra for score in scores], groups),
     ]  # fmt: skip
 
 
@@ -120,10 +120,10 @@ class Rated:
     """The nodules that the readers called benign or malignant: mean over the crops of each.
 
     Attributes:
-        chance: [n] of a malignant rating; truth: [n]; area: [n] px of the reference; groups: patient of each.
+        probability: [n] of a malignant rating; truth: [n]; area: [n] px of the reference; groups: patient of each.
     """
 
-    chance: Float64s
+    probability: Float64s
     truth: Bools
     area: Float64s
     groups: list[str]
@@ -142,31 +142,31 @@ def _rated(scores: list[CropScore]) -> Rated:
     )
 
 
-def _malignancy(judge: Judge, rated: Rated) -> list[Figure]:
+def _malignancy(maker: FigureMaker, rated: Rated) -> list[Figure]:
     """Benign against malignant median rating (indeterminate left out)."""
-    chance, truth, groups = rated.chance, rated.truth, rated.groups
+    probability, truth, groups = rated.probability, rated.truth, rated.groups
     if truth.all() or not truth.any():
         return []
-    called, sick, well = chance >= CALLED, np.flatnonzero(truth), np.flatnonzero(~truth)
+    called, sick, well = probability >= CALLED, np.flatnonzero(truth), np.flatnonzero(~truth)
     alone = f"area of the reference mask alone {auc(rated.area, truth):.3f}"
     return [
-        *judge.figure("auc", "AUC, benign against malignant reader rating, per nodule",
-                      lambda rows: auc(chance[rows], truth[rows]), groups, alone),
-        *judge.mean("sensitivity", f"Sensitivity for a malignant rating at {CALLED}", called[sick].tolist(),
+        *maker.figure("auc", "AUC, benign against malignant reader rating, per nodule",
+                      lambda rows: auc(probability[rows], truth[rows]), groups, alone),
+        *maker.mean("sensitivity", f"Sensitivity for a malignant rating at {CALLED}", called[sick].tolist(),
                     [groups[row] for row in sick]),
-        *judge.mean("specificity", f"Specificity for a malignant rating at {CALLED}", (~called[well]).tolist(),
+        *maker.mean("specificity", f"Specificity for a malignant rating at {CALLED}", (~called[well]).tolist(),
                     [groups[row] for row in well]),
-        *judge.figure("calibration_error", "Calibration error of the malignancy rating",
-                      lambda rows: calibration_error(chance[rows], truth[rows]), groups),
+        *maker.figure("calibration_error", "Calibration error of the malignancy rating",
+                      lambda rows: calibration_error(probability[rows], truth[rows]), groups),
     ]  # fmt: skip
 
 
 def _draw_rating(rated: Rated, kind: str, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    curves = {"malignant reader rating": (rated.chance, rated.truth)}
+    curves = {"malignant reader rating": (rated.probability, rated.truth)}
     if kind == "roc":
-        called = rated.chance >= CALLED
+        called = rated.probability >= CALLED
         shipped = (float(called[~rated.truth].mean()), float(called[rated.truth].mean()))
         everything = {**curves, "area of the reference alone": (rated.area, rated.truth)}
         plots.roc(everything, path, {"malignant reader rating": shipped})
@@ -174,9 +174,9 @@ def _draw_rating(rated: Rated, kind: str, path: Path) -> None:
         plots.reliability(curves, path)
 
 
-def _draw_crop(pipeline: Pipeline, scans: GreyScans, place: tuple[int, Indices], path: Path) -> None:
+def _draw_crop(pipeline: Pipeline, scans: GreyScans, crop_of: tuple[int, Indices], path: Path) -> None:
     from medvis.learn.measuring.gallery import draw_case  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    index, window = place
+    index, window = crop_of
     crop = run_crop(pipeline, scans, index, window, None)
     draw_case(crop.case, crop.truth, crop.row.id, path, pipeline.config.display)

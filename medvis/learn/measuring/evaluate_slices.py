@@ -17,11 +17,11 @@ from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example, MaskFile
 from medvis.learn.data.index import read_indices
-from medvis.learn.figures.metrics import iou
-from medvis.learn.measuring.crops import Say
+from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
+from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluate_masks import froc_facts, mask_plots
-from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, Judge
-from medvis.learn.measuring.predictions import Looked, outlines, shipped_threshold, swept
+from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
+from medvis.learn.measuring.predictions import PicturePrediction, score_mask, shipped_threshold, without_threshold
 from medvis.model.card import Figure, Worst
 from medvis.pipeline import Pipeline, load
 
@@ -44,38 +44,38 @@ def series_folders(data: Path) -> list[Path]:
     return [folder for folder in folders if (folder / "masks").is_dir() and any(folder.glob("*.dcm"))]
 
 
-def evaluate_slices(pipeline: Pipeline, data: Path, say: Say) -> Evaluation:
+def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress) -> Evaluation:
     """All figures of the folders below `data`. Raises InputError if there is none."""
     folders = series_folders(data)
     if not folders:
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
     readers = int(pipeline.config.train.get("readers", 1))
     total = sum(2 * len(list(folder.glob("*.dcm"))) for folder in folders)
-    judge, sweeper = Judge(pipeline.config.evaluate), swept(pipeline)
-    alone, linked, looked, done = [], [], [], 0
+    maker, unthresholded = FigureMaker(pipeline.config.evaluate), without_threshold(pipeline)
+    alone, linked, predictions, done = [], [], [], 0
     for folder in folders:
         paths = sorted(folder.glob("*.dcm"))
         for path in paths:
             case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")
             example = _example(path, folder, readers)
-            looked.append(Looked(example, None, None, outlines(case, sweeper, example)))
+            predictions.append(PicturePrediction(example, None, None, score_mask(case, unthresholded, example)))
             alone += _scores(case, folder, readers)
             done += 1
-            say(done, total)
+            progress(done, total)
         linked += _scores(pipeline.run(pipeline.accept(load(folder)), last="segment")[0], folder, readers)
         done += len(paths)
-        say(done, total)
+        progress(done, total)
     worst = _worst(alone)
-    plots: dict[str, Draw] = dict(mask_plots(judge, looked, shipped_threshold(pipeline), "slice_"))
-    for place, score in enumerate(worst, 1):
-        example = next(one.example for one in looked if one.example.id == score.name)
-        plots[f"worst-{place}.png"] = partial(_draw, pipeline, example, _told(score).description)
+    plots: dict[str, Draw] = dict(mask_plots(maker, predictions, shipped_threshold(pipeline), "slice_"))
+    for rank, score in enumerate(worst, 1):
+        example = next(row.example for row in predictions if row.example.id == score.name)
+        plots[f"worst-{rank}.png"] = partial(_draw, pipeline, example, _worst_case(score).description)
     facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers}
-    curve = {"recall of lesions at false findings a slice": froc_facts(looked, shipped_threshold(pipeline))}
+    curve = {"recall of lesions at false findings a slice": froc_facts(predictions, shipped_threshold(pipeline))}
     return Evaluation(
         pipeline.config.task, pipeline.context.card.version, data.name,
-        [*_figures(judge, alone, ALONE), *_figures(judge, linked, "as series")],
-        {**facts, **curve}, [_told(score) for score in worst], plots,
+        [*_figures(maker, alone, ALONE), *_figures(maker, linked, "as series")],
+        {**facts, **curve}, [_worst_case(score) for score in worst], plots,
     )  # fmt: skip
 
 
@@ -107,19 +107,18 @@ def _truth(path: Path, readers: int) -> Bools:
 
 
 def _score(name: str, group: str, mask: Labels, truth: Bools) -> SliceScore:
-    numbers = [int(number) for number in np.unique(mask) if number]
-    best = max((iou(mask == number, truth) for number in numbers), default=0.0) if truth.any() else None
-    extra = sum(not (truth & (mask == number)).any() for number in numbers)
-    return SliceScore(name, group, None if best is None else round(best, 3), extra)
+    matched = match(mask, one_lesion(truth))
+    best = round(best_overlap(matched), 3) if truth.any() else None
+    return SliceScore(name, group, best, len(false_positives(matched)))
 
 
-def _figures(judge: Judge, scores: list[SliceScore], how: str) -> list[Figure]:
-    marked = [(score.group, score.best >= judge.settings.hit) for score in scores if score.best is not None]
-    recall = f"Recall of slices with a nodule (IoU ≥ {judge.settings.hit:g}), {how}"
+def _figures(maker: FigureMaker, scores: list[SliceScore], how: str) -> list[Figure]:
+    marked = [(score.group, score.best >= maker.settings.hit) for score in scores if score.best is not None]
+    recall = f"Recall of slices with a nodule (IoU ≥ {maker.settings.hit:g}), {how}"
     key = "slice" if how == ALONE else "series"
     return [
-        *judge.mean(f"{key}_recall", recall, [hit for _, hit in marked], [group for group, _ in marked]),
-        *judge.mean(f"{key}_false_findings", f"False findings a slice, {how}", [score.extra for score in scores],
+        *maker.mean(f"{key}_recall", recall, [hit for _, hit in marked], [group for group, _ in marked]),
+        *maker.mean(f"{key}_false_findings", f"False findings a slice, {how}", [score.extra for score in scores],
                     [score.group for score in scores]),
     ]  # fmt: skip
 
@@ -129,6 +128,6 @@ def _worst(scores: list[SliceScore]) -> list[SliceScore]:
     return sorted(scores, key=lambda score: (1.0 if score.best is None else score.best, -score.extra))[:WORST]
 
 
-def _told(score: SliceScore) -> Worst:
+def _worst_case(score: SliceScore) -> Worst:
     best = "nothing marked" if score.best is None else f"best IoU {score.best:.2f}"
     return Worst(id=score.name, score=score.best or 0.0, description=f"{best}, {score.extra} false")

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from medvis.core.arrays import Indices
-from medvis.learn.figures.metrics import interval, resampled
+from medvis.learn.figures.metrics import bootstrap, interval
 from medvis.model.card import Figure, Worst
 from medvis.settings import Measured
 
@@ -74,7 +74,7 @@ class Evaluation:
 
     Attributes:
         task, model: what was measured.
-        data: name of the data set and split, without its place on this machine.
+        data: name of the data set and split, without its path on this machine.
         figures: the numbers.
         facts: counts and settings behind them.
         worst: the cases that it did worst on.
@@ -92,7 +92,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         figures = [figure.model_dump(mode="json") for figure in self.figures]
-        worst = [one.model_dump(mode="json") for one in self.worst]
+        worst = [case.model_dump(mode="json") for case in self.worst]
         head = {"task": self.task, "model": self.model, "data": self.data}
         return {**head, "figures": figures, "facts": self.facts, "worst": worst}
 
@@ -101,21 +101,21 @@ class Evaluation:
         return [(figure.name, _text(figure)) for figure in self.figures]
 
 
-def joined(parts: Sequence[Evaluation]) -> Evaluation:
+def join(parts: Sequence[Evaluation]) -> Evaluation:
     """Several evaluations of one task on one data set as one; of plots of one name the first is kept."""
     first = parts[0]
     return Evaluation(
         first.task, first.model, first.data,
         [figure for part in parts for figure in part.figures],
         {name: fact for part in parts for name, fact in part.facts.items()},
-        [one for part in parts for one in part.worst],
+        [case for part in parts for case in part.worst],
         {name: draw for part in reversed(parts) for name, draw in part.plots.items()},
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Makes figures: value, interval by group, and what the task's YAML puts beside them."""
+class FigureMaker:
+    """Makes figures: value, 95 % interval by group, and the bars and baselines of the task's YAML beside them."""
 
     settings: Measured
 
@@ -135,7 +135,7 @@ class Judge:
         value = statistic(np.arange(len(groups))) if len(groups) else float("nan")
         if isnan(value):
             return []
-        values = resampled(statistic, groups) if len(set(groups)) > 1 else np.full(1, value)
+        values = bootstrap(statistic, groups) if len(set(groups)) > 1 else np.full(1, value)
         low, high = interval(values)
         beside = [text for text in (baseline, self.settings.baselines.get(key)) if text]
         return [

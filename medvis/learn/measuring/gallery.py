@@ -17,13 +17,13 @@ from medvis.learn.data.examples import Example
 from medvis.learn.figures.plots import STYLE, save
 from medvis.pipeline import Pipeline, load
 
-FOUND, TRUTH = "#D55E00", "#56B4E9"
+PREDICTED, REFERENCE = "#D55E00", "#56B4E9"
 
 
-def draw_example(pipeline: Pipeline, example: Example, told: str, path: Path) -> None:
+def draw_example(pipeline: Pipeline, example: Example, description: str, path: Path) -> None:
     """A picture of a data set, run once more. Raises InputError, OutputError."""
     case, _ = pipeline.run(pipeline.accept(load(example.image)))
-    draw_case(case, example.mask(case.scan.shape), f"{example.id}: {told}", path, pipeline.config.display)
+    draw_case(case, example.mask(case.scan.shape), f"{example.id}: {description}", path, pipeline.config.display)
 
 
 def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: Display) -> None:
@@ -42,16 +42,16 @@ def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: 
     shown, (rows, cols) = _shown(case, display), case.scan.shape
     evidence = case.evidence[0] if case.evidence is not None and case.evidence[0].any() else None
     beside, below = (evidence is not None and cols < 1.6 * rows), (evidence is not None and cols >= 1.6 * rows)
-    panel = (5.0, 5.0 * rows / cols) if cols < 1.6 * rows else (9.0, 9.0 * rows / cols)
-    size = (panel[0] * (1 + beside), panel[1] * (1 + below) + 0.9)
+    shape = (5.0, 5.0 * rows / cols) if cols < 1.6 * rows else (9.0, 9.0 * rows / cols)
+    size = (shape[0] * (1 + beside), shape[1] * (1 + below) + 0.9)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=size, dpi=110, layout="constrained")
         axes = figure.subplots(1 + below, 1 + beside, squeeze=False).ravel()
-        for one in axes:
-            one.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
-            one.set_axis_off()
-        _outline(axes[0], None if case.mask is None else case.mask[0] > 0, FOUND, "-")
-        _outline(axes[0], truth, TRUTH, "--")
+        for panel in axes:
+            panel.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
+            panel.set_axis_off()
+        _outline(axes[0], None if case.mask is None else case.mask[0] > 0, PREDICTED, "-")
+        _outline(axes[0], truth, REFERENCE, "--")
         if evidence is not None:
             axes[1].imshow(evidence, cmap="viridis", vmin=0, vmax=1, alpha=0.65 * (evidence > 0))
             axes[1].set_title("evidence", fontsize=9)
@@ -73,16 +73,16 @@ def _outline(axes: Any, mask: Bools | None, colour: str, dash: str) -> None:  # 
     if mask is not None and mask.any():
         # Padded by a ring, so that an outline at the edge is closed.
         ring = np.pad(mask.astype(float), 1)
-        place = [np.arange(-1, size + 1) for size in mask.shape]
-        axes.contour(place[1], place[0], ring, [0.5], colors=[colour], linestyles=[dash], linewidths=1.3)
+        grid = [np.arange(-1, size + 1) for size in mask.shape]
+        axes.contour(grid[1], grid[0], ring, [0.5], colors=[colour], linestyles=[dash], linewidths=1.3)
 
 
 def _legend(axes: Any, case: Case, truth: Bools | None) -> None:  # noqa: ANN401 - matplotlib's axes
     lines = []
     if case.mask is not None:
-        lines.append(_key("outlined", bool(np.any(case.mask[0])), FOUND, "-"))
+        lines.append(_key("outlined", bool(np.any(case.mask[0])), PREDICTED, "-"))
     if truth is not None and (case.mask is not None or truth.any()):
-        lines.append(_key("reference", bool(truth.any()), TRUTH, "--"))
+        lines.append(_key("reference", bool(truth.any()), REFERENCE, "--"))
     if lines:
         axes.legend(handles=lines, loc="upper left", fontsize=8, framealpha=0.7, frameon=True)
 

@@ -35,11 +35,11 @@ def differences(first: Samples, other: Samples) -> list[Difference]:
     Both models are measured on the same bootstrap samples, so that what makes a group easy or hard for both of them
     does not widen the interval (the paired bootstrap; Efron & Tibshirani 1993).
     """
-    found = []
-    for name, one in first.items():
-        two = other.get(name)
-        if two is None or two["drawn_from"] != one["drawn_from"]:
+    results = []
+    for name, before in first.items():
+        after = other.get(name)
+        if after is None or after["drawn_from"] != before["drawn_from"]:
             continue
-        apart = np.array(two["draws"], np.float64) - np.array(one["draws"], np.float64)
-        found.append(Difference(name=name, value=two["value"] - one["value"], ci95=interval(apart)))
-    return found
+        apart = np.array(after["draws"], np.float64) - np.array(before["draws"], np.float64)
+        results.append(Difference(name=name, value=after["value"] - before["value"], ci95=interval(apart)))
+    return results
