@@ -82,7 +82,7 @@ class Pipeline:
         self, task: str, overrides: Mapping[str, Any] | None = None, predictor: Predictor | None = None
     ) -> None:
         self.asked, self.config = task, load_task(task, overrides)
-        opener = (lambda: predictor) if predictor is not None else partial(_open_model, self.config)
+        opener = (lambda: predictor) if predictor is not None else partial(open_model, self.config)
         self.context = Context(self.config, opener)
         self.stages = [self._stage(name, values) for name, values in self.config.stages.items()]
         _check_order(self.stages, self.config)
@@ -127,7 +127,8 @@ class Pipeline:
         return stage
 
 
-def _open_model(config: TaskConfig) -> Predictor:
+def open_model(config: TaskConfig) -> Predictor:
+    """The model of a task, loaded from its bundle. Raises SettingsError or ModelError."""
     if config.bundle is None:
         raise SettingsError(f"task '{config.task}' names no bundle", "bundle: NAME or a folder")
     backend = plugins.load("medvis.backends", config.backend)

@@ -143,7 +143,7 @@ def _task(folder, monkeypatch) -> str:
     model = Tones(BREAST, tones, masks=["bright patch"], thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
     (folder / "own").mkdir()
     (folder / "own" / "card.yaml").write_text(yaml.safe_dump(model.card.model_dump(mode="json")), encoding="utf-8")
-    monkeypatch.setattr("medvis.pipeline._open_model", lambda _: model)
+    monkeypatch.setattr("medvis.pipeline.open_model", lambda _: model)
     return write_whole(folder, OUTLINED, bundle="own", train={"readers": 1})
 
 

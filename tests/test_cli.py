@@ -90,8 +90,8 @@ class TestSeveral:
         from medvis import pipeline
 
         opened = []
-        real = pipeline._open_model
-        monkeypatch.setattr(pipeline, "_open_model", lambda config: opened.append(config.task) or real(config))
+        real = pipeline.open_model
+        monkeypatch.setattr(pipeline, "open_model", lambda config: opened.append(config.task) or real(config))
         assert medvis("diagnose", *slices, "-o", "out", "-q", "--write", "json").code == 0
         assert sorted(str(path) for path in Path("out").rglob("*.json")) == [
             f"out/{name}/report.json" for name in ("a", "b", "c")

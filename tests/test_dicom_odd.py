@@ -240,8 +240,8 @@ def test_a_data_set_that_inflates_without_end_is_refused(tmp_path, monkeypatch):
     ds = maker.image(np.zeros((900, 900), np.uint8))
     path = maker.save(ds, tmp_path / "small.dcm", syntax="1.2.840.10008.1.2.1.99")
     assert DicomReader().read(path).shape == (900, 900)
-    monkeypatch.setattr(load_module, "_INFLATED", 1 << 19)
-    monkeypatch.setattr(load_module, "_CHUNK", 1 << 16)
+    monkeypatch.setattr(load_module, "INFLATED", 1 << 19)
+    monkeypatch.setattr(load_module, "CHUNK", 1 << 16)
     with pytest.raises(InputError, match="inflates to more than"):
         DicomReader().read(path)
 

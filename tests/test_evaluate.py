@@ -143,7 +143,7 @@ def test_the_layout_tells_what_is_measured(slices, data, tmp_path, monkeypatch):
         evaluate("lung-nodule", tmp_path, "test", quiet)
     with pytest.raises(InputError, match=r"no slices with masks in"):
         evaluate_slices(pipeline(), tmp_path, quiet)
-    monkeypatch.setattr("medvis.pipeline._open_model", lambda _: Blobs(labels=LABELS))
+    monkeypatch.setattr("medvis.pipeline.open_model", lambda _: Blobs(labels=LABELS))
     assert evaluate("lung-nodule", data, "val", quiet).data == f"{data.name} val"
     assert evaluate("lung-nodule", slices / "without", "test", quiet).data == "without"
 

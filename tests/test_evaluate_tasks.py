@@ -283,7 +283,7 @@ def test_a_boxed_tumour_is_found_and_the_rest_is_counted(boxed, monkeypatch):
     assert (tumour.value, tumour.bar, tumour.ci95) == (1, "≥ 1", None)
     assert slices.value > 0.5 and 0 < others.value <= 10
     assert found.facts["series"]["A1"]["findings"] > others.value
-    monkeypatch.setattr("medvis.pipeline._open_model", lambda _: pipeline().context.predictor)
+    monkeypatch.setattr("medvis.pipeline.open_model", lambda _: pipeline().context.predictor)
     assert evaluate("lung-nodule", boxed, "test", quiet).figures == found.figures
 
 

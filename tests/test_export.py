@@ -228,7 +228,9 @@ def test_the_first_candidate_without_objections_ships(monkeypatch):
 def test_where_nothing_smaller_will_do_fp32_ships(monkeypatch):
     monkeypatch.setattr(precision, "objections", lambda *_: ["worse"])
     monkeypatch.setattr(precision, "speed", lambda *_: {})
-    monkeypatch.setattr(precision, "_candidates", lambda *_: iter([precision.Candidate("fp16", "a", tiny_graph())]))
+    monkeypatch.setattr(
+        precision, "smaller_candidates", lambda *_: iter([precision.Candidate("fp16", "a", tiny_graph())])
+    )
     chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
     assert chosen.precision == "fp32" and "nothing smaller keeps" in certificate["why"]
     assert certificate["size"]["share"] == 1

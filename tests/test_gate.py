@@ -98,13 +98,13 @@ def test_one_voxel_too_few(drawn, refused):
 )
 @pytest.mark.parametrize(("name", "said"), [("seg", "beside its place"), ("pm", "does not lie where its source lies")])
 def test_the_right_voxels_at_the_wrong_place(monkeypatch, refused, flip, name, said):
-    original = planes._place
+    original = planes.place_frame
 
     def place(image, *rest):
         original(image, *rest)
         flip(image)
 
-    monkeypatch.setattr(planes, "_place", place)
+    monkeypatch.setattr(planes, "place_frame", place)
     assert said in refused(name)
 
 
@@ -137,9 +137,9 @@ def test_an_unknown_number_that_became_zero(monkeypatch, refused, tmp_path):
 
 
 def test_two_measures_with_each_others_codes(monkeypatch, refused):
-    sizes = sr_content._SIZES
+    sizes = sr_content.SIZES
     swapped = ((sizes[0][0], *sizes[1][1:]), (sizes[1][0], *sizes[0][1:]), *sizes[2:])
-    monkeypatch.setattr(sr_content, "_SIZES", swapped)
+    monkeypatch.setattr(sr_content, "SIZES", swapped)
     assert "diameter_mm of finding" in refused("sr")
 
 

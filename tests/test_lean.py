@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 highdicom = pytest.importorskip("highdicom")
 
 from medvis.dicom.objects.lean import Modules
-from medvis.dicom.objects.seg.pixels import _packed, tokens
+from medvis.dicom.objects.seg.pixels import pack_bits, tokens
 
 STANDARD = Path(highdicom.__file__).parent / "_standard" / "module_attribute_map.json"
 
@@ -58,7 +58,7 @@ def test_no_writer_makes_highdicom_load_the_whole(tmp_path):
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 5), st.integers(1, 7))))
 def test_bits_are_packed_without_gaps(planes):
-    assert _packed(iter(planes)) == np.packbits(planes, bitorder="little").tobytes()
+    assert pack_bits(iter(planes)) == np.packbits(planes, bitorder="little").tobytes()
 
 
 def test_tokens_name_each_segment_of_a_frame_once():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 
-from medvis.batch.journal import FILE, Journal, Result, Study
+from medvis.batch.journal import FILE, Journal, Result
 from medvis.dicom.uids import Identity
 from medvis.errors import SettingsError
 from medvis.pacs.receive import RefusedError
@@ -81,17 +81,12 @@ def test_late_instances_reopen_a_study_and_what_was_sent_is_not_sent_again(store
 def test_what_failed_is_tried_again_later_or_when_asked(store):
     store.keep(instance(1), BytesIO(b"one"))
     store.journal.count("1.2")
-    store.journal.settle(only(store, "open"), "open", due=time.time() + 60)
+    study = only(store, "open")
+    store.journal.settle(study, "open", due=time.time() + 60)
     assert store.journal.due("open", time.time()) == []
-    store.journal.settle(waiting(store), "failed")
+    store.journal.settle(study, "failed")
     store.journal.retry_failed()
     assert only(store, "open").attempts == 0
-
-
-def waiting(store):
-    """The only study, whether its time has come or not."""
-    row = store.journal._base.execute("SELECT uid, state, touched, digest, attempts FROM studies").fetchone()
-    return Study(*row)
 
 
 def test_what_is_done_is_removed_after_its_days(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -189,6 +190,20 @@ def test_a_diagnosis_is_of_every_volume_that_the_task_is_for(short_series, tmp_p
 
 
 @pytest.fixture
+def processes(monkeypatch):
+    """The processes that workers have started."""
+    started = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    return started
+
+
+@pytest.fixture
 def worker():
     """Makes workers, and ends them."""
     made = []
@@ -202,13 +217,14 @@ def worker():
         one.close()
 
 
-def test_a_crash_costs_one_attempt(worker, short_series, tmp_path):
+def test_a_crash_costs_one_attempt(worker, processes, short_series, tmp_path):
     one = worker()
 
     def kill() -> None:
-        one._process.kill()
+        until(lambda: processes, 20)
+        processes[0].kill()
 
-    killer = threading.Timer(0.3, kill)
+    killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(WorkError, match="ended"):
         one(short_series, tmp_path, threading.Event())
@@ -217,11 +233,11 @@ def test_a_crash_costs_one_attempt(worker, short_series, tmp_path):
     assert one(tmp_path / "empty", tmp_path, threading.Event())["left_out"] == 1  # in a process of its own again
 
 
-def test_a_diagnosis_that_takes_too_long_is_ended(worker, short_series, tmp_path):
+def test_a_diagnosis_that_takes_too_long_is_ended(worker, processes, short_series, tmp_path):
     one = worker(timeout=0.2)
     with pytest.raises(WorkError, match="not done after"):
         one(short_series, tmp_path, threading.Event())
-    assert one._process is None
+    assert [process.poll() is not None for process in processes] == [True]
 
 
 def test_stopping_does_not_wait_for_a_diagnosis(worker, short_series, tmp_path):
@@ -238,11 +254,11 @@ def test_a_diagnosis_that_fails_says_only_how(worker, short_series, tmp_path):
     assert str(error.value) == "OutputError"
 
 
-def test_the_process_ends_with_its_parent(worker, tmp_path):
+def test_the_process_ends_with_its_parent(worker, processes, tmp_path):
     one = worker()
     (tmp_path / "empty").mkdir()
     one(tmp_path / "empty", tmp_path, threading.Event())
-    process = one._process
+    (process,) = processes
     process.stdin.close()
     until(lambda: process.poll() is not None, 20)
     assert process.returncode == 0

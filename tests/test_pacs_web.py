@@ -25,7 +25,7 @@ RELATED = 'multipart/related; type="application/dicom"; boundary=xyz'
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch):
-    monkeypatch.setattr(webclient, "_PATIENCE", 0.01)
+    monkeypatch.setattr(webclient, "PATIENCE", 0.01)
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def test_a_listing_that_names_no_instance_leads_nowhere(wanted):
 
 
 def test_pages_are_turned_until_one_is_not_full(monkeypatch):
-    monkeypatch.setattr(webclient, "_PAGE", 2)
+    monkeypatch.setattr(webclient, "PAGE", 2)
     pages = [
         [{"00100020": {"vr": "LO", "Value": [name]}} for name in names] for names in (["a", "b"], ["c", "d"], ["e"])
     ]

@@ -303,7 +303,7 @@ def test_an_unknown_orientation_has_no_sides():
 @given(st.integers(1, 400), st.data())
 def test_the_overview_is_spread_and_has_every_key_slice(frames, data):
     keys = data.draw(st.lists(st.integers(0, frames - 1), max_size=12))
-    chosen = pages._chosen(frames, keys)
+    chosen = pages.overview_frames(frames, keys)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(frames, pages.MOST_FRAMES)
     assert set(keys) <= set(chosen) <= set(range(frames))

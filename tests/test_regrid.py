@@ -55,7 +55,7 @@ def test_a_point_of_the_other_grid_is_where_the_axes_say():
     assert grid is not None
     points = np.array([[[10.0, 20.0], [30.5, 40.5]]])
     mm = [axis.positions[0] * 1.1 + 1.7 * points[..., i] for i, axis in enumerate(grid.axes[1:])]
-    assert np.allclose(grid._placed(points) * 1.1, np.stack(mm, -1))
+    assert np.allclose(grid.to_scan(points) * 1.1, np.stack(mm, -1))
     assert [len(axis.positions) for axis in grid.axes] == [6, 207, 207]
 
 

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless
 
 from medvis.core.geometry import Geometry
-from medvis.dicom.write_ct import SeriesFacts, _decimal, hashed_uid, write_ct_series
+from medvis.dicom.write_ct import SeriesFacts, decimal_string, hashed_uid, write_ct_series
 from medvis.errors import InputError, OutputError
 from medvis.ops.measure import measure
 from medvis.phantom.sample import build_sample, main
@@ -240,7 +240,7 @@ def test_uids_depend_on_the_content_alone(tmp_path, geometry):
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1 / 3, -1e-17, 123456789.123456789, -146.0, 5.703125e-01, -np.pi * 1e6])
 def test_decimal_strings_fit_and_keep_the_value(value):
-    text = _decimal(value)
+    text = decimal_string(value)
     assert len(text) <= 16
     assert float(text) == pytest.approx(value, rel=1e-9, abs=1e-12)
 

@@ -85,7 +85,9 @@ def test_the_time_to_go_minds_the_size_of_the_crops(tmp_path):
     data = write_whole(tmp_path / "data", 2)
     made = trainer(data, whole_recipe(phases=[{"size": 32, "epochs": 2}, {"size": 64, "epochs": 1}]), tmp_path / "run")
     made.epoch = 1
-    assert made._remaining(10.0, 0) == pytest.approx(50), "one epoch more of that size, and one of four times the area"
+    assert made.seconds_left(10.0, 0) == pytest.approx(50), (
+        "one epoch more of that size, and one of four times the area"
+    )
 
 
 def test_a_gpu_that_is_not_there_is_one_line(monkeypatch):

@@ -136,7 +136,7 @@ def _common(facts: SeriesFacts, key: str, intercept: int) -> Dataset:
     ds.DerivationDescription, ds.BurnedInAnnotation = facts.derivation, "NO"
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = intercept, 1, "HU"
     ds.WindowCenter, ds.WindowWidth, ds.WindowCenterWidthExplanation = *WINDOW, "LUNG"
-    ds.SliceThickness = None if facts.thickness is None else _decimal(facts.thickness)
+    ds.SliceThickness = None if facts.thickness is None else decimal_string(facts.thickness)
     return ds
 
 
@@ -155,12 +155,12 @@ def _place(image: Dataset, geometry: Geometry, frame: int) -> None:
     """Image Plane Module, PS3.3 C.7.6.2."""
     spacing, positions, orientation = geometry.spacing, geometry.positions, geometry.orientation
     if spacing is not None and positions is not None and orientation is not None:
-        image.PixelSpacing = [_decimal(value) for value in spacing]
-        image.ImagePositionPatient = [_decimal(value) for value in positions[frame]]
-        image.ImageOrientationPatient = [_decimal(value) for value in orientation]
+        image.PixelSpacing = [decimal_string(value) for value in spacing]
+        image.ImagePositionPatient = [decimal_string(value) for value in positions[frame]]
+        image.ImageOrientationPatient = [decimal_string(value) for value in orientation]
 
 
-def _decimal(value: float) -> str:
+def decimal_string(value: float) -> str:
     """A decimal string of at most 16 characters (PS3.5 6.2)."""
     for digits in range(16, 0, -1):
         text = f"{float(value) + 0.0:.{digits}g}"

@@ -51,7 +51,8 @@ def _close(channel: AssociationSocket) -> None:
         channel.socket.close()
 
 
-AssociationSocket._shutdown_socket = _close  # type: ignore[assignment, method-assign]  # both its server and its client call it
+# Both its server and its client call it.
+AssociationSocket._shutdown_socket = _close  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 
 def application(aet: str = AET, timeout: float = _TIMEOUT, max_pdu: int = 1 << 17) -> AE:

@@ -19,9 +19,9 @@ from medvis.pacs.settings import Tls, is_loopback
 from medvis.pacs.tls import client_context
 
 Match = dict[str, str]
-_PAGE = 500
+PAGE = 500
 _ATTEMPTS = 3
-_PATIENCE = 0.5
+PATIENCE = 0.5
 _BUSY = (429, 502, 503, 504)
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON = "application/dicom+json"
@@ -66,12 +66,12 @@ class Web:
         asked += [("includefield", tag) for tag, value in keys.items() if not value]
         seen: set[str] = set()
         while True:
-            paging = [("limit", str(_PAGE)), ("offset", str(len(seen)))]
+            paging = [("limit", str(PAGE)), ("offset", str(len(seen)))]
             found = self._json(path, [*asked, *paging])
             fresh = [match for match in found if repr(match) not in seen]
             yield from fresh
             seen.update(repr(match) for match in fresh)
-            if len(found) < _PAGE or not fresh:  # a service that knows no pages gives everything at once
+            if len(found) < PAGE or not fresh:  # a service that knows no pages gives everything at once
                 return
 
     def fetch(self, target: Target, place: Path) -> None:
@@ -93,7 +93,7 @@ class Web:
                     raise PeerError(str(error)) from error
             else:
                 return
-            time.sleep(_PATIENCE * attempt)
+            time.sleep(PATIENCE * attempt)
 
     def store(self, path: Path) -> str | None:
         """STOW-RS (PS3.18 10.5) of one file.

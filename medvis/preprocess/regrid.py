@@ -123,15 +123,15 @@ class Regrid:
         edges = given.box[rows].astype(np.float64).reshape(-1, 2, 2) - 0.5
         return Candidates(
             frame=np.array([frame for frame, _ in pairs], np.int32),
-            box=np.rint(self._placed(edges) + 0.5).astype(np.int32).reshape(-1, 4),
-            center=self._placed(given.center[rows][:, None].astype(np.float64))[:, 0].astype(np.float32),
+            box=np.rint(self.to_scan(edges) + 0.5).astype(np.int32).reshape(-1, 4),
+            center=self.to_scan(given.center[rows][:, None].astype(np.float64))[:, 0].astype(np.float32),
             logits=given.logits[rows],
             spread=given.spread[rows],
             embedding=given.embedding[rows],
             views=given.views[rows],
         )
 
-    def _placed(self, points: Float64s) -> Float64s:
+    def to_scan(self, points: Float64s) -> Float64s:
         """(row, col) [..., 2] of the other grid on the scan's."""
         starts = np.array([axis.positions[0] for axis in self.axes[1:]])
         steps = np.array([np.diff(axis.positions[:2])[0] for axis in self.axes[1:]])

@@ -61,12 +61,12 @@ def stand_ins(parent: Parent, frames: Sequence[int], shape: tuple[int, int], ste
         image = Dataset()
         image.update(common)
         image.SOPInstanceUID = hashed_uid("stand-in", str(frame))
-        _place(image, parent, frame, step)
+        place_frame(image, parent, frame, step)
         found.append(image)
     return found
 
 
-def _place(image: Dataset, parent: Parent, frame: int, step: int) -> None:
+def place_frame(image: Dataset, parent: Parent, frame: int, step: int) -> None:
     """Image Plane Module, PS3.3 C.7.6.2; of a scan without one a mere count of frames, which `relink` takes out."""
     geometry = parent.geometry
     spacing = np.array(geometry.spacing or (1.0, 1.0)) * step

@@ -29,7 +29,7 @@ _NOTED = (
     (r"component IDs|JFIF APP", "the photometric interpretation contradicts the JPEG stream, which was believed"),
     (r"decoding plugin has changed", "frames were decoded by different decoders"),
 )
-_INFLATED, _CHUNK = 1 << 30, 1 << 20
+INFLATED, CHUNK = 1 << 30, 1 << 20
 _AFTER_META = 144  # preamble, magic, and the group length that counts from here (PS3.10 7.1)
 _CUT_OFF = re.compile(r"End of file reached|unexpected end", re.IGNORECASE)
 
@@ -166,13 +166,13 @@ def _refuse_bomb(stream: BinaryIO, path: Path) -> None:
     if DeflatedExplicitVRLittleEndian.encode() in head:
         stream.seek(_AFTER_META + int.from_bytes(head[_AFTER_META - 4 : _AFTER_META], "little"))
         inflater, size = zlib.decompressobj(wbits=-zlib.MAX_WBITS), 0
-        while size <= _INFLATED and (chunk := inflater.unconsumed_tail or stream.read(_CHUNK)):
+        while size <= INFLATED and (chunk := inflater.unconsumed_tail or stream.read(CHUNK)):
             try:
-                size += len(inflater.decompress(chunk, _CHUNK))
+                size += len(inflater.decompress(chunk, CHUNK))
             except zlib.error:  # said when the data set is parsed
                 break
-        if size > _INFLATED:
-            raise InputError(f"{path} inflates to more than {_INFLATED >> 20} MiB", "a smaller file")
+        if size > INFLATED:
+            raise InputError(f"{path} inflates to more than {INFLATED >> 20} MiB", "a smaller file")
     stream.seek(0)
 
 

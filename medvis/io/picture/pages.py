@@ -89,7 +89,7 @@ def _panel(page: Canvas, slices: Slices, shot: Shot, box: Rect) -> None:
 
 
 def _overview(slices: Slices, findings: Sequence[Finding], wide: int) -> Canvas:
-    frames = _chosen(slices.scan.frames, [item.key_frame for item in findings])
+    frames = overview_frames(slices.scan.frames, [item.key_frame for item in findings])
     rows = ceil(len(frames) / FRAMES_A_ROW)
     columns = ceil(len(frames) / rows)
     width = min((wide - (columns - 1) * 8) // columns, 190)
@@ -117,7 +117,7 @@ def _thumbnail(page: Canvas, slices: Slices, frame: int, box: Rect, findings: Se
         shadowed(page, box.right - 7, box.y + 17, numbers, Style(13, CONTOUR, "right"))
 
 
-def _chosen(frames: int, wanted: Sequence[int]) -> list[int]:
+def overview_frames(frames: int, wanted: Sequence[int]) -> list[int]:
     """Up to MOST_FRAMES frames, evenly spread, with those that are wanted among them."""
     if frames <= MOST_FRAMES:
         return list(range(frames))

@@ -83,7 +83,7 @@ def choose(graph: bytes, held: Held, seed: int) -> tuple[Candidate, dict[str, An
     ranges, rest = held.halves(share, MOST, seed)
     choice = Choice(slim(onnx.load_from_string(graph)), rest)
     fp32 = Candidate("fp32", "as trained", choice.fp32)
-    chosen = next((one for one in _candidates(graph, choice.fp32, ranges) if choice.passes(one)), fp32)
+    chosen = next((one for one in smaller_candidates(graph, choice.fp32, ranges) if choice.passes(one)), fp32)
     certificate = {
         "val": {"measured": len(rest), "set_ranges": len(ranges), "groups": "none in both parts"},
         "fp32": _rounded(choice.quality),
@@ -104,7 +104,7 @@ def as_trained(graph: bytes) -> tuple[Candidate, dict[str, Any]]:
     return chosen, {"ships": "fp32", "why": "nothing smaller was asked for", "tried": []}
 
 
-def _candidates(graph: bytes, fp32: bytes, ranges: Held) -> Iterator[Candidate]:
+def smaller_candidates(graph: bytes, fp32: bytes, ranges: Held) -> Iterator[Candidate]:
     """From small to large; each is made only if none before it was good enough."""
     import onnx  # noqa: PLC0415 - an extra
 

@@ -108,7 +108,7 @@ class Trainer:
             if validated:
                 record |= self.validate(epoch.size)
             record["seconds"] = round(time.monotonic() - started, 1)
-            record["eta_s"] = round(self._remaining(time.monotonic() - begun, first))
+            record["eta_s"] = round(self.seconds_left(time.monotonic() - begun, first))
             self.records.append(record)
             save(self.folder, self._state(), self.records)
             if validated:
@@ -168,7 +168,7 @@ class Trainer:
             self.best = {"score": figures["val_score"], "epoch": self.epoch, "average": weights}
         return figures
 
-    def _remaining(self, spent: float, first: int) -> float:
+    def seconds_left(self, spent: float, first: int) -> float:
         """Seconds still to go: an epoch's work grows with the area of its crops."""
         work = [epoch.size**2 for epoch in self.plan]
         return spent * sum(work[self.epoch :]) / sum(work[first : self.epoch])

@@ -65,14 +65,14 @@ def put_pixels(
         findings = {segment: finding for finding, segment in numbers.items()}
         places = zip(frames, numbers_of(ds), strict=True)
         if ds.SegmentationType == "BINARY":
-            data = _packed(mask[frame] == findings[segment] for frame, segment in places)
+            data = pack_bits(mask[frame] == findings[segment] for frame, segment in places)
         else:
             inside = ((frame, mask[frame] == findings[segment]) for frame, segment in places)
             data = b"".join(_shares(bits, frame, prediction).tobytes() for frame, bits in inside)
     ds.PixelData = data + bytes(len(data) % 2)
 
 
-def _packed(planes: Iterator[Bools]) -> bytes:
+def pack_bits(planes: Iterator[Bools]) -> bytes:
     """One bit a pixel, the first one lowest, no gap between the frames (PS3.5 8.1.1, PS3.3 C.8.20.2.1)."""
     parts = []
     while eight := list(islice(planes, _BYTE)):  # which fill whole bytes, however many pixels a frame has

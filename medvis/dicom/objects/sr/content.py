@@ -24,7 +24,7 @@ OF_CLASS = own("malignancy_class", "Share of the image's class malignant, not pa
 NO_FINDING = "No finding: nothing was outlined, so that there is no Segmentation."
 NO_MAP = "The source gives no place in the patient, without which there is no Parametric Map."
 NO_SEGMENTATION = "No Segmentation was written beside this report."
-_SIZES: tuple[tuple[str, Concept, Concept], ...] = (
+SIZES: tuple[tuple[str, Concept, Concept], ...] = (
     ("longest_diameter_mm", codes.SCT.LongAxis, codes.UCUM.Millimeter),
     ("perpendicular_diameter_mm", codes.SCT.ShortAxis, codes.UCUM.Millimeter),
     ("area_mm2", codes.SCT.Area, codes.UCUM.SquareMillimeter),
@@ -58,7 +58,7 @@ class Number:
 
 def numbers_of(finding: Finding, report: Report) -> Iterator[Number]:
     """Sizes, intensities and probabilities of a finding, those that are known."""
-    for field, name, unit in _SIZES:
+    for field, name, unit in SIZES:
         size = getattr(finding, field)
         if size is not None:
             yield Number(name, size, unit)
