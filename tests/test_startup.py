@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 HEAVY = ("torch", "numpy", "pydantic", "rich", "yaml", "cv2", "pydicom", "onnxruntime", "scipy", "skimage", "nibabel")
@@ -52,6 +54,30 @@ def test_the_poison_works(without_torch):
         [sys.executable, "-c", "import torch"], env=without_torch, capture_output=True, text=True, check=False
     )
     assert "torch was imported" in ran.stderr
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A chest X-ray of noise."""
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (128, 128)).astype(np.uint8))
+    return path
+
+
+def imported(*arguments: str) -> set[str]:
+    """The packages that a command has imported when it ends."""
+    code = f"{LIST_MODULES} from medvis.cli.main import main; main({list(arguments)!r})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return {name.partition(".")[0] for name in ran.stderr.splitlines()[-1].split()}
+
+
+def test_diagnose_imports_only_the_reader_that_it_needs(picture, slices, tmp_path):
+    """Every reader is asked about every file; none may bring its decoder along for that."""
+    of_picture = imported("diagnose", str(picture), "--task", "chest-tb", "-o", str(tmp_path / "a"))
+    assert "onnxruntime" in of_picture and not of_picture & {"pydicom", "nibabel"}
+    of_dicom = imported("diagnose", str(slices[1]), "--task", "lung-nodule", "-o", str(tmp_path / "b"))
+    assert "pydicom" in of_dicom and "nibabel" not in of_dicom
 
 
 def test_diagnose_never_imports_torch(without_torch, slices, tmp_path):

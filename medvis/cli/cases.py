@@ -17,7 +17,6 @@ from medvis.core.volumes import unique
 if TYPE_CHECKING:
     from medvis.pipeline import Pipeline
 
-_ENDINGS = re.compile(r"(\.nii\.gz|\.nii|\.dcm|\.dicom|\.ima|\.zip|\.png|\.jpe?g|\.tiff?|\.bmp|\.case)$", re.IGNORECASE)
 _LONGEST = 100
 _WEIGHTS = {"infer": 12}  # how much longer than the other stages it takes, about
 
@@ -109,7 +108,15 @@ def frame_by_frame(pipeline: Pipeline, tick: Tick, share: Share) -> Iterator[Non
         pipeline.context.tick = None
 
 
+def _without_ending(name: str) -> str:
+    """A file's name without the ending that is usual for a format that can be read, or for an archive."""
+    from medvis.io.registry import endings
+
+    ending = next((ending for ending in (*endings(), ".zip") if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
 def _safe(path: Path) -> str:
     named = path.resolve().name if path.name in ("", "..") else path.name
-    name = _ENDINGS.sub("", named)
+    name = _without_ending(named)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:_LONGEST] or "case"
