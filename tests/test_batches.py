@@ -10,7 +10,7 @@ import numpy as np
 from tiny_bundle import tiny_net
 from tiny_pictures import tile_recipe
 
-from medvis.learn.training.average import Average
+from medvis.learn.training.average import WeightAverage
 from medvis.learn.training.batches import Batches, mixed
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import Crop
@@ -107,25 +107,56 @@ def test_what_only_one_of_the_two_knows_is_its_own_and_weighs_less():
 
 def test_without_a_share_that_stays_the_average_is_the_model():
     net = tiny_net(streams="detail")
-    average = Average(net, 0.0)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(0.3)
-    average.follow(net, 1000)
-    assert all(torch.equal(a, b) for a, b in zip(average.net.parameters(), net.parameters(), strict=True))
+    average = WeightAverage(net, 0.0)
+    for _ in range(3):
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(0.3)
+        average.update_parameters(net)
+        assert all(torch.equal(a, b) for a, b in zip(average.parameters(), net.parameters(), strict=True))
+
+
+def test_the_average_of_a_steady_move_lags_behind_as_its_formula_says():
+    net = tiny_net(streams="detail")
+    average = WeightAverage(net, 0.5)
+    weight, mean = net.classify.bias, average.module.classify.bias
+    for count, kept in enumerate([0.0, 2 / 11, 3 / 12, 4 / 13]):  # the first update copies the weights
+        before = mean.clone()
+        with torch.no_grad():
+            weight.add_(1.0)
+        average.update_parameters(net)
+        torch.testing.assert_close(mean, kept * before + (1 - kept) * weight)
+        assert int(average.n_averaged) == count + 1
+    average.n_averaged.fill_(10_000)
+    before = mean.clone()
+    average.update_parameters(net)
+    torch.testing.assert_close(mean, 0.5 * before + 0.5 * weight, msg="no more than the decay is kept")
+
+
+def test_batch_norms_get_their_statistics_without_dropblock():
+    net = tiny_net(streams="detail", drop=0.9)
+    average = WeightAverage(net, 0.9)
+    view = [torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))]
+    state = torch.get_rng_state()
+    average.update_batch_norms(view)
+    assert torch.equal(torch.get_rng_state(), state), "nothing was dropped"
+    assert not any(module.training for module in average.modules())
+    average.train()
+    training = {type(module).__name__ for module in average.modules() if module.training}
+    assert training == {"BatchNorm2d"}
 
 
 def test_statistics_are_those_of_the_views_and_of_nothing_before():
     net = tiny_net(streams="detail")
-    average = Average(net, 0.9)
+    average = WeightAverage(net, 0.9)
     views = [torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(n)) for n in range(3)]
-    average.restate(views)
-    first = average.net.encoder.detail.stem[1]
+    average.update_batch_norms(views)
+    first = average.module.encoder.detail.stem[1]
     with torch.no_grad():
-        seen = torch.cat([average.net.encoder.detail.stem[0](average.net.input(view)) for view in views])
+        seen = torch.cat([average.module.encoder.detail.stem[0](average.module.input(view)) for view in views])
     torch.testing.assert_close(first.running_mean, seen.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)
-    assert not average.net.training
-    before = [norm.clone() for norm in average.net.buffers()]
-    average.restate(views)
-    for one, other in zip(before, average.net.buffers(), strict=True):
+    assert not average.module.training
+    before = [norm.clone() for norm in average.module.buffers()]
+    average.update_batch_norms(views)
+    for one, other in zip(before, average.module.buffers(), strict=True):
         torch.testing.assert_close(one, other)

@@ -65,7 +65,7 @@ def test_the_weights_are_those_of_the_average_and_tell_their_network(trained):
     assert net.spec.widths == (16, 16, 16, 16, 16) and net.spec.classes == 2 and net.spec.streams == "detail"
     checkpoint = torch.load(out / "last.ckpt", weights_only=True)
     for name, value in net.state_dict().items():
-        assert torch.equal(value, checkpoint["average"][name]), name
+        assert torch.equal(value, checkpoint["average"][f"module.{name}"]), name
     assert any(not torch.equal(value, checkpoint["model"][name]) for name, value in net.state_dict().items())
 
 
@@ -185,14 +185,15 @@ def test_the_pretrained_trunk_learns_more_slowly(data, tmp_path):
 
 def test_the_average_follows_the_weights(data, tmp_path):
     trainer = Trainer(Recipe(**RECIPE), Range(-1350, 1050), data, tmp_path, lambda _: None)
-    old = [p.clone() for p in trainer.average.net.parameters()]
+    old = [p.clone() for p in trainer.average.module.parameters()]
+    trainer.average.n_averaged.fill_(90)
     with torch.no_grad():
         for p in trainer.model.parameters():
             p.add_(1.0)
-    trainer.average.follow(trainer.model, 90)  # (1 + 90) / (10 + 90) = 0.91 is kept
-    for before, after in zip(old, trainer.average.net.parameters(), strict=True):
+    trainer.average.update_parameters(trainer.model)  # (1 + 90) / (10 + 90) = 0.91 is kept
+    for before, after in zip(old, trainer.average.module.parameters(), strict=True):
         torch.testing.assert_close(after, before + 0.09)
-    assert all(not p.requires_grad for p in trainer.average.net.parameters())
+    assert all(not p.requires_grad for p in trainer.average.parameters())
 
 
 def test_the_network_sees_its_range():
@@ -224,13 +225,3 @@ def test_what_cannot_be_trained_is_one_line(data, tmp_path):
         run(data, tmp_path / "run", tmp_path, phases=[])
     with pytest.raises(InputError, match=r"no index.csv"):
         run(tmp_path, tmp_path / "run", tmp_path)
-
-
-def test_a_checkpoint_from_before_the_log_was_in_it_goes_on(trained, data, tmp_path):
-    out = shutil.copytree(trained[0], tmp_path / "run")
-    state = torch.load(out / "last.ckpt", weights_only=True)
-    torch.save(
-        {name: state[name] for name in ("model", "average", "optimiser", "epoch", "step", "random")}, out / "last.ckpt"
-    )
-    run(data, out, tmp_path)
-    assert same(trained[0], out) and len((out / "metrics.jsonl").read_text().splitlines()) == 2

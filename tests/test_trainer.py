@@ -72,7 +72,7 @@ def test_the_best_or_the_last_epoch_is_kept(tmp_path, keep, epoch):
     scores, seen = iter([0.9, 0.5, 0.7]), []
 
     def figures(_):
-        seen.append({name: value.clone() for name, value in made.average.net.state_dict().items()})
+        seen.append({name: value.clone() for name, value in made.average.module.state_dict().items()})
         return {"val_score": next(scores)}
 
     made.figures = figures

@@ -28,7 +28,7 @@ SUMMARY = "ablation.json"
 TABLE = "ablation.md"
 # Figures of the table where the task's YAML sets no bars.
 FIRST = 4
-Report = Callable[[dict[str, Any]], None]
+OnRecord = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def variants(recipe: Recipe) -> list[Variant]:
     return [*found, Variant("no TTA", ONE_VIEW, trained=False)]
 
 
-def ablate(plan: Plan, out: Path, say: Report) -> Ablation:
+def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
     """Trains and measures every variant; one that is finished is not done again.
 
     Args:
         plan: what is measured.
         out: a folder; each variant gets its own in it, and `ablation.json` and `ablation.md` their results.
-        say: called with a record an epoch and one a variant, each with the variant's name.
+        on_record: called with a record an epoch and one a variant, each with the variant's name.
 
     Raises:
         SettingsError: no `train:` section, or the folder holds another ablation.
@@ -96,7 +96,7 @@ def ablate(plan: Plan, out: Path, say: Report) -> Ablation:
     """
     recipe = _recipe(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
-    results = [_measured(variant, plan, recipe, out, say) for variant in variants(recipe)]
+    results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
     rows = [
         Ablated(
             variant=one["variant"],
@@ -163,7 +163,7 @@ def _recipe(config: TaskConfig) -> Recipe:
     return validated(Recipe, config.train, "train")
 
 
-def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, say: Report) -> dict[str, Any]:
+def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, on_record: OnRecord) -> dict[str, Any]:
     """The record of one variant, from its folder if it is there."""
     folder = out / variant.folder
     task = _task_file(variant, plan, recipe, folder)
@@ -172,7 +172,7 @@ def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, say: Repo
         return _finished(folder / RESULT, key)
     weights = out / FULL.folder / "run" / "model.safetensors"
     if variant.trained:
-        told = _named(say, variant.name)
+        told = _named(on_record, variant.name)
         weights = train(load_task(str(task)), plan.data, folder / "run", told)
     make_bundle(str(task), weights, plan.data, folder / "bundle", _silent, Packing(smallest=False))
     evaluation = evaluate(str(task), plan.data, plan.split, _silent)
@@ -184,7 +184,9 @@ def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, say: Repo
         "samples": samples_of(evaluation.figures),
     }
     _write(folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    say({"variant": variant.name, **{figure.name: round(figure.value, 4) for figure in evaluation.figures[:FIRST]}})
+    on_record(
+        {"variant": variant.name, **{figure.name: round(figure.value, 4) for figure in evaluation.figures[:FIRST]}}
+    )
     return result
 
 
@@ -235,8 +237,8 @@ def _finished(path: Path, key: str) -> dict[str, Any]:
     return result
 
 
-def _named(say: Report, name: str) -> Report:
-    return lambda record: say({"variant": name, **record})
+def _named(on_record: OnRecord, name: str) -> OnRecord:
+    return lambda record: on_record({"variant": name, **record})
 
 
 def _silent(done: int, total: int) -> None:

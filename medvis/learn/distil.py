@@ -22,25 +22,26 @@ from medvis.nets.weights import load_net
 from medvis.settings import TaskConfig, validated
 
 NARROWEST = 16
-Report = Callable[[dict[str, Any]], None]
+OnRecord = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Teaching:
-    """How much the student listens.
+    """How much of the loss comes from the teacher.
 
     Attributes:
-        share: of the loss that is the teacher's, 0…1; the rest is that of the labels.
+        weight: of the teacher in the loss, 0…1; the rest is that of the labels.
         temperature: by which both networks' logits are divided, so that small probabilities still teach.
     """
 
-    share: float = 0.5
+    weight: float = 0.5
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or self.temperature <= 0:
+        if not 0 < self.weight <= 1 or self.temperature <= 0:
             raise SettingsError(
-                f"share {self.share:g}, temperature {self.temperature:g}", "0 < share ≤ 1, temperature > 0"
+                f"share {self.weight:g} of the teacher, temperature {self.temperature:g}",
+                "0 < share ≤ 1, temperature > 0",
             )
 
 
@@ -49,11 +50,11 @@ class Student(Trainer):
 
     Args:
         teacher: of the same inputs, labels and masks.
-        teaching: how much it says.
-        recipe, reach, data, folder, say: see `Trainer`.
+        teaching: its weight in the loss.
+        recipe, reach, data, folder, on_record: see `Trainer`.
 
     Raises:
-        ModelError: the teacher sees or says something else than the student will.
+        ModelError: the teacher has other inputs, labels or masks than the student.
     """
 
     def __init__(self, teacher: DualStreamUNetPP, teaching: Teaching, recipe: Recipe, **run: Any) -> None:  # noqa: ANN401 - of `Trainer`
@@ -66,44 +67,44 @@ class Student(Trainer):
         given = self._see(self.model, views)
         loss, parts = total_loss(given, target, weights, self.heads)
         with torch.no_grad():
-            told = self._see(self.teacher, views)
-        taught = teacher_loss(given, told, self.heads, self.teaching.temperature)
-        share = self.teaching.share
-        return (1 - share) * loss + share * taught, {**parts, "teacher": float(taught.detach())}
+            wanted = self._see(self.teacher, views)
+        from_teacher = teacher_loss(given, wanted, self.heads, self.teaching.temperature)
+        weight = self.teaching.weight
+        return (1 - weight) * loss + weight * from_teacher, {**parts, "teacher": float(from_teacher.detach())}
 
 
-def teacher_loss(given: Output, told: Output, heads: Heads, temperature: float) -> Tensor:
+def teacher_loss(given: Output, target: Output, heads: Heads, temperature: float) -> Tensor:
     """How far the student is from its teacher in masks, classes and evidence (Hinton et al. 2015); 0 if they agree.
 
     Args:
         given: of the student.
-        told: of the teacher, without gradient.
+        target: of the teacher, without gradient.
         heads: which of the labels exclude each other.
         temperature: of both; the loss is scaled by its square, as its gradient shrinks with that.
     """
-    alone = [index for index in range(told.class_logits.shape[1]) if index not in heads.exclusive]
-    parts = [_apart(given.evidence, told.evidence, temperature)]
-    if told.mask_logits.shape[1]:
-        parts += [_apart(logits, told.mask_logits, temperature) for logits in (given.mask_logits, *given.deep)]
+    alone = [index for index in range(target.class_logits.shape[1]) if index not in heads.exclusive]
+    parts = [_apart(given.evidence, target.evidence, temperature)]
+    if target.mask_logits.shape[1]:
+        parts += [_apart(logits, target.mask_logits, temperature) for logits in (given.mask_logits, *given.deep)]
     if alone:
-        parts.append(_apart(given.class_logits[:, alone], told.class_logits[:, alone], temperature))
+        parts.append(_apart(given.class_logits[:, alone], target.class_logits[:, alone], temperature))
     if heads.exclusive:
         group = list(heads.exclusive)
-        one = F.log_softmax(given.class_logits[:, group] / temperature, 1)
-        other = F.log_softmax(told.class_logits[:, group] / temperature, 1)
-        parts.append(F.kl_div(one, other, reduction="batchmean", log_target=True))
+        log_student = F.log_softmax(given.class_logits[:, group] / temperature, 1)
+        log_teacher = F.log_softmax(target.class_logits[:, group] / temperature, 1)
+        parts.append(F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True))
     return torch.stack(parts).sum() * temperature**2
 
 
-def _apart(given: Tensor, told: Tensor, temperature: float) -> Tensor:
+def _apart(given: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Kullback–Leibler divergence of probabilities of their own, mean over all of them."""
-    wanted = torch.sigmoid(told / temperature)
+    wanted = torch.sigmoid(target / temperature)
     cross = F.binary_cross_entropy_with_logits(given / temperature, wanted)
-    return cross - F.binary_cross_entropy_with_logits(told / temperature, wanted)
+    return cross - F.binary_cross_entropy_with_logits(target / temperature, wanted)
 
 
 def distil(
-    teacher: Path, config: TaskConfig, data: Path, out: Path, say: Report, teaching: Teaching | None = None
+    teacher: Path, config: TaskConfig, data: Path, out: Path, on_record: OnRecord, teaching: Teaching | None = None
 ) -> tuple[Path, dict[str, int]]:
     """Trains a student, or goes on from the folder's last checkpoint.
 
@@ -113,8 +114,8 @@ def distil(
             half its widths.
         data: data set folder.
         out: the folder of the training.
-        say: called with one record an epoch.
-        teaching: how much the teacher says.
+        on_record: called with one record an epoch.
+        teaching: the teacher's weight in the loss.
 
     Returns:
         The path of model.safetensors, and the parameters of both networks.
@@ -127,7 +128,7 @@ def distil(
     recipe, large = validated(Recipe, config.train, "train"), load_net(teacher)
     recipe = _narrower(recipe, large.spec)
     reach = Range(*input_range(config))
-    student = Student(large, teaching or Teaching(), recipe, reach=reach, data=data, folder=out, say=say)
+    student = Student(large, teaching or Teaching(), recipe, reach=reach, data=data, folder=out, on_record=on_record)
     sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
     return student.run(), sizes
 

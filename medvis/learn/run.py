@@ -14,7 +14,7 @@ from medvis.learn.training.train import Range, Trainer
 from medvis.settings import TaskConfig, validated
 
 
-def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, Any]], None]) -> Path:
+def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[str, Any]], None]) -> Path:
     """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
 
     Raises:
@@ -24,7 +24,7 @@ def train(config: TaskConfig, data: Path, out: Path, say: Callable[[dict[str, An
     if not config.train:
         raise SettingsError(f"task '{config.task}' has no train: section")
     recipe = validated(Recipe, config.train, "train")
-    return Trainer(recipe, Range(*input_range(config)), data, out, say).run()
+    return Trainer(recipe, Range(*input_range(config)), data, out, on_record).run()
 
 
 def export(

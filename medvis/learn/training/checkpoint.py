@@ -33,7 +33,6 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        state.setdefault("records", _logged(folder))
     except Exception as error:  # what torch raises for a file of another kind shares no base class
         raise unfit(folder) from error
     return state
@@ -42,9 +41,3 @@ def read(folder: Path) -> dict[str, Any] | None:
 def unfit(folder: Path) -> ModelError:
     """The error for a checkpoint that another recipe has written."""
     return ModelError(f"{folder / CHECKPOINT} is no checkpoint of this recipe", hint="give another output folder")
-
-
-def _logged(folder: Path) -> list[Record]:
-    path = folder / LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines]

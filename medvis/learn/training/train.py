@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from medvis.errors import ModelError, SettingsError
-from medvis.learn.training.average import Average
+from medvis.learn.training.average import WeightAverage
 from medvis.learn.training.batches import Batches
 from medvis.learn.training.checkpoint import BROKEN, CURVE, Record, read, save, unfit
 from medvis.learn.training.recipe import Recipe
@@ -32,9 +32,9 @@ from medvis.nets.weights import save_net
 
 __all__ = ["Range", "Trainer", "device_of", "heads_of", "net_spec"]
 
-Report = Callable[[Record], None]
-# Batches that restate the batch norm of the averaged weights.
-RESTATE = 12
+OnRecord = Callable[[Record], None]
+# Batches from which the averaged weights get their batch-norm statistics.
+NORM_BATCHES = 12
 
 
 def net_spec(recipe: Recipe, reach: Range) -> NetSpec:
@@ -67,11 +67,12 @@ class Trainer:
         data: data set folder.
         folder: where checkpoints (`last.ckpt`), `metrics.jsonl`, `learning-curve.png` and the result
             (`model.safetensors`) go.
-        say: called with one record an epoch: losses, figures on val, seconds, and the seconds still to go (`eta_s`).
+        on_record: called with one record an epoch: losses, figures on val, seconds, and the seconds still to go
+            (`eta_s`).
     """
 
-    def __init__(self, recipe: Recipe, reach: Range, data: Path, folder: Path, say: Report) -> None:
-        self.recipe, self.reach, self.folder, self.say = recipe, reach, folder, say
+    def __init__(self, recipe: Recipe, reach: Range, data: Path, folder: Path, on_record: OnRecord) -> None:
+        self.recipe, self.reach, self.folder, self.on_record = recipe, reach, folder, on_record
         self.device = device_of(recipe)
         _make_reproducible(recipe, self.device)
         self.plan, self.heads = epochs_of(recipe), heads_of(recipe)
@@ -82,7 +83,7 @@ class Trainer:
         if recipe.pretrained and self.model.encoder.overview is not None:
             self.model.encoder.overview.trunk.load_imagenet()
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Average(self.model, recipe.ema)
+        self.average = WeightAverage(self.model, recipe.ema)
         self.optimiser = self._optimiser()
         self.epoch, self.step = 0, 0
         self.records: list[Record] = []
@@ -113,7 +114,7 @@ class Trainer:
             save(self.folder, self._state(), self.records)
             if validated:
                 self._draw()
-            self.say(record)
+            self.on_record(record)
         return self._export()
 
     def _train_epoch(self, epoch: Epoch) -> dict[str, float]:
@@ -129,7 +130,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
             self.optimiser.step()
             self.step += 1
-            self.average.follow(self.model, self.step)
+            self.average.update_parameters(self.model)
             for name, value in {"loss": float(loss.detach()), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value / count
         if not np.isfinite(sums["loss"]):
@@ -158,13 +159,13 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, size: int) -> dict[str, float]:
-        """Restates the batch norm of the averaged weights on crops of `size`; then their figures on val."""
-        fresh = self.batches.epoch(self.epoch, size, RESTATE, mix=False)
+        """Batch-norm statistics of the averaged weights from crops of `size`; then their figures on val."""
+        fresh = self.batches.epoch(self.epoch, size, NORM_BATCHES, mix=False)
         with self._precision():
-            self.average.restate(views for views, _ in fresh)
-        figures = self.figures(lambda views: self._see(self.average.net, views.to(self.device)))
+            self.average.update_batch_norms(fresh)
+        figures = self.figures(lambda views: self._see(self.average.module, views.to(self.device)))
         if self.best is None or figures["val_score"] > self.best["score"]:
-            weights = {name: value.clone() for name, value in self.average.net.state_dict().items()}
+            weights = {name: value.clone() for name, value in self.average.module.state_dict().items()}
             self.best = {"score": figures["val_score"], "epoch": self.epoch, "average": weights}
         return figures
 
@@ -176,7 +177,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
-            "average": self.average.net.state_dict(),
+            "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
@@ -191,14 +192,14 @@ class Trainer:
             return
         try:
             self.model.load_state_dict(state["model"])
-            self.average.net.load_state_dict(state["average"])
+            self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.step = int(state["epoch"]), int(state["step"])
-            self.records, self.best = state["records"], state.get("best")
+            self.records, self.best = state["records"], state["best"]
             torch.set_rng_state(state["random"])
         except BROKEN as error:
             raise unfit(self.folder) from error
-        if self.device.type == "cuda" and state.get("random_cuda") is not None:
+        if self.device.type == "cuda" and state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"])
 
     def _draw(self) -> None:
@@ -208,9 +209,9 @@ class Trainer:
 
     def _export(self) -> Path:
         if self.recipe.keep == "best" and self.best is not None:
-            self.average.net.load_state_dict(self.best["average"])
+            self.average.module.load_state_dict(self.best["average"])
         path = self.folder / "model.safetensors"
-        save_net(self.average.net, path)
+        save_net(self.average.module, path)
         return path
 
 
