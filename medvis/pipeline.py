@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from medvis.core.outcome import Outcome
 from medvis.core.protocols import Stage
 from medvis.core.report import Report
 from medvis.core.scan import Scan
-from medvis.errors import InputError, SettingsError
+from medvis.errors import InputError, ModelError, SettingsError
 from medvis.io.open import open_scan
-from medvis.model.bundle import bundle_folder
+from medvis.model.bundle import bundle_folder, read_card
+from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.settings import TaskConfig, load_task, validated
 from medvis.stages.base import Context
 from medvis.stages.build import build_report
+from medvis.stages.input_contract import check_settings, shown_by
 from medvis.tasks import task_names
 
 AUTO = "auto"
@@ -70,22 +72,40 @@ class Pipeline:
     """One task, ready to run on any number of scans: the model is loaded once, on first use.
 
     Args:
-        task: a bundled task's name or the path of a task's YAML.
+        task: a bundled task's name, the path of a task's YAML, or a task that is loaded already.
         overrides: dotted setting → value.
         predictor: a model to use instead of the task's own bundle.
 
     Raises:
-        SettingsError: the settings are wrong, or a stage lacks what it needs from the ones before it.
+        SettingsError: the settings are wrong, a stage lacks what it needs from the ones before it, or the model would
+            be shown something else than it has learned (see `medvis.model.contract`).
     """
 
     def __init__(
-        self, task: str, overrides: Mapping[str, Any] | None = None, predictor: Predictor | None = None
+        self, task: str | TaskConfig, overrides: Mapping[str, Any] | None = None, predictor: Predictor | None = None
     ) -> None:
-        self.asked, self.config = task, load_task(task, overrides)
-        opener = (lambda: predictor) if predictor is not None else partial(open_model, self.config)
-        self.context = Context(self.config, opener)
-        self.stages = [self._stage(name, values) for name, values in self.config.stages.items()]
+        self.config = load_task(task, overrides) if isinstance(task, str) else task
+        self.asked = task if isinstance(task, str) else task.task
+        if predictor is not None:
+            self.context = Context(self.config, lambda: predictor)
+        else:
+            self.context = Context(self.config, partial(open_model, self.config), partial(_open_card, self.config))
+        self.stages = tuple(self._stage(name, values) for name, values in self.config.stages.items())
         _check_order(self.stages, self.config)
+        self.context.stages = self.stages
+        self._check_contract()
+
+    def shown(self) -> dict[str, Any]:
+        """What the stages show the model, by fields of `medvis.model.contract.InputContract`."""
+        return shown_by(self.stages)
+
+    def _check_contract(self) -> None:
+        try:
+            card = self.context.card
+        except (ModelError, SettingsError):
+            return  # the first stage that needs the model says it; `window` needs none
+        if card is not None:
+            check_settings(self.context)
 
     def accept(self, scan: Scan) -> Case:
         """The case to start from. Raises InputError if the scan is not of a kind that this task was made for."""
@@ -136,7 +156,13 @@ def open_model(config: TaskConfig) -> Predictor:
     return predictor
 
 
-def _check_order(stages: list[Stage], config: TaskConfig) -> None:
+def _open_card(config: TaskConfig) -> Card:
+    if config.bundle is None:
+        raise SettingsError(f"task '{config.task}' names no bundle", "bundle: NAME or a folder")
+    return read_card(bundle_folder(config.bundle, config.base))
+
+
+def _check_order(stages: Sequence[Stage], config: TaskConfig) -> None:
     have = {"scan"}
     for stage in stages:
         missing = [need for need in stage.needs if have.isdisjoint(need.split("|"))]

@@ -73,6 +73,11 @@ class TaskConfig(_Settings):
     kind: Literal["whole", "tiled"]
     bundle: str | None = Field(default=None, description="Name of a registered bundle, or a folder beside the YAML")
     backend: str = "onnx"
+    input_contract: Literal["obey", "ignore"] = Field(
+        default="obey",
+        description="Whether an image that is shown otherwise than the model learned is refused, or looked at all the "
+        "same: the verdict is then 'refer'",
+    )
     accepts: Accepts
     display: Display = Display()
     dicom: DicomResults = DicomResults()
@@ -87,6 +92,8 @@ class TaskConfig(_Settings):
     def sha256(self) -> str:
         """Hash of what a diagnosis depends on, the order of the stages included, whatever the layout of the file."""
         body = self.model_dump(mode="json", exclude={"card", "train", "evaluate", "dicom"})
+        if self.input_contract == "obey":  # as every task was before there was a choice
+            del body["input_contract"]
         text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SAMPLES = Path(__file__).parents[1] / "sample_data"
+SAMPLES = Path(__file__).resolve().parents[1] / "sample_data"
 OBJECTS = "json,heatmap,mask,seg,sr,sc,pm"
-# Places in report.json that another version may change: of the provenance, and of the settings behind each step.
-FREE = frozenset({"provenance.medvis", "provenance.config_sha256", "provenance.timings_s"})
+# What may differ in report.json: the versions, and where the samples lie.
+FREE = frozenset({"provenance.medvis", "provenance.config_sha256", "provenance.timings_s", "scan.path"})
 
 
 def cases(data: Path | None) -> Iterator[tuple[str, list[str]]]:
@@ -42,9 +42,11 @@ def cases(data: Path | None) -> Iterator[tuple[str, list[str]]]:
 
 def run(folder: Path, data: Path | None) -> None:
     """Every case into a folder of its own, by the medvis that this interpreter finds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder, data = folder.resolve(), None if data is None else data.resolve()
     for name, arguments in cases(data):
         command = [sys.executable, "-m", "medvis", "diagnose", *arguments, "-o", str(folder / name), "--quiet"]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, cwd=folder)  # not where another medvis may lie
 
 
 def differences(old: Path, new: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
-from tiny_bundle import tiny_card
+from tiny_bundle import pipeline_of, tiny_card
 from tiny_whole import BREAST, CHEST, CLASSES_ONLY, OUTLINED, Tones, write_whole
 
 from medvis.core.case import Prediction
@@ -34,7 +34,6 @@ from medvis.learn.bundling.outlines import (
     probabilities_of,
 )
 from medvis.model.card import Card
-from medvis.pipeline import Pipeline
 
 HALF = 0.5
 
@@ -206,7 +205,7 @@ def test_classes_get_a_temperature_and_a_threshold(chest):
     assert val["accuracy"] == pytest.approx(8 / 9, abs=1e-4)
     card = model.card.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     model.card = card
-    line = Pipeline(task, None, model)
+    line = pipeline_of(task, None, model)
     from medvis.pipeline import load
 
     verdict = line.outcome(load(data / "images" / "0.png")).report.verdict
@@ -242,7 +241,8 @@ def test_outlines_get_thresholds_that_the_pipeline_uses(breast):
     model.card = model.card.model_copy(update={"thresholds": {**thresholds, "min_pixels": 5000.0}})
     from medvis.pipeline import load
 
-    case, _ = Pipeline(task, None, model).run(Pipeline(task, None, model).accept(load(data / "images" / "0.png")))
+    line = pipeline_of(task, None, model)
+    case, _ = line.run(line.accept(load(data / "images" / "0.png")))
     assert not case.mask.any(), "the card's smallest component counts where the settings say nothing"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from tiny_bundle import tiny_card
+from tiny_bundle import pipeline_of, tiny_card
 from tiny_data import write_data
 from tiny_sets import write_index
 from tiny_whole import BREAST, OUTLINED, Tones, write_whole
@@ -141,10 +141,12 @@ def _task(folder, monkeypatch) -> str:
     """A task with a card of its own, whose model is the predictor in numpy."""
     tones = {"normal": (12.0, 0.1), "benign": (12.0, 0.35), "malignant": (12.0, 0.6)}
     model = Tones(BREAST, tones, masks=["bright patch"], thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
+    path = write_whole(folder, OUTLINED, bundle="own", train={"readers": 1})
+    pipeline_of(path, None, model)
     (folder / "own").mkdir()
     (folder / "own" / "card.yaml").write_text(yaml.safe_dump(model.card.model_dump(mode="json")), encoding="utf-8")
     monkeypatch.setattr("medvis.pipeline.open_model", lambda _: model)
-    return write_whole(folder, OUTLINED, bundle="own", train={"readers": 1})
+    return path
 
 
 @pytest.mark.parametrize("task", task_names())

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import canonical
-from tiny_bundle import write_bundle
-from tiny_whole import CHEST, CLASSES_ONLY, INPUT, OUTLINED, patch, write_whole
+from tiny_bundle import contract_of, write_bundle
+from tiny_whole import CHEST, CLASSES_ONLY, OUTLINED, patch, write_whole
 
 from medvis.core.report import Report
 from medvis.io.readers.casefile import load_case
@@ -107,9 +107,10 @@ def whole(medvis):
     import cv2
 
     pytest.importorskip("torch", reason="the graph is made with the extra 'train'")
-    write_bundle(Path("tones"), labels=CHEST, masks=[], input=INPUT, thresholds={})
+    path = write_whole(Path(), CLASSES_ONLY, bundle="tones")
+    write_bundle(Path("tones"), labels=CHEST, masks=[], input=contract_of(path), thresholds={})
     cv2.imwrite("picture.png", patch().astype(np.uint8))
-    return write_whole(Path(), CLASSES_ONLY, bundle="tones")
+    return path
 
 
 class TestChainOfClasses:
@@ -138,8 +139,8 @@ class TestChainOfClasses:
         assert "outlines nothing" in ran.stderr
 
     def test_a_task_that_outlines_too_is_chained_through_segment(self, medvis, whole):
-        write_bundle(Path("tones"), labels=CHEST, input=INPUT, thresholds={"high": 0.5})
-        write_whole(Path(), OUTLINED, bundle="tones")
+        path = write_whole(Path(), OUTLINED, bundle="tones")
+        write_bundle(Path("tones"), labels=CHEST, input=contract_of(path), thresholds={"high": 0.5})
         for command, source, target in (("window", "picture.png", "1"), ("enhance", "1", "2"), ("infer", "2", "3")):
             chosen = ("--task", whole) if command == "window" else ()
             assert medvis(command, source, *chosen, "-o", target).code == 0

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tiny_bundle import contract_of
 
 import medvis
 from medvis import errors
@@ -18,7 +19,7 @@ from medvis.core.geometry import Geometry
 from medvis.core.labels import Label
 from medvis.core.report import NOTICE, Box, Finding, Intensity, Provenance, Quality, Reading, Report, ScanFacts, Verdict
 from medvis.core.scan import Scan, Source, Step
-from medvis.model.card import Card, InputContract, ModelFile
+from medvis.model.card import Card, ModelFile
 
 CODES = {
     errors.MedvisError: 1,
@@ -46,7 +47,7 @@ def card(**changes) -> Card:
             "intended_use": "",
             "not_for": [],
             "model": ModelFile(sha256="0", precision="fp32", bytes=1),
-            "input": InputContract(channels=1, multiple_of=32, crop=64, unit="HU"),
+            "input": contract_of(),
             "labels": [Label(name="lesion", kind="binary"), Label(name="texture", kind="rating", low=1, high=5)],
             "masks": ["lesion"],
             "thresholds": {},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_bundle import pipeline_of
 from tiny_chest import NODULES, pipeline
 from tiny_sets import CLASS_SIDES, add_row, breast, tiled, write_coco, write_index, write_mvtec
 from tiny_whole import CHEST, CLASSES_ONLY, STEEL, Tones, whole_card, write_whole
@@ -242,7 +243,7 @@ def _case(unthresholded: Pipeline, image):
 
 def test_what_cannot_be_judged_is_one_line(data, tmp_path):
     path = write_whole(tmp_path, CLASSES_ONLY)
-    steel = Pipeline(path, None, Tones(STEEL, {"dark": (4.0, 0.1), "bright": (4.0, 0.9)}))
+    steel = pipeline_of(path, None, Tones(STEEL, {"dark": (4.0, 0.1), "bright": (4.0, 0.9)}))
     with pytest.raises(InputError, match=r"nothing to judge task 'tones' by; wanted: labels among dark, mid"):
         evaluate_pictures(steel, data, "test", quiet)
 

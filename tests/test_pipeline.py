@@ -201,8 +201,9 @@ def test_a_users_own_yaml_finds_the_bundle_beside_it(write, tmp_path, monkeypatc
     line = Pipeline(write(bundle="my-bundle"))
     monkeypatch.chdir("/")
     assert line.context.card.task == "lung-nodule"
+    loaded = line.context.predictor
     shutil.rmtree(tmp_path / "my-bundle")
-    assert line.context.predictor is line.context.predictor, "loaded once"
+    assert line.context.predictor is loaded, "loaded once"
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from tiny_bundle import pipeline_of
 from tiny_chest import Blobs, chest, pipeline, scan_of, truth
 from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
@@ -15,7 +16,6 @@ from medvis.core.case import Case
 from medvis.core.geometry import Geometry
 from medvis.errors import InputError, ModelError, StageError
 from medvis.ops.window import window as voi_window
-from medvis.pipeline import Pipeline
 from medvis.stages.base import Context
 
 ORDER = ("window", "enhance", "infer", "segment", "measure", "judge", "explain")
@@ -61,7 +61,9 @@ def before(tmp_path_factory):
     for name in ORDER:
         found[name] = case
         case, _ = line.run(case, first=name, last=name)
-    whole = Pipeline(write_whole(tmp_path_factory.mktemp("whole")), predictor=Tones(CHEST, {"tuberculosis": (20, 0.9)}))
+    whole = pipeline_of(
+        write_whole(tmp_path_factory.mktemp("whole")), predictor=Tones(CHEST, {"tuberculosis": (20, 0.9)})
+    )
     looked, _ = whole.run(whole.accept(picture(patch())), last="infer")
     return {**dict.fromkeys(plugins.names("medvis.stages"), case), **dict.fromkeys(WHOLE, looked), **found}
 

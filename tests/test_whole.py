@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from test_heatmap import said, words  # noqa: F401 - a fixture
+from tiny_bundle import pipeline_of
 from tiny_chest import chest, pipeline
 from tiny_whole import BREAST, CHEST, INPUT, OUTLINED, STEEL, Tones, patch, picture, whole_card, write_whole
 
@@ -18,7 +19,7 @@ from medvis.io.writers.heatmap import draw
 from medvis.io.writers.json_report import report_schema, report_text
 from medvis.ops.measure import NO_SPACING
 from medvis.ops.tta import AugmentedView
-from medvis.pipeline import Pipeline, choose_task
+from medvis.pipeline import choose_task
 from medvis.stages.build import NO_OUTLINE
 from medvis.stages.explain import shifted
 from medvis.stages.lesion_scores import score_lesions
@@ -34,7 +35,7 @@ MASKED = {"masks": ["lesion"], "thresholds": {"high": 0.5, "low": 0.4, "finding"
 def run(labels, tones, tmp_path, scan=None, **changes):
     card = {key: changes.pop(key) for key in ("masks", "thresholds", "calibration") if key in changes}
     predictor = Tones(labels, tones, **card)
-    line = Pipeline(write_whole(tmp_path, **changes), predictor=predictor)
+    line = pipeline_of(write_whole(tmp_path, **changes), predictor=predictor)
     return line.outcome(picture(patch()) if scan is None else scan), predictor
 
 
@@ -222,7 +223,7 @@ def test_where_the_image_is_surely_normal_malignancy_is_unknown(tmp_path):
 )
 def test_the_model_sees_a_picture_as_a_screen_shows_it(tmp_path, changes, want):
     pixels = np.linspace(10, 210, 48 * 96).reshape(48, 96)
-    line = Pipeline(write_whole(tmp_path), predictor=Tones(CHEST, SICK))
+    line = pipeline_of(write_whole(tmp_path), predictor=Tones(CHEST, SICK))
     case, _ = line.run(line.accept(picture(pixels, **changes)), last="window")
     np.testing.assert_allclose(case.view[0, ..., 0], want(pixels), atol=1e-5)
 
@@ -285,7 +286,7 @@ def test_a_colour_task_of_tiles_goes_all_the_way_without_millimetres(tmp_path):
     stages = ("window", "enhance", "infer", "segment", "measure", "judge", "explain")
     predictor = Pits([{"name": "pitting", "kind": "binary"}], {}, masks=["pitting"], input={**INPUT, "channels": 3})
     values = {"window": {"range": "stored"}, "infer": {"region": "all", "tile": 96, "overlap": 32}}
-    line = Pipeline(write_whole(tmp_path, stages, kind="tiled", settings=values), predictor=predictor)
+    line = pipeline_of(write_whole(tmp_path, stages, kind="tiled", settings=values), predictor=predictor)
     outcome = line.outcome(picture(pixels))
     (finding,) = outcome.report.findings
     assert finding.area_px == pytest.approx(192, abs=30) and finding.centroid == pytest.approx((0, 65.5, 207.5), abs=1)

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 SPEC = {"classes": 2, "widths": (16, 16, 16, 16, 16), "embedding": 16, "cuts": [(0.0, 0.5), (0.3, 0.7), (0.4, 1.0)]}
+SHAPE = {"channels", "multiple_of", "crop", "unit"}
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "texture", "kind": "rating", "low": 1.0, "high": 5.0}]
 
 
@@ -50,8 +51,32 @@ def tiny_graph(masks: int = 1) -> bytes:
         return path.read_bytes()
 
 
+def contract_of(task: str | Path = "lung-nodule", overrides: Any = None, **shape: Any) -> dict[str, Any]:
+    """The input contract of a model that learned from images as a task shows them; `shape` are its other fields."""
+    from medvis.pipeline import Pipeline
+    from medvis.settings import load_task
+
+    config = load_task(str(task), {**(overrides or {}), "input_contract": "ignore"})
+    unit = config.accepts.units[0] if config.accepts.units else "grey"
+    given = {"channels": 1, "multiple_of": 32, "crop": 64, "unit": unit, **shape}
+    return {**given, "colour": "grey" if given["channels"] == 1 else "RGB", **Pipeline(config).shown()}
+
+
+def pipeline_of(task: str | Path, overrides: Any = None, predictor: Any = None):
+    """The pipeline of a task with a model that has learned to see images as this task shows them."""
+    from medvis.model.contract import InputContract
+    from medvis.pipeline import Pipeline
+
+    old = predictor.card.input
+    shape = {"channels": old.channels, "multiple_of": old.multiple_of, "crop": old.crop}
+    learned = InputContract.model_validate(contract_of(task, overrides, **shape))
+    predictor.card = predictor.card.model_copy(update={"input": learned})
+    return Pipeline(str(task), overrides, predictor)
+
+
 def tiny_card(graph: bytes = b"", **changes: Any) -> dict[str, Any]:
-    """The body of a card.yaml for that graph."""
+    """The body of a card.yaml for that graph; `input` may be a contract, or some of its sizes."""
+    shape = changes.pop("input", {})
     return {
         "task": "tiny",
         "version": "1",
@@ -59,7 +84,7 @@ def tiny_card(graph: bytes = b"", **changes: Any) -> dict[str, Any]:
         "intended_use": "tests",
         "not_for": ["anything else"],
         "model": {"sha256": hashlib.sha256(graph).hexdigest(), "precision": "fp32", "bytes": len(graph)},
-        "input": {"channels": 1, "multiple_of": 32, "crop": 64, "unit": "HU"},
+        "input": contract_of(**shape) if shape.keys() <= SHAPE else shape,
         "labels": LABELS,
         "masks": ["nodule"],
         "thresholds": {"high": 0.5, "low": 0.4, "finding": 0.3},

@@ -6,7 +6,7 @@ from functools import cache
 
 import cv2
 import numpy as np
-from tiny_bundle import tiny_card
+from tiny_bundle import pipeline_of, tiny_card
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
@@ -89,4 +89,4 @@ class Blobs:
 
 def pipeline(overrides=None, predictor=None, task: str = "lung-nodule") -> Pipeline:
     """The bundled task with the blob finder in place of its model."""
-    return Pipeline(task, overrides, predictor or Blobs())
+    return pipeline_of(task, overrides, predictor or Blobs())

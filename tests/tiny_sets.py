@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from tiny_bundle import pipeline_of
 from tiny_whole import BREAST, OUTLINED, Tones, write_whole
 
 from medvis.pipeline import Pipeline
@@ -113,7 +114,7 @@ def breast(folder: Path, **changes: Any) -> Pipeline:
     thresholds = {"high": 0.5, "low": 0.4, "finding": 0.3, "positive": 0.5}
     card = {"masks": ["bright patch"], "thresholds": thresholds, "calibration": {"temperature": 1.0}}
     path = write_whole(folder, OUTLINED, **{"evaluate": CLASS_SIDES, "train": {"readers": 1}, **changes})
-    return Pipeline(path, None, Tones(BREAST, TONES, **card))
+    return pipeline_of(path, None, Tones(BREAST, TONES, **card))
 
 
 def tiled(folder: Path, **changes: Any) -> Pipeline:
@@ -122,4 +123,4 @@ def tiled(folder: Path, **changes: Any) -> Pipeline:
     infer = {"tile": 64, "overlap": 16, "scales": {1.0: 1.0}, "flips": ["none"], "candidate": {"crop": 32, "most": 6}}
     path = write_whole(folder, TILED, kind="tiled", settings={"infer": infer}, **{"train": {"readers": 1}, **changes})
     card = {"masks": ["bright patch"], "thresholds": {"high": 0.5, "low": 0.4, "finding": 0.3}}
-    return Pipeline(path, None, Tones(labels, {"bright patch": (1.0, 1.0)}, **card))
+    return pipeline_of(path, None, Tones(labels, {"bright patch": (1.0, 1.0)}, **card))

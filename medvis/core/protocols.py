@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -141,6 +141,11 @@ class Stage(Protocol):
     Settings: ClassVar[type[BaseModel]]
     needs: ClassVar[tuple[str, ...]]
     gives: ClassVar[tuple[str, ...]]
+    settings: Any
+
+    def input_contract(self, settings: Any) -> dict[str, Any]:  # noqa: ANN401 - an instance of self.Settings
+        """What the stage does to the model's input; see `medvis.stages.base.BaseStage`, which has it for most."""
+        ...
 
     def __call__(self, case: Case) -> Case:
         """The next case. Never writes into its input. Raises StageError."""

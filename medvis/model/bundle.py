@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -36,8 +37,7 @@ def read_card(folder: Path) -> Card:
     """The card of a bundle. Raises ModelError if it is not readable or does not fit the schema."""
     path = folder / CARD
     try:
-        body = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return Card.model_validate(body)
+        return _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
@@ -65,3 +65,9 @@ def checked_weights(folder: Path, model: ModelFile) -> bytes:
             "the weights were altered",
         )
     return body
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Card:
+    """The card in a text: read for its contract before the model is, and again with the model."""
+    return Card.model_validate(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))

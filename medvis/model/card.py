@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.labels import Label, LabelSet
+from medvis.model.contract import InputContract
 
 # What every graph gives, in this order.
 OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
@@ -14,17 +15,6 @@ OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class InputContract(_Model):
-    """What the graph expects: float32 [b, channels, h, w] in 0…1, h and w multiples of `multiple_of`."""
-
-    channels: int
-    multiple_of: int
-    crop: int = Field(description="Side in px of the square view that class_logits were trained on")
-    unit: str = Field(
-        description="Unit of the pixels that the view is made from: a modality unit such as HU, grey or RGB"
-    )
 
 
 class ModelFile(_Model):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from medvis.ops.chest.lungs import lung_field
 from medvis.preprocess.regrid import Regrid
 from medvis.preprocess.upright import Upright
 from medvis.stages.base import BaseStage, StageSettings
+from medvis.stages.input_contract import IGNORED, check_case, reason
 from medvis.stages.views.candidate_views import Closer, gather
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
@@ -31,20 +33,27 @@ class Infer(BaseStage):
     gives: ClassVar[tuple[str, ...]] = ("prediction",)
 
     def __call__(self, case: Case) -> Case:
-        """The case with its prediction."""
+        """The case with its prediction.
+
+        Raises:
+            SettingsError: the view is not what the model has learned to look at, and nobody said that this is meant.
+        """
         view = require(case.view, self.name, "view", "window")
+        ignored = check_case(self.context, case)
+        if ignored:
+            case = replace(case, notes=(*case.notes, f"{reason(ignored)}."[0].upper() + f"{reason(ignored)}."[1:]))
         turn, grid = Upright.of(case.scan.geometry), Regrid.of(case.scan, self.settings.resample)
         seen = view if grid is None else grid.view(view)
         if self.context.task.kind == "whole":
             prediction = turn.prediction(look_at_whole(turn.images(seen), self.context.predictor, self.settings))
             prediction = prediction if grid is None else grid.prediction(prediction, None)
-            return case.derive(self._step(prediction), prediction=prediction)
+            return case.derive(self._step(prediction, ignored), prediction=prediction)
         region, note = self._region(case, turn)
         searched = region if grid is None else grid.region(region)
         prediction = self._tiled(seen, searched, turn)
         prediction = prediction if grid is None else grid.prediction(prediction, (searched, region))
         notes = case.notes if note is None else (*case.notes, note)
-        step = self._step(prediction, region_found=note is None)
+        step = self._step(prediction, ignored, region_found=note is None)
         return case.derive(step, prediction=prediction, region=region, notes=notes)
 
     def _tiled(self, view: Float32s, region: Bools, turn: Upright) -> Prediction:
@@ -84,5 +93,10 @@ class Infer(BaseStage):
         field = lung_field(turn.stack(scan.pixels[..., 0]), valid, scan.geometry.spacing)
         return held(turn.stack(field.mask)), None if field.found else FALLBACK.format(field.reason, field.searched)
 
-    def _step(self, prediction: Prediction, **facts: bool) -> Step:
-        return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts)
+    def input_contract(self, settings: Any) -> dict[str, Any]:  # noqa: ANN401 - an instance of self.Settings
+        """See `BaseStage.input_contract`."""
+        return {"views": settings.contract(self.context.task.kind)}
+
+    def _step(self, prediction: Prediction, ignored: list[str], **facts: bool) -> Step:
+        more = {IGNORED: ignored} if ignored else {}
+        return self.step(views=prediction.views, model=self.context.card.model.sha256, **facts, **more)

@@ -10,6 +10,7 @@ from medvis.core.case import Case, require
 from medvis.core.report import Finding, Verdict, percent
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.class_verdict import ClassVerdict, class_verdict
+from medvis.stages.input_contract import IGNORED, INFER, reason
 from medvis.stages.quality import image_quality
 
 
@@ -74,8 +75,9 @@ class Judge(BaseStage):
 
     def _doubts(self, case: Case, findings: tuple[Finding, ...]) -> list[str]:
         settings: JudgeSettings = self.settings
-        doubts = []
-        if settings.fallback and case.scan.fact("infer", "region_found") is False:
+        ignored = case.scan.fact(INFER, IGNORED)
+        doubts = [reason(ignored)] if ignored else []
+        if settings.fallback and case.scan.fact(INFER, "region_found") is False:
             doubts.append("the search region was not found, so more than that was searched")
         contrast = image_quality(case).contrast
         if contrast is not None and contrast < settings.contrast:

@@ -17,11 +17,13 @@ from medvis.learn.bundling.precision import Precision, as_trained, choose
 from medvis.learn.bundling.validation_views import Held, held_of
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
-from medvis.model.card import Card, InputContract, ModelFile
+from medvis.model.card import Card, ModelFile
+from medvis.model.contract import InputContract
 from medvis.model.onnx import OnnxPredictor
 from medvis.model.predictor import Predictor
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 from medvis.nets.weights import load_net, save_net
+from medvis.pipeline import Pipeline
 from medvis.settings import TaskConfig, load_task, validated
 
 
@@ -132,10 +134,11 @@ def _graph(net: DualStreamUNetPP, held: Held | None, seed: int) -> tuple[bytes, 
 
 
 def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:
-    plain = "grey" if net.spec.channels == 1 else "RGB"
-    unit = config.accepts.units[0] if config.accepts.units else plain
-    side = recipe.phases[-1].size
-    return InputContract(channels=net.spec.channels, multiple_of=MULTIPLE_OF, crop=side, unit=unit)
+    colour = "grey" if net.spec.channels == 1 else "RGB"
+    shape = {"channels": net.spec.channels, "multiple_of": MULTIPLE_OF, "crop": recipe.phases[-1].size}
+    unit = config.accepts.units[0] if config.accepts.units else colour
+    shown = Pipeline(config.model_copy(update={"input_contract": "ignore"})).shown()
+    return InputContract.model_validate({**shape, "unit": unit, "colour": colour, **shown})
 
 
 def _fit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -46,3 +46,10 @@ class InferSettings(StageSettings):
     agree: float = Field(default=0.0, ge=0, lt=1)
     candidate: Candidate = Candidate()
     resample: ResampleSettings = ResampleSettings()
+
+    def contract(self, kind: str) -> dict[str, Any]:
+        """What of these settings the model was calibrated with, as `medvis.model.contract.LearnedViews` has it."""
+        views = {"scales": self.scales, "flips": list(self.flips), "spacing_mm": self.resample.spacing_mm}
+        if kind == "whole":
+            return views
+        return {**views, "tile": self.tile, "overlap": self.overlap, "candidate_crop": self.candidate.crop}
