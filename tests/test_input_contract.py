@@ -54,7 +54,7 @@ def test_what_a_model_did_not_learn_is_refused_in_one_line_before_any_pixel_is_r
     assert caught.value.exit_code == 4 and "\n" not in line
     assert line.startswith(f"task 'lung-nodule': {found}")
     assert f"wanted: {wanted}" in line and "as model 'lung-nodule 1' has learned it" in line
-    assert "--ignore-input-contract" in line
+    assert "--set input_contract=ignore" in line
     Pipeline("lung-nodule", {**overrides, **IGNORE})
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # What the units of a scan may be for a model that learned from pictures: values without a physical scale.
 PICTURE_UNITS = frozenset({"grey", "US", "RGB"})
-OVERRULE = "give --ignore-input-contract to look all the same: the verdict is 'refer', and no figure of the card holds"
+OVERRULE = "--set input_contract=ignore looks all the same: the verdict is 'refer', and no figure of the card holds"
 
 
 class _Model(BaseModel):
