@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def on_terminal(what: list[str] | str, cwd: Path | None = None, stdout: bool = False, **environment: str) -> str:
     """What a command (or a piece of Python) shows on a terminal that is its stderr, or its stdout."""
-    import pty
-
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
     ours, theirs = pty.openpty()
     arguments = ["-c", what] if isinstance(what, str) else ["-m", "medvis", *what]
     base = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}

@@ -90,8 +90,7 @@ class TestChain:
         assert "there is no folder" in medvis("window", slices[1], "-o", "absent/1.case").error(7)
 
     def test_a_terminal_gets_no_binary_data(self, slices, tmp_path):
-        import pty
-
+        pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "medvis", "window", str(slices[1])]
         ran = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
