@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import medvis as package
-from medvis.cli.cases import targets
+from medvis.batch.select import result_folders
 from medvis.core.report import Report
 from medvis.io.writers.json_report import report_text
 
@@ -126,7 +126,7 @@ class TestSeveral:
 
     @given(st.lists(st.text(min_size=1, max_size=20).filter(lambda name: "\0" not in name), min_size=2, max_size=8))
     def test_folders_are_safe_and_unique(self, names):
-        folders = targets([Path(name) for name in names], Path("out"))
+        folders = result_folders([Path(name) for name in names], Path("out"))
         assert all(folder.parent == Path("out") for folder in folders)
         assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", folder.name) for folder in folders)
         assert len({folder.name.lower() for folder in folders}) == len(names)
@@ -135,5 +135,5 @@ class TestSeveral:
         (tmp_path / "over here" / "down").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / "over here" / "down")
         paths = ["a/x.dcm", "b/X.DCM", "c/x.nii.gz", "..", ".", "my scan.png", "1.2.840", "x-3", "/", "\u00fc.dcm"]
-        names = [folder.name for folder in targets([Path(path) for path in paths], Path("out"))]
+        names = [folder.name for folder in result_folders([Path(path) for path in paths], Path("out"))]
         assert names == ["x", "X-2", "x-3", "over_here", "down", "my_scan", "1.2.840", "x-3-2", "case", "case-2"]

@@ -1,4 +1,4 @@
-"""The queue of `medvis listen` on the disk: which study has which instances, what was diagnosed, what was sent.
+"""A queue of studies on the disk: which study has which instances, what was diagnosed, what was sent.
 
 SQLite from the standard library, in WAL mode with every commit flushed: one instance, one state and one delivery
 change together or not at all, several threads write, and a killed process leaves what was committed. The data sets
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medvis.dicom.uids import Identity
 from medvis.errors import OutputError, SettingsError
 
 FILE = "queue.sqlite3"
@@ -64,14 +63,19 @@ class Study:
 
 
 class Journal:
-    """The queue. Safe to use from several threads; one process at a time.
+    """The queue. Safe to use from several threads; one process at a time. Studies and instances are known by UID.
+
+    Args:
+        store: the folder that the file is in, or is made in.
+        owner: what a process that uses the queue is called in a message.
+        option: of the command line, with which the folder is chosen, for the hint of a message.
 
     Raises:
-        SettingsError: another listener uses the folder, or the file is no queue of this version.
+        SettingsError: another process uses the folder, or the file is no queue of this version.
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, owner: str = "process", option: str = "folder") -> None:
         self._lock = threading.RLock()
         try:
             # One process: the lock is the operating system's, and goes with the process however that ends.
@@ -79,13 +83,13 @@ class Journal:
             self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
-            self._create(store)
+            self._create(store, option)
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise SettingsError(f"{store} is in use by another listener", "a --store of its own") from error
+                raise SettingsError(f"{store} is in use by another {owner}", f"a {option} of its own") from error
             raise OutputError(f"cannot write the queue in {store}: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise SettingsError(f"{store / FILE} is no queue: {error}", "another --store") from error
+            raise SettingsError(f"{store / FILE} is no queue: {error}", f"another {option}") from error
 
     def close(self) -> None:
         """Ends the use of the file."""
@@ -104,28 +108,33 @@ class Journal:
                 raise
             self._base.execute("COMMIT")
 
-    def seen(self, identity: Identity) -> Arrival:
+    def seen(self, study: str, instance: str) -> Arrival:
         """Whether an instance is new, is here already, or is one of our own results that comes back."""
         with self._lock:
             for table, answer in (("results", "own"), ("instances", "known")):
                 row = self._base.execute(
                     f"SELECT 1 FROM {table} WHERE study = ? AND uid = ?",
-                    (identity.study, identity.instance),
+                    (study, instance),
                 ).fetchone()
                 if row:
                     return "own" if answer == "own" else "known"
         return "new"
 
-    def add(self, identity: Identity, sha256: str, file: str) -> None:
-        """Notes a new instance, whose file is in place; its study is open (again)."""
+    def add(self, study: str, instance: str, sha256: str, file: str) -> None:
+        """Notes a new instance, whose file is in place; its study is open (again).
+
+        Args:
+            study: its UID.
+            instance: its UID.
+            sha256: of the file, in hexadecimal digits.
+            file: relative to the study's folder.
+        """
         with self.change() as base:
-            base.execute(
-                "INSERT OR IGNORE INTO instances VALUES (?, ?, ?, ?)", (identity.study, identity.instance, sha256, file)
-            )
+            base.execute("INSERT OR IGNORE INTO instances VALUES (?, ?, ?, ?)", (study, instance, sha256, file))
             base.execute(
                 "INSERT INTO studies (uid, state, touched) VALUES (?, 'open', ?) ON CONFLICT (uid) DO UPDATE SET "
                 "state = 'open', touched = excluded.touched, attempts = 0, due = 0",
-                (identity.study, time.time()),
+                (study, time.time()),
             )
 
     def due(self, state: State, quiet_since: float) -> list[Study]:
@@ -239,14 +248,14 @@ class Journal:
         with self._lock:
             return dict(self._base.execute("SELECT state, count(*) FROM studies GROUP BY state").fetchall())
 
-    def _create(self, store: Path) -> None:
+    def _create(self, store: Path, option: str) -> None:
         with self.change() as base:
             version = base.execute("PRAGMA user_version").fetchone()[0]
             if version == _VERSION:
                 return
             if version or base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise SettingsError(
-                    f"{store / FILE} is of version {version}", f"version {_VERSION}, or another --store"
+                    f"{store / FILE} is of version {version}", f"version {_VERSION}, or another {option}"
                 )
             for statement in _TABLES.split(";"):
                 base.execute(statement)

@@ -1,4 +1,4 @@
-"""The process that diagnoses: apart from the listener, so that a crash of it, or a hang, costs one attempt.
+"""The process that diagnoses a queue's studies: apart from it, so that a crash, or a hang, costs one attempt.
 
 It reads one JSON object a line from standard input, ``{"study": FOLDER, "out": FOLDER, "earlier": [FILE, …]}``, and
 answers each with one line. It ends with its parent: when its standard input does, whatever it is doing.
@@ -13,22 +13,20 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from medvis import plugins
-from medvis.batch.publish import publish
+from medvis.batch.pipelines import Pipelines
+from medvis.batch.run import Batch, Failure, Input, Item, Observer
+from medvis.batch.select import Selection, select_each
+from medvis.core.outcome import Outcome
 from medvis.core.protocols import Writer
-from medvis.core.scan import Scan
-from medvis.core.volumes import Volume
+from medvis.core.volumes import Volumes
 from medvis.dicom.read.magic import is_dicom
 from medvis.errors import InputError
 from medvis.io.atomic import write_atomic
-from medvis.io.inputs import volumes
 from medvis.io.magic import head_of
-from medvis.pipeline import AUTO, Pipeline, choose_task
 
 PROBLEMS = "problems.txt"
 
@@ -43,9 +41,8 @@ class Diagnosis:
     """
 
     def __init__(self, task: str, overrides: Mapping[str, Any], writers: list[str]) -> None:
-        self._task = task
-        self._writers = [plugins.create("medvis.writers", name, Writer) for name in writers]  # type: ignore[type-abstract]
-        self._pipeline = cache(lambda name: Pipeline(name, overrides))
+        made = [plugins.create("medvis.writers", name, Writer) for name in writers]  # type: ignore[type-abstract]
+        self._batch = Batch(Pipelines(task, overrides), made, force=True, selector=select_each)
 
     def __call__(self, study: Path, out: Path, earlier: Sequence[Path] = ()) -> dict[str, Any]:
         """Diagnoses every volume of a study that the task is for.
@@ -62,34 +59,36 @@ class Diagnosis:
         Raises:
             OutputError: the results cannot be written: not for the study to blame, and worth another attempt.
         """
-        verdicts: list[str] = []
-        files: list[str] = []
-        problems: list[str] = []
-        try:
-            with volumes(study) as found:
-                for volume in found:
-                    try:
-                        verdict, made = self._one(volume, out / volume.label, tuple(earlier))
-                    except InputError as error:
-                        problems.append(f"{volume.label}: {error.line}")
-                        continue
-                    verdicts.append(verdict)
-                    files += [str(path) for path in made if is_dicom(head_of(path))]
-        except InputError as error:
-            problems.append(error.line)
-        if problems:
-            write_atomic(out / PROBLEMS, ("\n".join(problems) + "\n").encode())
-        return {"verdicts": verdicts, "files": files, "left_out": len(problems)}
+        answer = _Answer()
+        self._batch.run([Input(study, out, tuple(earlier))], answer)
+        if answer.problems:
+            write_atomic(out / PROBLEMS, ("\n".join(answer.problems) + "\n").encode())
+        return {"verdicts": answer.verdicts, "files": answer.files, "left_out": len(answer.problems)}
 
-    def _one(self, volume: Volume, out: Path, earlier: tuple[Path, ...]) -> tuple[str, list[Path]]:
-        if volume.sketch is not None:  # without its pixels, where that is enough to see that it does not fit
-            self._for(volume.sketch).accept(volume.sketch)
-        scan = volume.read()
-        outcome = replace(self._for(scan).outcome(scan), earlier=earlier)
-        return outcome.report.verdict.decision, publish(outcome, out, self._writers, force=True)
 
-    def _for(self, scan: Scan) -> Pipeline:
-        return self._pipeline(choose_task(scan) if self._task == AUTO else self._task)
+class _Answer(Observer):
+    """What becomes of one study."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[str] = []
+        self.files: list[str] = []
+        self.problems: list[str] = []
+
+    def selected(self, volumes: Volumes, selection: Selection) -> None:
+        del volumes
+        self.problems += [f"{item.label}: {item.error.line}" for item in selection.left_out]
+
+    def finished(self, item: Item, outcome: Outcome, files: Sequence[Path], seconds: float) -> None:
+        del item, seconds
+        self.verdicts.append(outcome.report.verdict.decision)
+        self.files += [str(path) for path in files if is_dicom(head_of(path))]
+
+    def failed(self, failure: Failure) -> None:
+        """The study is to blame for what it holds, and for nothing else: any other error costs an attempt."""
+        if not isinstance(failure.error, InputError):
+            raise failure.error
+        label = f"{failure.volume.label}: " if failure.volume is not None else ""
+        self.problems.append(f"{label}{failure.error.line}")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medvis.cli.chain import chain_to
+from medvis.batch.chain import chain_to
 from medvis.cli.console import emit, is_terminal
 from medvis.cli.options import STDIO
 from medvis.errors import InputError, OutputError, UsageError

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from medvis.batch.progress import Progress, silent
 from medvis.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
 
 PATIENCE = 2.0  # seconds before a progress bar appears
 
@@ -57,28 +58,17 @@ def console(stdout: bool = False, **options: Any) -> Console:  # noqa: ANN401 - 
     return Console(stderr=not stdout, markup=False, highlight=False, emoji=False, **options)
 
 
-class Tick(Protocol):
-    """Tells the bar how far the work is."""
-
-    def __call__(self, name: str = "", done: float | None = None, total: int | None = None) -> None:
-        """`name` of what is being done now; without `done`, one more step is done than at the last call."""
-
-
 @contextmanager
-def waiting(text: str, total: int | None = None, quiet: bool = False) -> Iterator[Tick]:
+def waiting(text: str, total: int | None = None, quiet: bool = False) -> Iterator[Progress]:
     """Shows a progress bar on stderr while the block runs: after two seconds, on a terminal only, unless `quiet`."""
     if quiet or not is_terminal("stderr") or os.environ.get("TERM") in ("dumb", "unknown"):
-        yield _nothing
+        yield silent
         return
     bar = _Bar(text, total)
     try:
         yield bar.tick
     finally:
         bar.close()
-
-
-def _nothing(name: str = "", done: float | None = None, total: int | None = None) -> None:
-    del name, done, total
 
 
 class _Bar:
@@ -89,7 +79,7 @@ class _Bar:
         self._done, self._began = -1.0, time.monotonic()
         self._lock = threading.Lock()
         self._closed = False
-        self._progress: Progress | None = None
+        self._progress: Bar | None = None
         self._timer = threading.Timer(PATIENCE, self._show)
         self._timer.daemon = True
         self._timer.start()
@@ -110,21 +100,20 @@ class _Bar:
                 self._progress.console.file.close()
 
     def _show(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
 
         with self._lock:
             if self._closed:
                 return
             screen = console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding))
             columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(24))
-            self._progress = Progress(
-                *columns, TimeElapsedColumn(), console=screen, transient=True, refresh_per_second=5
-            )
+            self._progress = Bar(*columns, TimeElapsedColumn(), console=screen, transient=True, refresh_per_second=5)
             self._progress.add_task(self._text, total=self._total)
             self._progress.tasks[0].start_time = self._began
             self._update(self._progress)
             self._progress.start()
 
-    def _update(self, progress: Progress) -> None:
+    def _update(self, progress: Bar) -> None:
         text = f"{self._text}: {self._name}" if self._name else self._text
         progress.update(progress.task_ids[0], total=self._total, completed=max(self._done, 0), description=text)

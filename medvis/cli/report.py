@@ -34,16 +34,15 @@ def report(
 ) -> None:
     """With --json, files are written only with -o. Give the same --set to every stage of a chain."""
     from medvis.batch.publish import check_scan, publish
+    from medvis.batch.select import check_folders
     from medvis.cli.casepipe import read_case
-    from medvis.cli.cases import check
     from medvis.io.writers.json_report import report_text
 
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
     folder = None if json and output is None else output or OUT
     chosen = writers(write)
-    if folder is not None:
-        check([folder], chosen, force)
+    check_folders([folder], chosen, force)
     changes = overrides(settings)
     case = read_case(path, "report")  # before the bar: in a pipe this waits for others that have a bar of their own
     check_scan(case.scan, chosen if folder is not None else ())
@@ -61,7 +60,7 @@ def report(
 
 def _outcome(case: Case, changes: dict[str, Any]) -> Outcome:
     """All stages after `segment`, and the report."""
-    from medvis.cli.chain import run_part
+    from medvis.batch.chain import run_part
     from medvis.pipeline import Pipeline
 
     pipeline = Pipeline(case.task, changes)

@@ -30,9 +30,9 @@ def window(
     force: Force = False,
 ) -> None:
     """Give the same --set to every stage of a chain."""
+    from medvis.batch.chain import run_part
+    from medvis.batch.pipelines import Pipelines
     from medvis.cli.casepipe import check_target, read_scan, write_case
-    from medvis.cli.cases import Pipelines
-    from medvis.cli.chain import run_part
 
     target = check_target(output, force)
     named = str(Path(task).resolve()) if task.endswith((".yaml", ".yml")) else task
@@ -44,9 +44,9 @@ def window(
 
 
 def _stage(name: str, path: Path, output: Path | None, settings: list[str] | None, flags: tuple[bool, bool]) -> None:
+    from medvis.batch.chain import run_part
+    from medvis.batch.progress import Span, frame_by_frame
     from medvis.cli.casepipe import check_target, read_case, write_case
-    from medvis.cli.cases import Share, frame_by_frame
-    from medvis.cli.chain import run_part
     from medvis.pipeline import Pipeline
 
     quiet, force = flags
@@ -54,7 +54,7 @@ def _stage(name: str, path: Path, output: Path | None, settings: list[str] | Non
     changes = overrides(settings)
     case: Case = read_case(path, name)  # before the bar: in a pipe this waits for others that have a bar of their own
     pipeline = Pipeline(case.task, changes)
-    with waiting(name, 1, quiet) as tick, frame_by_frame(pipeline, tick, Share(name, 0, 1)):
+    with waiting(name, 1, quiet) as progress, frame_by_frame(pipeline, progress, Span(name, 0, 1)):
         case, _ = run_part(pipeline, case, name)
     write_case(case, target)
 

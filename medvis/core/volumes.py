@@ -65,8 +65,12 @@ class Volume:
             InputError: `why_not`, or what the reader finds.
         """
         if self.why_not is not None:
-            raise InputError(f"{self.label}: {self.why_not}", "a stack of slices or one image")
+            raise self.unusable()
         return self.opener()
+
+    def unusable(self) -> InputError:
+        """What `read` raises where there is a `why_not`."""
+        return InputError(f"{self.label}: {self.why_not}", "a stack of slices or one image")
 
     def is_called(self, name: str) -> bool:
         """Whether the name is its Series Instance UID, Series Number or label."""

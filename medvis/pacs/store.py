@@ -53,7 +53,7 @@ class Store:
             self._studies.mkdir(exist_ok=True)
         except OSError as error:
             raise write_error(folder, error) from error
-        self.journal = Journal(folder)
+        self.journal = Journal(folder, "listener", "--store")
         self._sweep()
 
     def folder(self, study: str) -> Path:
@@ -68,7 +68,7 @@ class Store:
         Raises:
             RefusedError: the disk is full.
         """
-        if (arrival := self.journal.seen(identity)) != "new":
+        if (arrival := self.journal.seen(identity.study, identity.instance)) != "new":
             return arrival
         view = data.getbuffer()
         header = file_header(identity)
@@ -82,9 +82,11 @@ class Store:
             with whole_file(place, self._drafts) as stream:
                 stream.write(header)
                 stream.write(view)
-            self.journal.add(identity, digest.hexdigest(), name)
+            self.journal.add(identity.study, identity.instance, digest.hexdigest(), name)
         except (OSError, sqlite3.OperationalError) as error:
-            if self.journal.seen(identity) == "new":  # without a row it would be read, but not counted
+            if (
+                self.journal.seen(identity.study, identity.instance) == "new"
+            ):  # without a row it would be read, but not counted
                 place.unlink(missing_ok=True)
             raise RefusedError(OUT_OF_RESOURCES, getattr(error, "strerror", None) or str(error)) from error
         return "new"

@@ -142,7 +142,8 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump()
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: getattr(value, item.name) for item in fields(value)}
+        # A field that is not compared is no part of the value: `Source.parsed` only saves reading the files again.
+        return {item.name: getattr(value, item.name) for item in fields(value) if item.compare}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} is not a JSON value")

@@ -1,4 +1,4 @@
-"""Which of a task's stages each chained command runs, and in which order the commands must come."""
+"""Which of a task's stages each stage command runs (`medvis window | medvis enhance - | …`), and in which order."""
 
 from __future__ import annotations
 

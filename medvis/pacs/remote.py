@@ -1,4 +1,7 @@
-"""An input that may lie elsewhere: the DICOMweb URL of a study or series instead of a path."""
+"""An input that may lie elsewhere: the DICOMweb URL of a study or series instead of a path.
+
+Nothing of the extra ``pacs`` is imported until a URL is given.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,20 @@ _URL = re.compile(r"(https?):[/\\]+(.+)", re.DOTALL)
 
 @contextmanager
 def opened(path: Path) -> Iterator[Volumes]:
-    """As `volumes`; what a URL names is fetched first, and is there until the block ends.
+    """As `medvis.io.inputs.volumes`; what a URL names is fetched first, and is there until the block ends.
 
     Raises:
         MedvisError: as `volumes` and `medvis.pacs.web.fetched`.
     """
     url = url_of(path)
     if url is None:
-        with volumes(path) as found:
-            yield found
+        with volumes(path) as local:
+            yield local
         return
-    from medvis.pacs.settings import need
+    from medvis.pacs.settings import need  # noqa: PLC0415 - only for a URL
 
     need("httpx")
-    from medvis.pacs.web import fetched
+    from medvis.pacs.web import fetched  # noqa: PLC0415 - needs httpx
 
     with fetched(url) as folder, naming(str(folder), url), volumes(folder) as inside:
         yield Volumes(url, list(inside), inside.notes, inside.grouped, str(folder))
