@@ -130,8 +130,12 @@ def test_a_stage(outside, short_series):
     place = 1 + [name for name, _ in stages].index("enhance")
     body["stages"] = dict([*stages[:place], ("sharpen", {"amount": 0.2}), *stages[place:]])
     (outside.work / "sharp.yaml").write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
-    outside.medvis("diagnose", short_series, "-o", "out", "--task", "sharp.yaml", "--write", "json")
-    trail = report_in(outside.work / "out")["provenance"]["trail"]
+    command = ("diagnose", short_series, "-o", "out", "--task", "sharp.yaml", "--write", "json")
+    assert "stages.sharpen is {amount: 0.2, sigma: 1}; wanted: absent" in outside.medvis(*command, code=4)
+    outside.medvis(*command, "--set", "input_contract=ignore")
+    report = report_in(outside.work / "out")
+    assert report["verdict"]["decision"] == "refer", "the model has learned another view"
+    trail = report["provenance"]["trail"]
     assert {"name": "sharpen", "settings": {"amount": 0.2, "sigma": 1.0}} in trail
     assert "unknown stage 'blur'" in outside.medvis(
         "diagnose", short_series, "-o", "none", "--task", "lung-nodule", "--set", "stages.blur.sigma=1", code=4
