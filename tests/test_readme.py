@@ -22,7 +22,7 @@ TEXTS = {"README": README, **PAGES}
 
 
 def shell_lines(text: str) -> list[str]:
-    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```bash\n(.*?)^```", text.replace("\\\n", " "), re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
