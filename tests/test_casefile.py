@@ -255,6 +255,7 @@ def altered(change):
         (lambda b: b["case"]["scan"].update(bits="many"), "damaged"),
         (lambda b: b["case"]["scan"].update(pixels="case.prediction.logits"), "float32"),
         (lambda b: b["case"]["scan"]["geometry"].update(spacing=[0.0, 1.0]), "spacing"),
+        (lambda b: b["case"]["scan"]["windows"][0].update(width=0.5), "no linear window"),
         (lambda b: b["case"]["scan"]["geometry"].update(spacing=[1.0]), "damaged"),
         (lambda b: b["case"]["scan"]["geometry"].update(slice_spacing=-1.0), "spacing"),
         (lambda b: b["case"]["findings"][0].update(last_frame=99), "frames that do not exist"),

@@ -102,9 +102,9 @@ def test_a_stack_without_frames(given):
 CHILD = """
 import resource, sys
 import numpy as np
-from tiny_chest import _phantom, pipeline, scan_of
+from tiny_chest import phantom, pipeline, scan_of
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-hu = _phantom()[0]
+hu = phantom()[0]
 pipeline().outcome(scan_of(hu))
 line, scan = pipeline(), scan_of(np.tile(hu, (16, 1, 1)))
 before = peak()

@@ -18,7 +18,7 @@ from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, side_names
 from medvis.io.picture.slices import FADE_FROM, Region, Slices, View, laid_over
 from medvis.io.picture.text import drawable, fitted, width_of, wrapped
-from medvis.ops.window import linear, sigmoid
+from medvis.ops.window import voi_linear, voi_sigmoid
 
 LUNG = Display(center=-600.0, width=1500.0, name="lung")
 FULL = Display()
@@ -121,8 +121,8 @@ def test_a_task_without_a_window_shows_each_slice_in_its_own():
     )
     slices, view, _ = one_to_one(mine, FULL)
     for frame, wanted in enumerate(
-        [linear(case.scan.pixels[0], -600, 1500), linear(case.scan.pixels[1], 40, 400),
-         sigmoid(case.scan.pixels[2], -600, 700)]
+        [voi_linear(case.scan.pixels[0], -600, 1500), voi_linear(case.scan.pixels[1], 40, 400),
+         voi_sigmoid(case.scan.pixels[2], -600, 700)]
     ):  # fmt: skip
         assert np.abs(slices.plain(frame, view)[..., :1] - 255.0 * wanted).max() <= 1
     assert slices.window_words == "window of each slice by the file"

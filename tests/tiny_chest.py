@@ -25,7 +25,7 @@ EVERYWHERE = {"stages.infer.region": "all"}
 
 
 @cache
-def _phantom():
+def phantom():
     hu, labels = chest_phantom(SPEC)
     for array in (hu, labels):
         array.flags.writeable = False
@@ -34,12 +34,12 @@ def _phantom():
 
 def truth() -> np.ndarray:
     """int32 [frames, rows, cols], the number of the nodule; read-only."""
-    return _phantom()[1]
+    return phantom()[1]
 
 
 def chest(**changes) -> Scan:
     """The phantom as a CT scan whose pixels nobody can write into."""
-    return scan_of(_phantom()[0], **{"geometry": geometry_of(SPEC), **changes})
+    return scan_of(phantom()[0], **{"geometry": geometry_of(SPEC), **changes})
 
 
 def scan_of(frames: np.ndarray, **changes) -> Scan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,21 @@ from medvis.errors import InputError
 
 @dataclass(frozen=True)
 class DisplayWindow:
-    """One VOI window of the file (PS3.3 C.11.2.1.2): for display, never for the model."""
+    """One VOI window of the file (PS3.3 C.11.2.1.2): for display, never for the model.
+
+    Raises:
+        ValueError: not finite, or a width below 1 (LINEAR) or not above 0 (other functions).
+    """
 
     center: float
     width: float
     function: str = "LINEAR"
     explanation: str | None = None
+
+    def __post_init__(self) -> None:
+        wide_enough = self.width >= 1 if self.function == "LINEAR" else self.width > 0
+        if not (isfinite(self.center) and isfinite(self.width) and wide_enough):
+            raise ValueError(f"no {self.function} window has center {self.center:g} and width {self.width:g}")
 
 
 @dataclass(frozen=True)

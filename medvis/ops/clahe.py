@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Float64s
-from medvis.errors import StageError
 
 BINS = 256
 NEIGHBOURHOOD = 7
@@ -33,8 +32,8 @@ def clahe(image: Float32s, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), v
 
     Args:
         image: float32 [rows, cols] or [rows, cols, 1 or 3] (RGB) in 0…1; never written to.
-        clip: the most that a bin may hold, in multiples of an even share. What is cut off is spread over all bins, so
-            that the mapping is nowhere steeper than clip + 1; towards 0 it is the identity.
+        clip: the most that a bin may hold, in multiples of its part of a flat histogram. What is cut off is spread over
+            all bins, so that the mapping is nowhere steeper than clip + 1; towards 0 it is the identity.
         tiles: (rows, columns) of the grid of tiles, at most one a pixel.
         valid: bool [rows, cols], False on padding; None if there is none.
 
@@ -42,11 +41,13 @@ def clahe(image: Float32s, clip: float = 2.0, tiles: tuple[int, int] = (8, 8), v
         float32 in 0…1 of the same shape.
 
     Raises:
-        StageError: a shape that does not fit, clip ≤ 0 or no tiles.
+        ValueError: a shape that does not fit, clip ≤ 0 or no tiles.
     """
     _check(image, valid)
     if not (clip > 0 and min(tiles) >= 1):
-        raise StageError(f"CLAHE with clip {clip:g} and tiles {list(tiles)}", "clip above 0 and at least one tile")
+        raise ValueError(
+            f"CLAHE with clip {clip:g} and tiles {list(tiles)}; wanted: clip above 0 and at least one tile"
+        )
     everywhere = np.ones(image.shape[:2], dtype=np.bool_) if valid is None else valid
     if image.ndim == 3 and image.shape[2] == 3:
         lab: Float32s = np.asarray(cv2.cvtColor(np.clip(image, 0, 1), cv2.COLOR_RGB2LAB), dtype=np.float32)
@@ -71,11 +72,11 @@ def denoise(image: Float32s, strength: float = 0.05, valid: Bools | None = None)
         float32 in 0…1 of the same shape.
 
     Raises:
-        StageError: a shape that does not fit, or strength ≤ 0.
+        ValueError: a shape that does not fit, or strength ≤ 0.
     """
     _check(image, valid)
     if not strength > 0:
-        raise StageError(f"denoising with strength {strength:g}", "a number above 0")
+        raise ValueError(f"denoising with strength {strength:g}; wanted: a number above 0")
     channels = image.shape[2] if image.ndim == 3 else 1
     tolerance = TOLERANCE * strength * channels  # cv2 adds up the differences of the channels
     source = np.clip(image, 0, 1)
@@ -89,9 +90,11 @@ def denoise(image: Float32s, strength: float = 0.05, valid: Bools | None = None)
 
 def _check(image: Float32s, valid: Bools | None) -> None:
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-        raise StageError(f"enhancement of an array {list(image.shape)}", "[rows, cols] or [rows, cols, 1 or 3]")
+        raise ValueError(f"enhancement of an array {list(image.shape)}; wanted: [rows, cols] or [rows, cols, 1 or 3]")
     if valid is not None and valid.shape != image.shape[:2]:
-        raise StageError(f"padding mask {list(valid.shape)} on an image {list(image.shape)}", "the same rows and cols")
+        raise ValueError(
+            f"padding mask {list(valid.shape)} on an image {list(image.shape)}; wanted: the same rows and cols"
+        )
 
 
 def _restored(out: Float32s, image: Float32s, valid: Bools | None) -> Float32s:
@@ -107,7 +110,7 @@ class _Band:
     pixels: slice
     first: int
     second: int
-    share: Float32s
+    fraction: Float32s
 
 
 def _equalised(plane: Float32s, clip: float, tiles: tuple[int, int], valid: Bools) -> Float32s:
@@ -122,12 +125,12 @@ def _equalised(plane: Float32s, clip: float, tiles: tuple[int, int], valid: Bool
         for column in _bands(plane.shape[1], cols):
             window = band.pixels, column.pixels
             total, weight = np.zeros((2, *lower[window].shape), dtype=np.float32)
-            for row, down in ((band.first, 1 - band.share), (band.second, band.share)):
-                for col, right in ((column.first, 1 - column.share), (column.second, column.share)):
-                    share = np.float32(weights[row, col]) * np.outer(down, right)
+            for row, down in ((band.first, 1 - band.fraction), (band.second, band.fraction)):
+                for col, right in ((column.first, 1 - column.fraction), (column.second, column.fraction)):
+                    own = np.float32(weights[row, col]) * np.outer(down, right)
                     curve = curves[row, col]
-                    total += share * (curve[lower[window]] + above[window] * np.diff(curve)[lower[window]])
-                    weight += share
+                    total += own * (curve[lower[window]] + above[window] * np.diff(curve)[lower[window]])
+                    weight += own
             out[window] = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
     return np.clip(out, 0, 1)
 
@@ -149,9 +152,9 @@ def _histograms(bins: NDArray[np.int32], valid: Bools, tiles: tuple[int, int]) -
 def _curves(counts: Float64s, clip: float) -> Float32s:
     """The mapping of each tile at the edges of the bins, float32 [tile rows, tile columns, bins + 1] from 0 to 1."""
     total = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
-    share = counts / total
-    clipped = np.minimum(share, clip / BINS)
-    clipped += (share.sum(axis=-1, keepdims=True) - clipped.sum(axis=-1, keepdims=True)) / BINS
+    density = counts / total
+    clipped = np.minimum(density, clip / BINS)
+    clipped += (density.sum(axis=-1, keepdims=True) - clipped.sum(axis=-1, keepdims=True)) / BINS
     curve = np.zeros((*counts.shape[:2], BINS + 1), dtype=np.float32)
     curve[..., 1:] = np.cumsum(clipped, axis=-1)
     return curve
@@ -159,10 +162,10 @@ def _curves(counts: Float64s, clip: float) -> Float32s:
 
 def _bands(size: int, tiles: int) -> Iterator[_Band]:
     """The axis cut at the tile centres; beyond the outermost centres one tile alone counts."""
-    place: Float32s = np.asarray((np.arange(size) + 0.5) * tiles / size - 0.5, dtype=np.float32)
-    first = np.floor(place).astype(int)
+    position: Float32s = np.asarray((np.arange(size) + 0.5) * tiles / size - 0.5, dtype=np.float32)
+    first = np.floor(position).astype(int)
     for tile in range(-1, tiles):
         inside = np.flatnonzero(first == tile)
         if inside.size:
             pixels = slice(int(inside[0]), int(inside[-1]) + 1)
-            yield _Band(pixels, max(tile, 0), min(tile + 1, tiles - 1), place[pixels] - np.float32(tile))
+            yield _Band(pixels, max(tile, 0), min(tile + 1, tiles - 1), position[pixels] - np.float32(tile))

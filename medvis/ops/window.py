@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medvis.core.arrays import Array, Bools, Float32s, Indices
-from medvis.errors import SettingsError
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
@@ -42,9 +41,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def preset(name: str) -> tuple[float, float]:
-    """(center, width) in HU of a named window. Raises SettingsError if there is none of that name."""
+    """(center, width) in HU of a named window. Raises ValueError if there is none of that name."""
     if name not in PRESETS:
-        raise SettingsError(f"no window named '{name}'", f"one of {', '.join(PRESETS)}")
+        raise ValueError(f"no window named '{name}'; wanted: one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
@@ -52,21 +51,25 @@ def window(pixels: Array, center: float, width: float, function: str = "LINEAR")
     """The VOI window `function` (VOI LUT Function, PS3.3 C.11.2.1.3).
 
     Raises:
-        SettingsError: an unknown function, or a width below 1 (LINEAR) or not above 0 (the others).
+        ValueError: an unknown function, or a width below 1 (LINEAR) or not above 0 (the others).
     """
-    if function == "LINEAR":
-        return linear(pixels, center, width)
-    if function == "LINEAR_EXACT":
-        return linear_exact(pixels, center, width)
-    if function == "SIGMOID":
-        return sigmoid(pixels, center, width)
-    raise SettingsError(f"VOI LUT function '{function}'", f"one of {', '.join(FUNCTIONS)}")
+    functions = {"LINEAR": voi_linear, "LINEAR_EXACT": voi_linear_exact, "SIGMOID": voi_sigmoid}
+    check_window(center, width, function)
+    return functions[function](pixels, center, width)
 
 
-def linear(pixels: Array, center: float, width: float) -> Float32s:
+def check_window(center: float, width: float, function: str) -> None:
+    """Raises ValueError for an unknown function, a width below 1 (LINEAR) or not above 0, or what is not finite."""
+    if function in FUNCTIONS:
+        _check(center, width, 1.0 if function == "LINEAR" else 0.0, function)
+        return
+    raise ValueError(f"VOI LUT function '{function}'; wanted: one of {', '.join(FUNCTIONS)}")
+
+
+def voi_linear(pixels: Array, center: float, width: float) -> Float32s:
     """LINEAR, PS3.3 C.11.2.1.2.1: 0 up to c − 0.5 − (w − 1)/2, 1 above c − 0.5 + (w − 1)/2, straight between.
 
-    A width of 1 is a threshold: 0 up to c − 0.5, else 1. Raises SettingsError for a width below 1.
+    A width of 1 is a threshold: 0 up to c − 0.5, else 1. Raises ValueError for a width below 1.
     """
     _check(center, width, 1.0, "LINEAR")
     if width == 1:
@@ -75,14 +78,14 @@ def linear(pixels: Array, center: float, width: float) -> Float32s:
     return _ramp(pixels, center - 0.5, width - 1.0)
 
 
-def linear_exact(pixels: Array, center: float, width: float) -> Float32s:
-    """LINEAR_EXACT, PS3.3 C.11.2.1.3.2: 0 up to c − w/2, 1 above c + w/2. Raises SettingsError for a width ≤ 0."""
+def voi_linear_exact(pixels: Array, center: float, width: float) -> Float32s:
+    """LINEAR_EXACT, PS3.3 C.11.2.1.3.2: 0 up to c − w/2, 1 above c + w/2. Raises ValueError for a width ≤ 0."""
     _check(center, width, 0.0, "LINEAR_EXACT")
     return _ramp(pixels, center, width)
 
 
-def sigmoid(pixels: Array, center: float, width: float) -> Float32s:
-    """SIGMOID, PS3.3 C.11.2.1.3.1: 1 / (1 + exp(−4 (x − c) / w)). Raises SettingsError for a width ≤ 0."""
+def voi_sigmoid(pixels: Array, center: float, width: float) -> Float32s:
+    """SIGMOID, PS3.3 C.11.2.1.3.1: 1 / (1 + exp(−4 (x − c) / w)). Raises ValueError for a width ≤ 0."""
     _check(center, width, 0.0, "SIGMOID")
     out = _scaled(pixels, center, -4.0 / width)
     np.clip(out, -80.0, 80.0, out=out)  # exp() of more would overflow float32; the result is 0 or 1 long before
@@ -102,11 +105,11 @@ def voi_lut(pixels: Array, table: ArrayLike, first: int, bits: int) -> Float32s:
         bits: bits of an entry, third value of LUT Descriptor; 2**bits − 1 becomes 1.
 
     Raises:
-        SettingsError: an empty table or bits outside 1…32.
+        ValueError: an empty table or bits outside 1…32.
     """
     entries = np.asarray(table).ravel()
     if entries.size == 0 or not 1 <= bits <= 32:
-        raise SettingsError(f"VOI LUT of {entries.size} entries with {bits} bits", "at least one entry, 1 to 32 bits")
+        raise ValueError(f"VOI LUT of {entries.size} entries, {bits} bits; wanted: at least one entry, 1 to 32 bits")
     scaled = np.clip(entries.astype(np.float64) / (2.0**bits - 1.0), 0.0, 1.0).astype(np.float32)
     return np.take(scaled, lut_index(pixels, first, entries.size))
 
@@ -124,7 +127,7 @@ def _check(center: float, width: float, least: float, function: str) -> None:
     wide_enough = width >= least if least else width > 0
     if not (math.isfinite(center) and math.isfinite(width) and wide_enough):
         wanted = "a width of at least 1" if least else "a width above 0"
-        raise SettingsError(f"window {center:g}/{width:g} (center/width)", f"{wanted} for {function}")
+        raise ValueError(f"window {center:g}/{width:g} (center/width); wanted: {wanted} for {function}")
 
 
 def _ramp(pixels: Array, middle: float, width: float) -> Float32s:

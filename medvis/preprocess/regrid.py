@@ -132,7 +132,7 @@ class Regrid:
         )
 
     def to_scan(self, points: Float64s) -> Float64s:
-        """(row, col) [..., 2] of the other grid on the scan's."""
+        """Points (row, col) float64 [..., 2] of the other grid in pixels of the scan."""
         starts = np.array([axis.positions[0] for axis in self.axes[1:]])
         steps = np.array([np.diff(axis.positions[:2])[0] for axis in self.axes[1:]])
         return np.asarray(starts + points * steps, np.float64)
