@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 from tiny_chest import Blobs, chest, pipeline, scan_of
 
 import medvis
@@ -19,6 +21,7 @@ from medvis.phantom.series import write_phantom
 from medvis.phantom.volume import NoduleSpec, PhantomSpec
 from medvis.pipeline import Pipeline, choose_task
 from medvis.plugins import load as load_plugin
+from medvis.preprocess.enhance import EnhanceSettings
 from medvis.settings import load_task
 
 BUNDLE = load_plugin("medvis.bundles", "lung-nodule")
@@ -125,11 +128,31 @@ def test_stages_in_an_impossible_order_are_refused_before_a_pixel_is_read(write,
         ({"stages.infer.candidate.probability": 2}, r"^stages.infer: candidate.probability"),
         ({"stages.segment.high": "much"}, r"^stages.segment: high"),
         ({"stages.window.function": "CUBIC"}, r"^stages.window: function"),
+        ({"stages.infer.resample.spacing_mm": math.inf}, r"^stages.infer: resample.spacing_mm: .*finite"),
+        ({"display.width": math.inf}, r"display.width: .*finite"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_stage(overrides, message):
     with pytest.raises(SettingsError, match=message):
         Pipeline("lung-nodule", overrides)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        ({"preset": "lungs"}, r"no window named 'lungs'; wanted: one of abdomen"),
+        ({"preset": None, "center": 0, "width": 0.5, "function": "LINEAR"}, r"window 0/0.5 .*a width of at least 1"),
+    ],
+)
+def test_a_window_that_cannot_be_is_a_wrong_setting(window, message):
+    with pytest.raises(SettingsError, match=message):
+        pipeline({f"stages.window.{name}": value for name, value in window.items()}).run(Case(small(), "t"))
+
+
+@pytest.mark.parametrize("tiles", [[0, 8], [8, -1]])
+def test_clahe_needs_tiles(tiles):
+    with pytest.raises(ValidationError, match="greater than 0"):
+        EnhanceSettings(tiles=tiles)
 
 
 def test_an_override_reaches_its_stage_and_the_trail():

@@ -12,8 +12,8 @@ class Display(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    center: float | None = None
-    width: float | None = Field(default=None, gt=0)
+    center: float | None = Field(default=None, allow_inf_nan=False)
+    width: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     name: str = "full range"
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.core.frames import made
@@ -22,8 +22,8 @@ class EnhanceSettings(BaseModel):
 
     method: Literal["clahe", "denoise", "none"] = "clahe"
     clip: float = Field(default=2.0, gt=0)
-    tiles: tuple[int, int] = (8, 8)
-    strength: float = Field(default=0.05, gt=0, description="Noise sd to remove, as a share of the view's range")
+    tiles: tuple[PositiveInt, PositiveInt] = (8, 8)
+    strength: float = Field(default=0.05, gt=0, description="Noise sd to remove, as a fraction of the view's range")
 
     def contract(self) -> dict[str, Any]:
         """What of these settings bears on the pixels, as `medvis.model.contract.LearnedEnhancement` has it."""

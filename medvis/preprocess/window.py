@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from medvis.core.arrays import Float32s
 from medvis.core.frames import made
 from medvis.core.scan import Scan
-from medvis.errors import InputError
+from medvis.errors import InputError, SettingsError
 from medvis.ops.chest.hounsfield import to_hounsfield
-from medvis.ops.window import preset
+from medvis.ops.window import check_window, preset
 from medvis.ops.window import window as voi_window
 
 # Sides below this hold no anatomy to look at, and the network's coarsest map would be empty.
@@ -49,10 +49,20 @@ class WindowSettings(BaseModel):
     grey: bool = False
 
     def center_and_width(self) -> tuple[float, float] | None:
-        """Of the window, in modality units; None where a range is shown instead."""
-        if self.preset:
-            return preset(self.preset)
-        return None if self.center is None or self.width is None else (self.center, self.width)
+        """Of the window, in modality units; None where a range is shown instead.
+
+        Raises:
+            SettingsError: no preset of that name, or a width that the function cannot have.
+        """
+        try:
+            if self.preset:
+                return preset(self.preset)
+            if self.center is None or self.width is None:
+                return None
+            check_window(self.center, self.width, self.function)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        return self.center, self.width
 
     def contract(self) -> dict[str, Any]:
         """These settings as `medvis.model.contract.LearnedWindow` has them."""
