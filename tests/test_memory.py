@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from medvis import plugins
-from medvis.core.frames import Frames, Made, Packed, held, like, made
+from medvis.core.frames import Frames, LazyFrames, PackedFrames, lazy_stack, packed_stack, stack_like
 
 FULL = "MEDVIS_TEST_FULL_CT"
 STACKS = st.one_of(
@@ -26,7 +26,7 @@ STACKS = st.one_of(
 
 
 def packed(stack, fill=0):
-    out = Packed(fill)
+    out = PackedFrames(fill)
     for plane in stack:
         out.add(plane)
     return out
@@ -76,27 +76,29 @@ def test_frames_are_made_when_they_are_asked_for_and_one_is_remembered():
         asked.append(index)
         return np.full((2, 2), index, np.float32)
 
-    stack = made(make, (3, 2, 2))
-    assert isinstance(stack, Made) and not asked
+    stack = lazy_stack(make, (3, 2, 2))
+    assert isinstance(stack, LazyFrames) and not asked
     assert stack[2].sum() == stack[-1].sum() == 8 and asked == [2]
     assert np.array_equal(np.asarray(stack)[:, 0, 0], [0, 1, 2])
 
 
 def test_one_frame_is_an_array_as_ever():
     plane = np.ones((4, 4), np.float32)
-    assert type(held([plane])) is np.ndarray and type(made(lambda _: plane, (1, 4, 4))) is np.ndarray
-    assert isinstance(held([plane, plane]), Frames)
-    assert type(like(plane[None], [plane])) is np.ndarray and isinstance(like(packed([plane]), [plane]), Frames)
+    assert type(packed_stack([plane])) is np.ndarray and type(lazy_stack(lambda _: plane, (1, 4, 4))) is np.ndarray
+    assert isinstance(packed_stack([plane, plane]), Frames)
+    assert type(stack_like(plane[None], [plane])) is np.ndarray and isinstance(
+        stack_like(packed([plane]), [plane]), Frames
+    )
 
 
-@pytest.mark.parametrize("given", [np.zeros((0, 3, 4), np.int32), Made(lambda _: np.zeros((3, 4)), (0, 3, 4))])
+@pytest.mark.parametrize("given", [np.zeros((0, 3, 4), np.int32), LazyFrames(lambda _: np.zeros((3, 4)), (0, 3, 4))])
 def test_a_stack_without_frames(given):
     """Like nothing is nothing, of the same shape and type; out of nothing no shape can be told."""
-    empty = like(given, [])
+    empty = stack_like(given, [])
     assert (empty.shape, empty.dtype) == ((0, *given.shape[1:]), given.dtype)
     with pytest.raises(ValueError, match="no frames"):
-        held([])
-    assert made(lambda _: given, (0, 3, 4)).shape == (0, 3, 4)
+        packed_stack([])
+    assert lazy_stack(lambda _: given, (0, 3, 4)).shape == (0, 3, 4)
 
 
 CHILD = """

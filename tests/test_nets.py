@@ -18,7 +18,7 @@ from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.unetpp import UNetPlusPlus
-from medvis.ops.candidates import attend
+from medvis.ops.candidates import attention_pooling
 
 VARIANTS = {
     "whole": {},
@@ -112,7 +112,7 @@ def test_the_class_logits_are_what_the_evidence_shows(net):
     np.testing.assert_allclose(out.class_logits.numpy(), want, atol=1e-4)
     # The closer look pools the same way, so that a candidate is scored as the network was trained.
     everywhere = np.ones((rows, cols), np.float32)
-    pooled = attend(out.evidence[0].numpy(), chance[0].max(0).astype(np.float32), everywhere)
+    pooled = attention_pooling(out.evidence[0].numpy(), chance[0].max(0).astype(np.float32), everywhere)
     np.testing.assert_allclose(pooled, want[0], atol=1e-4)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvis.core.case import Prediction, Seen
+from medvis.core.case import CandidateRow, Prediction
 from medvis.core.geometry import Geometry
 from medvis.ops.components import link
 from medvis.ops.measure import measure
@@ -160,14 +160,14 @@ def test_only_what_is_mirrored_is_turned(plane, row, col):
 
 def test_a_candidate_is_turned_with_its_pixels():
     turn = Upright(rows=True, cols=True)
-    one = Seen(3, (1, 2, 5, 7), (2.5, 4.0), np.zeros(1), np.zeros(1), None, 2)
-    seen = turn.seen(one, (20, 30))
+    one = CandidateRow(3, (1, 2, 5, 7), (2.5, 4.0), np.zeros(1), np.zeros(1), None, 2)
+    seen = turn.candidate(one, (20, 30))
     plane = np.zeros((20, 30))
     plane[1:5, 2:7] = 1
     row0, col0, row1, col1 = seen.box
     assert turn.planes(plane)[row0:row1, col0:col1].sum() == plane.sum()
     assert seen.center == (16.5, 25.0)
-    assert turn.seen(seen, (20, 30)) == one
+    assert turn.candidate(seen, (20, 30)) == one
 
 
 def test_a_whole_prediction_is_turned():

@@ -24,7 +24,7 @@ from medvis.stages.build import NO_OUTLINE
 from medvis.stages.explain import shifted
 from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.measure import OF_THE_IMAGE, SURELY_NORMAL
-from medvis.stages.views.whole import Whole, shares
+from medvis.stages.views.whole import WholeImageViews, over_highest
 from medvis.stages.window import COLOURS
 
 SICK = {"tuberculosis": (100.0, 0.9)}
@@ -69,7 +69,7 @@ def test_a_threshold_at_the_end_leaves_no_evidence_out_of_0_to_1(tmp_path):
 
 
 def test_a_cell_is_weighed_against_all_other_classes():
-    whole = Whole(whole_card(STEEL))
+    whole = WholeImageViews(whole_card(STEEL))
     maps = np.zeros((3, 8, 8), np.float32)
     maps[0] = 3
     whole.add(
@@ -80,8 +80,8 @@ def test_a_cell_is_weighed_against_all_other_classes():
 
 
 def test_a_share_is_that_of_the_highest_log_odds_on_any_frame():
-    np.testing.assert_allclose(shares(np.array([[4.0, 2.0], [0.0, -9.0]])), [[1.0, 0.5], [0.0, 0.0]])
-    assert not shares(np.array([[-4.0, -1.0]])).any(), "nothing speaks for it"
+    np.testing.assert_allclose(over_highest(np.array([[4.0, 2.0], [0.0, -9.0]])), [[1.0, 0.5], [0.0, 0.0]])
+    assert not over_highest(np.array([[-4.0, -1.0]])).any(), "nothing speaks for it"
 
 
 def test_evidence_that_masks_have_taught_is_a_probability_of_its_place(tmp_path):

@@ -41,7 +41,7 @@ class Candidates:
         return len(self.frame)
 
 
-class Seen(NamedTuple):
+class CandidateRow(NamedTuple):
     """A row of `Candidates`: one candidate of a frame, after all views of it."""
 
     frame: int

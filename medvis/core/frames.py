@@ -1,8 +1,9 @@
 """Stacks of frames that take less room than an array, and are read like one.
 
 A CT of 300 slices is 315 MB as float32, and a case holds several maps of that size: the view, the logits, their spread,
-the evidence, the mask. Most of each is one value (nothing was looked at, nothing was found), or can be made again from
-another map at once. Such a map is held as a `Packed` or a `Made`: a frame of it is an array, made when it is asked for.
+the evidence, the mask. Most of each is one value (nothing was searched, nothing was found), or can be made again from
+another map at once. Such a map is held as `PackedFrames` or `LazyFrames`: a frame of it is an array, made when it is
+asked for.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Frames(NDArrayOperatorsMixin, ABC):
         return np.array([frame.max(kept, **options) for frame in self])
 
 
-class Packed(Frames):
+class PackedFrames(Frames):
     """A stack most of which has one value: only the others are stored, and a bit an element. Nothing is lost.
 
     It grows by `add` while it is filled, and is not changed after that.
@@ -138,7 +139,7 @@ class Packed(Frames):
         return out
 
 
-class Made(Frames):
+class LazyFrames(Frames):
     """A stack whose frames are made anew whenever they are asked for.
 
     Args:
@@ -155,8 +156,8 @@ class Made(Frames):
         return self._make(index)
 
 
-def held(planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
-    """Frames [...] as a stack [frames, ...]: one alone as an array, several as `Packed`.
+def packed_stack(planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
+    """Frames [...] as a stack [frames, ...]: one alone as an array, several as `PackedFrames`.
 
     It is called an array because it reads like one.
 
@@ -169,13 +170,13 @@ def held(planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
     return packed.stack()
 
 
-def made(make: Callable[[int], Float32s], shape: tuple[int, ...]) -> Float32s:
-    """A stack of `shape` from a function of the index: one frame alone as an array, several as `Made`."""
-    stack = Made(make, shape)
+def lazy_stack(make: Callable[[int], Float32s], shape: tuple[int, ...]) -> Float32s:
+    """A stack of `shape` from a function of the index: one frame alone as an array, several as `LazyFrames`."""
+    stack = LazyFrames(make, shape)
     return cast("Float32s", stack if shape[0] > 1 else np.asarray(stack))
 
 
-def like(given: Array, planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
+def stack_like(given: Array, planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray[T]:
     """Frames as a stack of the kind that `given` is: packed, or an array.
 
     Without any frame it is an empty array of the shape and type of a `given` without frames.
@@ -183,11 +184,11 @@ def like(given: Array, planes: Iterable[NDArray[T]], fill: float = 0) -> NDArray
     stack = _packed(planes, fill) if isinstance(given, Frames) else list(planes)
     if not len(stack):
         return np.empty((0, *given.shape[1:]), given.dtype)
-    return cast("NDArray[T]", stack) if isinstance(stack, Packed) else np.stack(stack)
+    return cast("NDArray[T]", stack) if isinstance(stack, PackedFrames) else np.stack(stack)
 
 
-def _packed(planes: Iterable[Array], fill: float) -> Packed:
-    packed = Packed(fill)
+def _packed(planes: Iterable[Array], fill: float) -> PackedFrames:
+    packed = PackedFrames(fill)
     for plane in planes:
         packed.add(plane)
     return packed

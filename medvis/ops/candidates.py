@@ -11,7 +11,7 @@ from medvis.core.arrays import Bools, Float32s
 
 
 @dataclass(frozen=True)
-class Spot:
+class CandidateRegion:
     """One connected region: its peak probability, its centre (row, col), its longer side, and its pixels.
 
     `box` is half-open (row0, col0, row1, col1); `shape` is bool over that box.
@@ -24,7 +24,7 @@ class Spot:
     shape: Bools
 
 
-def spots(probability: Float32s, threshold: float, most: int) -> list[Spot]:
+def candidate_regions(probability: Float32s, threshold: float, most: int) -> list[CandidateRegion]:
     """Connected regions above a threshold, likeliest first, `most` of them at the most.
 
     Args:
@@ -41,25 +41,27 @@ def spots(probability: Float32s, threshold: float, most: int) -> list[Spot]:
         shape = labels[window] == label
         peak = float(probability[window][shape].max())
         centre = (float(centres[label][1]), float(centres[label][0]))
-        regions.append(Spot(peak, centre, max(width, height), (top, left, top + height, left + width), shape))
-    regions.sort(key=lambda spot: (-spot.peak, spot.box))
+        regions.append(
+            CandidateRegion(peak, centre, max(width, height), (top, left, top + height, left + width), shape)
+        )
+    regions.sort(key=lambda region: (-region.peak, region.box))
     return regions[:most]
 
 
-def stamp(spot: Spot, corner: tuple[int, int], size: int, margin: int) -> Float32s:
+def region_mask(region: CandidateRegion, corner: tuple[int, int], size: int, margin: int) -> Float32s:
     """The candidate's own pixels, grown by `margin`, as float32 [size, size] on a crop's grid (1 inside, 0 outside)."""
     canvas = np.zeros((size, size), np.float32)
-    top, left, bottom, right = spot.box
+    top, left, bottom, right = region.box
     rows = slice(max(top - corner[0], 0), min(bottom - corner[0], size))
     cols = slice(max(left - corner[1], 0), min(right - corner[1], size))
     if rows.start < rows.stop and cols.start < cols.stop:
-        own = spot.shape[rows.start + corner[0] - top :, cols.start + corner[1] - left :]
+        own = region.shape[rows.start + corner[0] - top :, cols.start + corner[1] - left :]
         canvas[rows, cols] = own[: rows.stop - rows.start, : cols.stop - cols.start]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     return np.asarray(cv2.dilate(canvas, kernel), np.float32)
 
 
-def attend(evidence: Float32s, mask: Float32s, own: Float32s) -> Float32s:
+def attention_pooling(evidence: Float32s, mask: Float32s, own: Float32s) -> Float32s:
     """Class logits of one candidate: the evidence averaged over its own part of the predicted mask.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Labels
-from medvis.core.frames import like
+from medvis.core.frames import stack_like
 
 Point = tuple[float, float]
 
@@ -194,4 +194,4 @@ def _by_size(labels: Labels, roots: NDArray[np.int64]) -> Labels:
     rank = np.zeros(len(roots), dtype=np.int32)
     rank[order] = np.arange(1, len(order) + 1)
     table = rank[roots]
-    return like(labels, (table[plane] for plane in labels))
+    return stack_like(labels, (table[plane] for plane in labels))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from medvis.core.arrays import Bools, Float32s
-from medvis.core.frames import made
+from medvis.core.frames import lazy_stack
 from medvis.core.scan import Scan
 from medvis.ops.clahe import clahe, denoise
 from medvis.preprocess.upright import Upright
@@ -44,7 +44,7 @@ def enhanced(view: Float32s, scan: Scan, settings: EnhanceSettings) -> Float32s:
     """
     if settings.method == "none":
         return view
-    return made(partial(_frame, view, scan.valid, Upright.of(scan.geometry), settings), view.shape)
+    return lazy_stack(partial(_frame, view, scan.valid, Upright.of(scan.geometry), settings), view.shape)
 
 
 def _frame(view: Float32s, padding: Bools | None, turn: Upright, settings: EnhanceSettings, index: int) -> Float32s:

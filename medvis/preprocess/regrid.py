@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Bools, Float32s, Float64s, Indices
 from medvis.core.case import Candidates, Prediction
-from medvis.core.frames import held, made
+from medvis.core.frames import lazy_stack, packed_stack
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan
 from medvis.errors import InputError
@@ -80,16 +80,16 @@ class Regrid:
     def view(self, view: Float32s) -> Float32s:
         """A view [frames, rows, cols, channels] in 0…1 on the other grid."""
         channels = view.shape[3]
-        stack = made(lambda index: view[index].transpose(2, 0, 1), (len(view), channels, *view.shape[1:3]))
+        stack = lazy_stack(lambda index: view[index].transpose(2, 0, 1), (len(view), channels, *view.shape[1:3]))
 
         def frame(index: int) -> Float32s:
             return np.clip(self.there.plane(stack, index), 0, 1).transpose(1, 2, 0)
 
-        return made(frame, (*self.there.shape, channels))
+        return lazy_stack(frame, (*self.there.shape, channels))
 
     def region(self, region: Bools) -> Bools:
         """A region [frames, rows, cols] on the other grid."""
-        return held(self.there.plane(region, index) >= 0.5 for index in range(self.there.shape[0]))
+        return packed_stack(self.there.plane(region, index) >= 0.5 for index in range(self.there.shape[0]))
 
     def prediction(self, given: Prediction, searched: tuple[Bools, Bools] | None) -> Prediction:
         """A prediction on the other grid, on the scan's.
@@ -101,11 +101,11 @@ class Regrid:
         frames = range(self.back.shape[0])
         return replace(
             given,
-            mask_logits=held(
+            mask_logits=packed_stack(
                 (self._logits(given.mask_logits, searched, index) for index in frames), Prediction.OUTSIDE
             ),
-            spread=held(self.back.plane(given.spread, index) for index in frames),
-            evidence=held(self.back.plane(given.evidence, index) for index in frames),
+            spread=packed_stack(self.back.plane(given.spread, index) for index in frames),
+            evidence=packed_stack(self.back.plane(given.evidence, index) for index in frames),
             candidates=None if given.candidates is None else self._candidates(given.candidates),
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Float64s
-from medvis.core.case import Prediction, Seen
+from medvis.core.case import CandidateRow, Prediction
 from medvis.core.geometry import Geometry
 from medvis.ops.slice_geometry import normal_of
 
@@ -62,15 +62,15 @@ class Upright:
         """A stack [frames, rows, cols], as a view."""
         return stack[:: -1 if self.frames else 1, :: -1 if self.rows else 1, :: -1 if self.cols else 1]
 
-    def seen(self, one: Seen, shape: tuple[int, int]) -> Seen:
-        """The place of a candidate on a frame of that shape."""
-        row0, col0, row1, col1 = one.box
-        row, col = one.center
+    def candidate(self, candidate: CandidateRow, shape: tuple[int, int]) -> CandidateRow:
+        """The candidate with its position on a frame [rows, cols] of that shape turned."""
+        row0, col0, row1, col1 = candidate.box
+        row, col = candidate.center
         if self.rows:
             row0, row1, row = shape[0] - row1, shape[0] - row0, shape[0] - 1 - row
         if self.cols:
             col0, col1, col = shape[1] - col1, shape[1] - col0, shape[1] - 1 - col
-        return one._replace(box=(row0, col0, row1, col1), center=(row, col))
+        return candidate._replace(box=(row0, col0, row1, col1), center=(row, col))
 
     def prediction(self, prediction: Prediction) -> Prediction:
         """The maps of a prediction without candidates."""

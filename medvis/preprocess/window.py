@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Float32s
-from medvis.core.frames import made
+from medvis.core.frames import lazy_stack
 from medvis.core.scan import Scan
 from medvis.errors import InputError, SettingsError
 from medvis.ops.chest.hounsfield import to_hounsfield
@@ -120,7 +120,7 @@ def windowed(scan: Scan, settings: WindowSettings) -> Float32s:
             view = (view @ np.array(LUMA, np.float32))[..., None]
         return np.asarray(view, np.float32)
 
-    return made(frame, (*scan.pixels.shape[:3], 1 if to_grey else scan.channels))
+    return lazy_stack(frame, (*scan.pixels.shape[:3], 1 if to_grey else scan.channels))
 
 
 def loses_colours(scan: Scan, settings: WindowSettings) -> bool:

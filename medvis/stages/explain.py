@@ -9,7 +9,7 @@ from pydantic import Field
 
 from medvis.core.arrays import Float32s
 from medvis.core.case import Case, Prediction, require
-from medvis.core.frames import held
+from medvis.core.frames import packed_stack
 from medvis.stages.base import BaseStage, StageSettings
 
 
@@ -42,7 +42,7 @@ class Explain(BaseStage):
         """The case with its evidence map."""
         prediction = require(case.prediction, self.name, "prediction", "infer")
         name, strength = self._class(case, prediction)
-        shown = held(self._shown(plane * strength) for plane in prediction.evidence)
+        shown = packed_stack(self._shown(plane * strength) for plane in prediction.evidence)
         facts = {} if name is None else {"evidence_of": name}
         return case.derive(self.step(**facts), evidence=shown, evidence_of=name)
 

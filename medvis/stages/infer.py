@@ -1,4 +1,4 @@
-"""The model's view → prediction. A whole view at once, or tiles and then a closer look at each candidate."""
+"""The model's view → prediction. A whole view at once, or tiles and then each candidate in a crop of its own."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from medvis.core.arrays import Bools, Float32s
-from medvis.core.case import Case, Prediction, Seen, require
-from medvis.core.frames import Packed, held
+from medvis.core.case import CandidateRow, Case, Prediction, require
+from medvis.core.frames import PackedFrames, packed_stack
 from medvis.core.scan import Step
 from medvis.ops.chest.lungs import lung_field
 from medvis.preprocess.regrid import Regrid
 from medvis.preprocess.upright import Upright
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.input_contract import IGNORED, check_case, reason
-from medvis.stages.views.candidate_views import Closer, gather
+from medvis.stages.views.candidate_views import CandidateViews, candidates_of
 from medvis.stages.views.settings import InferSettings
 from medvis.stages.views.tiled import FirstPass
-from medvis.stages.views.whole import look_at_whole
+from medvis.stages.views.whole import predict_whole
 
 FALLBACK = "No lung field was found ({}); the whole {} was searched."
 
@@ -45,7 +45,7 @@ class Infer(BaseStage):
         turn, grid = Upright.of(case.scan.geometry), Regrid.of(case.scan, self.settings.resample)
         seen = view if grid is None else grid.view(view)
         if self.context.task.kind == "whole":
-            prediction = turn.prediction(look_at_whole(turn.images(seen), self.context.predictor, self.settings))
+            prediction = turn.prediction(predict_whole(turn.images(seen), self.context.predictor, self.settings))
             prediction = prediction if grid is None else grid.prediction(prediction, None)
             return case.derive(self._step(prediction, ignored), prediction=prediction)
         region, note = self._region(case, turn)
@@ -58,30 +58,32 @@ class Infer(BaseStage):
 
     def _tiled(self, view: Float32s, region: Bools, turn: Upright) -> Prediction:
         predictor, tick = self.context.predictor, self.context.tick
-        first, closer = FirstPass(predictor, self.settings), Closer(predictor, self.settings)
+        first, candidate_views = FirstPass(predictor, self.settings), CandidateViews(predictor, self.settings)
         shape, masks = (view.shape[1], view.shape[2]), len(predictor.card.masks)
-        logits, spread, evidence = Packed(Prediction.OUTSIDE), Packed(), Packed()
-        seen: list[Seen] = []
+        logits, spread, evidence = PackedFrames(Prediction.OUTSIDE), PackedFrames(), PackedFrames()
+        candidates: list[CandidateRow] = []
         searched = 0
         for frame in range(len(view)):
             if tick is not None:
                 tick(frame, len(view))
             outlined = np.full((masks, *shape), Prediction.OUTSIDE, np.float32)
-            apart, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+            deviation, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
             if region[frame].any():
                 image = np.ascontiguousarray(turn.planes(view[frame].transpose(2, 0, 1)))
                 outlined, shown = first(image, turn.planes(region[frame]))
-                seen += [turn.seen(look.summary(frame), shape) for look in closer(image, outlined, apart)]
+                candidates += [
+                    turn.candidate(crop.summary(frame), shape) for crop in candidate_views(image, outlined, deviation)
+                ]
                 searched += 1
-            for stack, plane in ((logits, outlined), (spread, apart), (evidence, shown)):
+            for stack, plane in ((logits, outlined), (spread, deviation), (evidence, shown)):
                 stack.add(turn.planes(plane))
         return Prediction(
             mask_logits=logits.stack(),
             spread=spread.stack(),
             evidence=evidence.stack(),
             labels=tuple(label.name for label in predictor.card.labels),
-            candidates=gather(seen, predictor.card),
-            views=searched + sum(one.views for one in seen),
+            candidates=candidates_of(candidates, predictor.card),
+            views=searched + sum(candidate.views for candidate in candidates),
         )
 
     def _region(self, case: Case, turn: Upright) -> tuple[Bools, str | None]:
@@ -91,7 +93,9 @@ class Infer(BaseStage):
             return everything, None
         valid = None if scan.valid is None else turn.stack(scan.valid)
         field = lung_field(turn.stack(scan.pixels[..., 0]), valid, scan.geometry.spacing)
-        return held(turn.stack(field.mask)), None if field.found else FALLBACK.format(field.reason, field.searched)
+        return packed_stack(turn.stack(field.mask)), None if field.found else FALLBACK.format(
+            field.reason, field.searched
+        )
 
     def input_contract(self, settings: Any) -> dict[str, Any]:  # noqa: ANN401 - an instance of self.Settings
         """See `BaseStage.input_contract`."""

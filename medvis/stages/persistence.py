@@ -66,9 +66,9 @@ def likeliest(scores: Sequence[Score], components: Labels, linked: Labels) -> Fl
 
 def _parts(scores: Sequence[Score], components: Labels, linked: Labels) -> dict[int, list[Score]]:
     """Number of the finding → the scores of its components."""
-    seen: dict[int, list[Score]] = {}
+    parts: dict[int, list[Score]] = {}
     for score in scores:
         number = int(linked[score.frame][components[score.frame] == score.label][0])
         if number:
-            seen.setdefault(number, []).append(score)
-    return seen
+            parts.setdefault(number, []).append(score)
+    return parts

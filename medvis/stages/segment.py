@@ -10,7 +10,7 @@ from pydantic import Field
 
 from medvis.core.arrays import Bools, Float32s, Labels
 from medvis.core.case import Case, require
-from medvis.core.frames import held
+from medvis.core.frames import packed_stack
 from medvis.core.logits import sigmoid
 from medvis.errors import StageError
 from medvis.ops.components import hysteresis, label_frames, link
@@ -72,7 +72,7 @@ class Segment(BaseStage):
                 hint=f"take 'segment' and 'measure' out of the stages of task '{self.context.task.task}'",
             )
         used = self._thresholds()
-        components = held(self._components(prediction.mask_logits, used, case.scan.geometry.spacing))
+        components = packed_stack(self._components(prediction.mask_logits, used, case.scan.geometry.spacing))
         scores = score_lesions(prediction, components, self.context.card, case.scan)
         mask = self._findings(case, components, scores, used)
         # Where nothing is found, the report tells how near it came.
@@ -121,4 +121,4 @@ class Segment(BaseStage):
 
 def _only(kept: Bools, labels: Labels) -> Labels:
     """The labels whose number is kept; the others are 0."""
-    return held(np.where(kept[plane], plane, 0).astype(np.int32) for plane in labels)
+    return packed_stack(np.where(kept[plane], plane, 0).astype(np.int32) for plane in labels)

@@ -1,4 +1,4 @@
-"""What can be set about looking."""
+"""Settings of the views in which a model sees an image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from medvis.preprocess.regrid import ResampleSettings
 from medvis.stages.base import StageSettings
 
 
-class Candidate(StageSettings):
-    """What counts as a place worth a closer look, and when that look may end.
+class CandidateSettings(StageSettings):
+    """What counts as a candidate, and when no further view of it is needed.
 
     Attributes:
-        probability: of the first pass, above which a place is a candidate.
+        probability: of the first pass, above which a connected region is a candidate.
         most: candidates a frame at the most, the likeliest first.
-        crop: side in px of the closer look (more, where the candidate itself is larger).
+        crop: side in px of a candidate's crop (more, where the candidate itself is larger).
         reject: probability of a true finding under which a candidate is given up after two views.
         agree: spread of the probability under which four views are enough.
     """
@@ -29,7 +29,7 @@ class Candidate(StageSettings):
 
 
 class InferSettings(StageSettings):
-    """How a task looks.
+    """The views of a task.
 
     Attributes:
         region: where a tiled task searches, in steps of `tile` less `overlap` px.
@@ -44,7 +44,7 @@ class InferSettings(StageSettings):
     scales: dict[float, float] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
     flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
     agree: float = Field(default=0.0, ge=0, lt=1)
-    candidate: Candidate = Candidate()
+    candidate: CandidateSettings = CandidateSettings()
     resample: ResampleSettings = ResampleSettings()
 
     def contract(self, kind: str) -> dict[str, Any]:

@@ -34,10 +34,10 @@ class FirstPass:
         masks = TileAccumulator(len(self.predictor.card.masks), shape, Prediction.OUTSIDE)
         evidence = TileAccumulator(1, shape, Prediction.OUTSIDE)
         for corner in cover(region, size, overlap):
-            given = self.predictor(cut(image, corner, size)[None], ("mask_logits", "evidence"))
-            masks.add(given["mask_logits"][0], corner, weight)
-            first = cv2.resize(given["evidence"][0, 0], (size, size), interpolation=cv2.INTER_LINEAR)
+            outputs = self.predictor(cut(image, corner, size)[None], ("mask_logits", "evidence"))
+            masks.add(outputs["mask_logits"][0], corner, weight)
+            first = cv2.resize(outputs["evidence"][0, 0], (size, size), interpolation=cv2.INTER_LINEAR)
             evidence.add(first[None], corner, weight)
-        logits, seen = masks.mean(), sigmoid(evidence.mean()[0])
-        logits[:, ~region], seen[~region] = Prediction.OUTSIDE, 0.0
-        return logits, seen
+        logits, probability = masks.mean(), sigmoid(evidence.mean()[0])
+        logits[:, ~region], probability[~region] = Prediction.OUTSIDE, 0.0
+        return logits, probability

@@ -11,7 +11,7 @@ from medvis.core.arrays import Float32s
 from medvis.core.case import Prediction
 from medvis.core.labels import ClassDistribution
 from medvis.core.logits import sigmoid
-from medvis.model.card import Card
+from medvis.model.card import OUTPUTS, Card
 from medvis.model.predictor import Predictor
 from medvis.ops.fit import fit, side_of, spread, unfit
 from medvis.ops.tta import AugmentedView, Merge, backward, forward, plan
@@ -20,8 +20,8 @@ from medvis.stages.views.settings import InferSettings
 GRID = 8  # px a cell of the evidence
 
 
-class Whole:
-    """One frame, and what the views have shown of it so far: all maps are of its square view of side `card.input.crop`.
+class WholeImageViews:
+    """One frame, and the merged outputs of its views so far: all maps are of its square view of side `card.input.crop`.
 
     Attributes:
         masks: mask logits [m, side, side].
@@ -35,14 +35,14 @@ class Whole:
         self._weights: list[float] = []
         self._embedding: list[Float32s] = []
 
-    def add(self, view: AugmentedView, given: dict[str, Float32s]) -> None:
+    def add(self, view: AugmentedView, outputs: dict[str, Float32s]) -> None:
         """One more view: mask logits [m, s, s] (if any), evidence [k, s/8, s/8], class logits [k], embedding [d]."""
-        if "mask_logits" in given:
-            self.masks.add(spread(_upright(given["mask_logits"], view), self.side), view.weight)
-        self.evidence.add(spread(_upright(given["evidence"], view), self.side // GRID), view.weight)
-        self._logits.append(given["class_logits"])
+        if "mask_logits" in outputs:
+            self.masks.add(spread(_upright(outputs["mask_logits"], view), self.side), view.weight)
+        self.evidence.add(spread(_upright(outputs["evidence"], view), self.side // GRID), view.weight)
+        self._logits.append(outputs["class_logits"])
         self._weights.append(view.weight)
-        self._embedding.append(given["embedding"])
+        self._embedding.append(outputs["embedding"])
 
     @property
     def count(self) -> int:
@@ -106,13 +106,13 @@ class Whole:
         return np.asarray(unfit(evidence[None], shape, self.side)[0], np.float32)
 
 
-def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings) -> Prediction:
+def predict_whole(view: Float32s, predictor: Predictor, settings: InferSettings) -> Prediction:
     """Every frame in all views; the class logits are those of the frame on which there is most to find.
 
     The image is first fitted into the square that the model was trained on (`card.input.crop`), its shape kept.
     """
     shape, card = (view.shape[1], view.shape[2]), predictor.card
-    frames = [_look(np.ascontiguousarray(frame.transpose(2, 0, 1)), predictor, settings) for frame in view]
+    frames = [_views_of(np.ascontiguousarray(frame.transpose(2, 0, 1)), predictor, settings) for frame in view]
     distributions = [frame.distribution() for frame in frames]
     most = max(range(len(frames)), key=lambda index: distributions[index].abnormal)
     strongest, label = frames[most], distributions[most].leading.index
@@ -121,7 +121,7 @@ def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings)
     return Prediction(
         mask_logits=np.stack([masks for masks, _ in outlines]),
         spread=np.stack([deviation for _, deviation in outlines]),
-        evidence=shares(evidence) if card.label_set.pooled else evidence,
+        evidence=over_highest(evidence) if card.label_set.pooled else evidence,
         labels=tuple(label.name for label in card.labels),
         logits=strongest.logits,
         logits_spread=strongest.deviation,
@@ -131,30 +131,29 @@ def look_at_whole(view: Float32s, predictor: Predictor, settings: InferSettings)
     )
 
 
-def shares(odds: Float32s) -> Float32s:
+def over_highest(odds: Float32s) -> Float32s:
     """Log-odds of any shape → float32 in 0…1: over the highest of them; what speaks against the class is 0."""
     return np.asarray((odds / max(float(odds.max()), 1e-6)).clip(0, 1), np.float32)
 
 
-def _look(image: Float32s, predictor: Predictor, settings: InferSettings) -> Whole:
+def _views_of(image: Float32s, predictor: Predictor, settings: InferSettings) -> WholeImageViews:
     """One frame [channels, rows, cols]: the flips of a scale go through the model as one batch."""
     card = predictor.card
-    whole = Whole(card)
+    whole = WholeImageViews(card)
     for scale, group in groupby(plan(settings.scales, settings.flips), key=lambda view: view.scale):
         square = fit(image, side_of(card.input.crop, scale, card.input.multiple_of))
-        _see(whole, square, list(group), predictor)
+        _run(whole, square, list(group), predictor)
         if settings.agree and whole.settled(settings.agree):
             break
     return whole
 
 
-def _see(whole: Whole, square: Float32s, views: Sequence[AugmentedView], predictor: Predictor) -> None:
-    outputs = ("class_logits", "mask_logits", "evidence", "embedding")
-    wanted = [name for name in outputs if name != "mask_logits" or predictor.card.masks]
+def _run(whole: WholeImageViews, square: Float32s, views: Sequence[AugmentedView], predictor: Predictor) -> None:
+    wanted = [name for name in OUTPUTS if name != "mask_logits" or predictor.card.masks]
     batch = np.stack([forward(square, AugmentedView(1.0, view.flip), 1) for view in views])
-    given = predictor(batch, wanted)
+    outputs = predictor(batch, wanted)
     for index, view in enumerate(views):
-        whole.add(view, {name: values[index] for name, values in given.items()})
+        whole.add(view, {name: values[index] for name, values in outputs.items()})
 
 
 def _upright(maps: Float32s, view: AugmentedView) -> Float32s:
