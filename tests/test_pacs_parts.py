@@ -17,7 +17,7 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 from medvis.cli.network import seconds
 from medvis.dicom.uids import Identity
 from medvis.pacs.credentials import credentials
-from medvis.pacs.files import file_header, identity_of_data, identity_of_file, whole_file
+from medvis.pacs.files import file_header, identity_of_data, identity_of_file
 from medvis.pacs.multipart import Upload, boundary_of, copy_first_part
 from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
 from medvis.pacs.query import checked_keys, identifier
@@ -171,19 +171,6 @@ def test_an_upload_has_the_length_that_it_announces_and_is_read_back(slices):
     got: list[bytes] = []
     copy_first_part(iter([message]), boundary_of(upload.headers["Content-Type"]) or b"", got.append)
     assert b"".join(got) == slices[0].read_bytes()
-
-
-def test_a_file_is_there_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "a" / "b.dcm"
-    with pytest.raises(ZeroDivisionError), whole_file(target) as stream:
-        stream.write(b"half")
-        raise ZeroDivisionError
-    assert list((tmp_path / "a").iterdir()) == []
-    with whole_file(target) as stream:
-        stream.write(b"all")
-        assert not target.exists()
-    assert target.read_bytes() == b"all"
-    assert list((tmp_path / "a").iterdir()) == [target]
 
 
 def test_a_data_set_and_its_file_have_one_identity(slices, tmp_path):

@@ -14,7 +14,7 @@ from medvis.batch import publish as publishing
 from medvis.batch.publish import publish
 from medvis.core.protocols import Writer
 from medvis.errors import OutputError
-from medvis.io.atomic import check_target, write_atomic, write_error
+from medvis.io.atomic import check_target, whole_file, write_atomic, write_error
 
 
 class Note(Writer):
@@ -243,3 +243,17 @@ def test_a_writer_with_nothing_to_write_is_left_out_and_its_old_file_goes(outcom
         publish(outcome, tmp_path, writers, force=False)
     assert publish(outcome, tmp_path, writers, force=True) == [tmp_path / "report.json"]
     assert content(tmp_path) == {"report.json": "new"}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_stream_is_there_whole_or_not_at_all(tmp_path, durable):
+    target = tmp_path / "a" / "b.dcm"
+    with pytest.raises(ZeroDivisionError), whole_file(target, durable=durable) as stream:
+        stream.write(b"half")
+        raise ZeroDivisionError
+    assert list((tmp_path / "a").iterdir()) == []
+    with whole_file(target, durable=durable) as stream:
+        stream.write(b"all")
+        assert not target.exists()
+    assert target.read_bytes() == b"all"
+    assert list((tmp_path / "a").iterdir()) == [target]

@@ -1,7 +1,8 @@
 """One file written whole or not at all, and what could not be written refused before any work.
 
 A rename inside one folder is atomic (POSIX rename, and MoveFileEx on Windows, through `os.replace`). That holds
-against a crash of this program, not against a loss of power: files are not flushed to the disk one by one.
+against a crash of this program; against a loss of power only where `durable` is asked for, since every flush waits
+for the disk.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from medvis.errors import OutputError
 
@@ -61,6 +64,39 @@ def check_target(folder: Path, names: Iterable[str], force: bool) -> None:
         )
 
 
+@contextmanager
+def whole_file(target: Path, *, durable: bool = False, draft_folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A stream whose bytes are at `target` once the block has ended; after an error, what was there is there still.
+
+    Args:
+        target: its folder is made if absent. An existing file is replaced and its permissions are kept; a link is
+            followed.
+        durable: whether the file, its name and new folders are flushed to the disk, so that they outlast a loss of
+            power.
+        draft_folder: where the bytes are until then, on the same file system; default: the target's own folder.
+
+    Raises:
+        OSError: as it comes.
+    """
+    target = Path(os.path.realpath(target))
+    fresh = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = (draft_folder or target.parent) / f".medvis-{secrets.token_hex(8)}"
+    try:
+        with draft.open("xb") as stream:
+            yield stream
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        if target.exists():
+            shutil.copymode(target, draft)
+        draft.replace(target)
+        for folder in (target.parent, *(made.parent for made in fresh)) if durable else ():
+            flush_folder(folder)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes one file whole or not at all; an existing one is replaced (ask `check_target` before).
 
@@ -74,17 +110,34 @@ def write_atomic(path: Path, data: bytes) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(data)
             return
-        draft = target.with_name(f".medvis-{secrets.token_hex(8)}")
-        try:
-            with draft.open("xb") as file:
-                file.write(data)
-            if target.exists():
-                shutil.copymode(target, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}")
+        with whole_file(target) as stream:
+            stream.write(data)
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
+
+
+def flush_below(folder: Path) -> None:
+    """Makes everything below a folder last, and the folder itself in the one above it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as stream:
+                os.fsync(stream.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(folder)
+    flush_folder(folder.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes a rename in the folder last; where folders cannot be opened (Windows) the system does that itself."""
+    with suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def nearest_folder(folder: Path) -> Path:

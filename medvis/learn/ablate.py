@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from medvis.errors import InputError, SettingsError
+from medvis.io.atomic import write_atomic
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.measuring.evaluate import evaluate
@@ -246,6 +247,4 @@ def _silent(done: int, total: int) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_atomic(path, text.encode())

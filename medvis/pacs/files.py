@@ -1,16 +1,12 @@
-"""DICOM files as they travel: written whole or not at all, and known by their UIDs."""
+"""DICOM files as they travel: their headers, and the UIDs that they are known by."""
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from medvis.dicom.uids import Identity
 
@@ -29,56 +25,6 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 def is_uid(text: str) -> bool:
     """Whether a text has the form of a UID (PS3.5 9.1); leading zeros, which occur, are let pass."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
-
-
-@contextmanager
-def whole_file(target: Path, draft_folder: Path | None = None) -> Iterator[BinaryIO]:
-    """A stream whose bytes are at `target`, on the disk, once the block has ended; after an error nothing is there.
-
-    The draft is flushed to the disk, then moved into place; then its folder is flushed, and new ones above it.
-
-    Args:
-        target: an existing file is replaced; the folder is made.
-        draft_folder: a folder on the same file system; default: the target's own.
-
-    Raises:
-        OSError: as it comes.
-    """
-    fresh = [folder for folder in target.parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = (draft_folder or target.parent) / f".medvis-{secrets.token_hex(8)}"
-    try:
-        with draft.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(target)
-        for folder in (target.parent, *(made.parent for made in fresh)):
-            flush_folder(folder)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def flush_below(folder: Path) -> None:
-    """Makes everything below a folder last, and the folder itself in the one above it."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as stream:
-                os.fsync(stream.fileno())
-        else:
-            flush_folder(path)
-    flush_folder(folder)
-    flush_folder(folder.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes a rename in the folder last; where folders cannot be opened (Windows) the system does that itself."""
-    with suppress(PermissionError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def file_header(identity: Identity) -> bytes:

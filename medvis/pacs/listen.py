@@ -21,7 +21,8 @@ from medvis.batch.journal import Result, Study
 from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.dicom.uids import Identity
 from medvis.errors import MedvisError
-from medvis.pacs.files import flush_below, flush_folder, identity_of_file
+from medvis.io.atomic import flush_below, flush_folder
+from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
 from medvis.pacs.receive import Handlers, Receiver, sender

@@ -13,9 +13,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from medvis.dicom.uids import Identity
-from medvis.io.atomic import write_error
+from medvis.io.atomic import whole_file, write_error
 from medvis.pacs.dimse import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
-from medvis.pacs.files import file_header, whole_file
+from medvis.pacs.files import file_header
 from medvis.pacs.peers import DimsePeer, PeerError, Target
 from medvis.pacs.query import identifier
 from medvis.pacs.receive import MISMATCH, Handlers, Receiver, RefusedError, take
@@ -94,7 +94,7 @@ def _handlers(wanted: set[Target], folder: Path, done: Callable[[], object], rea
         if target not in wanted:
             raise RefusedError(MISMATCH, "nobody asked for this instance")
         try:
-            with whole_file(place_of(folder, target)) as stream:
+            with whole_file(place_of(folder, target), durable=True) as stream:
                 stream.write(file_header(identity))
                 stream.write(data.getbuffer())
         except OSError as error:

@@ -20,8 +20,8 @@ from pathlib import Path
 from medvis.batch.journal import Arrival, Journal, Study
 from medvis.dicom.objects.sr.predecessors import FILE
 from medvis.dicom.uids import Identity
-from medvis.io.atomic import write_error
-from medvis.pacs.files import file_header, whole_file
+from medvis.io.atomic import whole_file, write_error
+from medvis.pacs.files import file_header
 from medvis.pacs.receive import OUT_OF_RESOURCES, RefusedError
 
 _DAY = 86400.0
@@ -79,7 +79,7 @@ class Store:
         name = f"in/{short(identity.series)}/{short(identity.instance)}.dcm"
         place = self.folder(identity.study) / name
         try:
-            with whole_file(place, self._drafts) as stream:
+            with whole_file(place, durable=True, draft_folder=self._drafts) as stream:
                 stream.write(header)
                 stream.write(view)
             self.journal.add(identity.study, identity.instance, digest.hexdigest(), name)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from medvis.io.atomic import whole_file
 from medvis.pacs.credentials import credentials
-from medvis.pacs.files import whole_file
 from medvis.pacs.multipart import Upload, boundary_of, copy_first_part
 from medvis.pacs.peers import PeerError, Target, WebPeer
 from medvis.pacs.settings import Tls, is_loopback
@@ -118,7 +118,7 @@ class Web:
                 raise PeerError(_status(answer))
             kind = answer.headers.get("content-type", "")
             boundary = boundary_of(kind)
-            with whole_file(place) as stream:
+            with whole_file(place, durable=True) as stream:
                 if boundary is not None:
                     copy_first_part(answer.iter_bytes(), boundary, stream.write)
                 elif kind.startswith("application/dicom") and "json" not in kind:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import yaml
 
+from medvis.io.atomic import write_atomic
 from medvis.learn.measuring.evaluation import Evaluation
 from medvis.model.bundle import CARD, read_card
 from medvis.model.card import Card, Figure, Worst
@@ -17,9 +18,7 @@ M = TypeVar("M", bound=Figure | Worst)
 def write_card(folder: Path, card: Card) -> None:
     """card.yaml, in the card's own order, whole or not at all."""
     body = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    temporary = folder / f"{CARD}.part"
-    temporary.write_text(body, encoding="utf-8")
-    temporary.replace(folder / CARD)
+    write_atomic(folder / CARD, body.encode())
 
 
 def add_figures(folder: Path, found: Evaluation, command: str) -> Card:

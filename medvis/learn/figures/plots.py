@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.errors import InputError, OutputError
+from medvis.io.atomic import whole_file
 from medvis.learn.figures.curves import Froc, reliability_bins, roc_curve
 from medvis.learn.figures.metrics import auc, calibration_error
 
@@ -210,10 +211,8 @@ def _is_number(value: object) -> bool:
 
 def save(figure: Figure, path: Path) -> None:
     """Whole or not at all, without the library's name and the time in the file."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format="png", metadata={"Software": None})
-        part.replace(path)
+        with whole_file(path) as stream:
+            figure.savefig(stream, format="png", metadata={"Software": None})
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from medvis.errors import ModelError
+from medvis.io.atomic import whole_file
 
 Record = dict[str, Any]
 CHECKPOINT, LOG, CURVE = "last.ckpt", "metrics.jsonl", "learning-curve.png"
@@ -18,12 +19,10 @@ BROKEN = (KeyError, RuntimeError, TypeError, ValueError)
 
 def save(folder: Path, state: dict[str, Any], records: list[Record]) -> None:
     """Replaces checkpoint and log; a kill in between leaves the older ones, or a log that is one epoch behind."""
-    part = folder / f"{CHECKPOINT}.part"
-    torch.save({**state, "records": records}, part)
-    part.replace(folder / CHECKPOINT)
-    part = folder / f"{LOG}.part"
-    part.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    part.replace(folder / LOG)
+    with whole_file(folder / CHECKPOINT) as stream:
+        torch.save({**state, "records": records}, stream)
+    with whole_file(folder / LOG) as stream:
+        stream.write("".join(json.dumps(record) + "\n" for record in records).encode())
 
 
 def read(folder: Path) -> dict[str, Any] | None:
