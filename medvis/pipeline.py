@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from medvis import plugins
 from medvis.core.case import Case
 from medvis.core.outcome import Outcome
 from medvis.core.protocols import Stage
-from medvis.core.report import Report
 from medvis.core.scan import Scan
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.io.open import open_scan
@@ -28,25 +27,25 @@ from medvis.tasks import task_names
 AUTO = "auto"
 
 
-def load(path: str | Path) -> Scan:
-    """Reads one file or one series. Raises InputError."""
-    return open_scan(path)
-
-
-def diagnose(path: str | Path, task: str = AUTO, overrides: Mapping[str, Any] | None = None) -> Report:
-    """Everything medvis says about one file or series; see `Pipeline` for many, and for the arrays.
+def load(path: str | os.PathLike[str]) -> Scan:
+    """Reads one file or one series.
 
     Args:
-        path: a DICOM file, a folder that is one series, a NIfTI or raster image.
-        task: a bundled task's name, the path of a task's YAML, or ``auto``.
-        overrides: dotted setting → value, as with ``--set``.
+        path: what holds exactly one volume, as `medvis.diagnose` takes it.
+
+    Returns:
+        The scan: `pixels` are float32 [frames, rows, cols, channels] in modality units, HU for CT.
 
     Raises:
-        MedvisError: see `medvis.errors`.
+        InputError: the path is absent, unreadable or no image, or holds several volumes.
+
+    Example:
+        >>> import medvis
+        >>> scan = medvis.load("scan.dcm")  # doctest: +SKIP
+        >>> scan.modality, scan.pixels.shape  # doctest: +SKIP
+        ('CT', (1, 512, 512, 1))
     """
-    scan = load(path)
-    pipeline = Pipeline(task if task != AUTO else choose_task(scan), overrides)
-    return pipeline.outcome(scan).report
+    return open_scan(path)
 
 
 def choose_task(scan: Scan) -> str:
@@ -79,6 +78,13 @@ class Pipeline:
     Raises:
         SettingsError: the settings are wrong, a stage lacks what it needs from the ones before it, or the model would
             be shown something else than it has learned (see `medvis.model.contract`).
+
+    Example:
+        >>> import medvis
+        >>> pipeline = medvis.Pipeline("lung-nodule")
+        >>> outcome = pipeline.outcome(medvis.load("scan.dcm"))  # doctest: +SKIP
+        >>> outcome.report.verdict.decision, outcome.case.mask.shape  # doctest: +SKIP
+        ('positive', (1, 512, 512))
     """
 
     def __init__(
@@ -139,12 +145,18 @@ class Pipeline:
         """The outcome of a case that has been through all stages."""
         report = build_report(case, self.context, dict(timings or {}))
         config = self.config
-        return Outcome(case, report, config.display, config.taxonomy.site, config.dicom)
+        return Outcome(case, report, config.display, config.taxonomy.site, config.dicom, picture=_picture)
 
     def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
         kind = plugins.load("medvis.stages", name)
         stage: Stage = kind(validated(kind.Settings, values or {}, f"stages.{name}"), self.context)
         return stage
+
+
+def _picture(outcome: Outcome) -> bytes:
+    from medvis.io.writers.heatmap import png  # noqa: PLC0415 - where nothing is drawn, nothing that draws is imported
+
+    return png(outcome)
 
 
 def open_model(config: TaskConfig) -> Predictor:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tiny_bundle import contract_of
 
-import medvis
 from medvis import errors
 from medvis.core.case import Candidates, Case, require
 from medvis.core.geometry import Geometry
@@ -244,11 +243,3 @@ def test_a_probability_lies_between_nought_and_one(probability):
         finding(probability=probability)
     with pytest.raises(ValidationError):
         Reading(name="x", probability=probability)
-
-
-def test_the_public_names_are_there_and_others_are_not():
-    assert medvis.Report is Report
-    assert callable(medvis.load) and callable(medvis.diagnose)
-    assert set(medvis.__all__) == {"Report", "__version__", "diagnose", "load"}
-    with pytest.raises(AttributeError, match="no attribute 'surprise'"):
-        _ = medvis.surprise

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvis.core.case import Case
 from medvis.core.display import DicomResults, Display
+from medvis.core.html import report_html
 from medvis.core.report import Code, Report
 
 
@@ -21,6 +23,7 @@ class Outcome:
         site: where in the body the task's findings lie, as a code; None if the task does not say.
         dicom: the task's settings for DICOM results.
         earlier: files of DICOM reports that were sent to an archive when less of the study was there.
+        picture: draws the page of ``heatmap.png`` and returns it as a PNG file; None: there is nothing to draw with.
     """
 
     case: Case
@@ -29,3 +32,12 @@ class Outcome:
     site: Code | None = None
     dicom: DicomResults = field(default_factory=DicomResults)
     earlier: tuple[Path, ...] = ()
+    picture: Callable[[Outcome], bytes] | None = field(default=None, repr=False, compare=False)
+
+    def png(self) -> bytes:
+        """The page of ``heatmap.png``, as a PNG file; empty where there is no `picture`."""
+        return self.picture(self) if self.picture is not None else b""
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the report with its picture."""
+        return report_html(self.report, self.png())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 SCHEMA_VERSION = "1.0"
 NOTICE = "Research use only. Not a medical device. Not for diagnosis or treatment decisions."
@@ -166,6 +167,13 @@ class Provenance(_Model):
     timings_s: dict[str, float] = {}
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file; all are equal, since a report is what it says."""
+
+    png: bytes = field(default=b"", repr=False, compare=False)
+
+
 class Report(_Model):
     """The report of one image or series."""
 
@@ -183,6 +191,19 @@ class Report(_Model):
     uncertainty: dict[str, float | None] = Field(default={}, description="Spread over views and its kin")
     notes: list[str]
     provenance: Provenance
+    _picture: Picture = PrivateAttr(default_factory=Picture)
+
+    def with_picture(self, png: bytes) -> Report:
+        """The same report, shown in a notebook with this picture (a PNG file). No JSON and no comparison has it."""
+        copy = self.model_copy()
+        copy._picture = Picture(png)  # noqa: SLF001 - of this very class
+        return copy
+
+    def _repr_html_(self) -> str:
+        """For notebooks: verdict, table of findings and, where the report has one, the picture."""
+        from medvis.core.html import report_html  # noqa: PLC0415 - only where it is shown
+
+        return report_html(self, self._picture.png)
 
     def canonical(self) -> dict[str, Any]:
         """The report without what may differ between two equal runs: timings and the path as typed."""

@@ -40,12 +40,18 @@ class HeatmapWriter(Writer):
     def write(self, outcome: Outcome, folder: Path) -> list[Path]:
         """Writes it. Raises OutputError."""
         path = folder / "heatmap.png"
-        picture = cv2.cvtColor(draw(outcome).pixels, cv2.COLOR_RGB2BGR)
-        done, data = cv2.imencode(".png", picture, _PNG)
-        if not done:
-            raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} px could not be encoded as PNG")
-        path.write_bytes(data.tobytes())
+        path.write_bytes(png(outcome))
         return [path]
+
+
+def png(outcome: Outcome) -> bytes:
+    """The whole page as a PNG file. Raises OutputError."""
+    picture = cv2.cvtColor(draw(outcome).pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", picture, _PNG)
+    if not done:
+        raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} px could not be encoded as PNG")
+    encoded: bytes = data.tobytes()
+    return encoded
 
 
 def draw(outcome: Outcome) -> Canvas:
