@@ -8,9 +8,9 @@ import results_maker as make
 
 from medvis.batch.publish import check_scan
 from medvis.dicom.objects import envelope as envelopes
-from medvis.dicom.objects import planes
-from medvis.dicom.objects.identity import Identity
+from medvis.dicom.objects import frame_references
 from medvis.dicom.objects.pm import writer as parametric_map
+from medvis.dicom.objects.result_identity import ResultIdentity
 from medvis.dicom.objects.seg import writer as seg
 from medvis.dicom.objects.sr import content as sr_content
 from medvis.errors import OutputError
@@ -98,13 +98,13 @@ def test_one_voxel_too_few(drawn, refused):
 )
 @pytest.mark.parametrize(("name", "said"), [("seg", "beside its place"), ("pm", "does not lie where its source lies")])
 def test_the_right_voxels_at_the_wrong_place(monkeypatch, refused, flip, name, said):
-    original = planes.place_frame
+    original = frame_references.place_frame
 
     def place(image, *rest):
         original(image, *rest)
         flip(image)
 
-    monkeypatch.setattr(planes, "place_frame", place)
+    monkeypatch.setattr(frame_references, "place_frame", place)
     assert said in refused(name)
 
 
@@ -145,7 +145,9 @@ def test_two_measures_with_each_others_codes(monkeypatch, refused):
 
 def test_a_finding_tracked_by_another_name_than_its_segment(monkeypatch, refused):
     calls = iter(range(99))
-    monkeypatch.setattr(Identity, "tracking", lambda self, number: (self.uid("t", str(next(calls))), f"t{number}"))
+    monkeypatch.setattr(
+        ResultIdentity, "tracking", lambda self, number: (self.uid("t", str(next(calls))), f"t{number}")
+    )
     assert "does not refer to its segment" in refused("seg", "sr")
 
 

@@ -131,8 +131,8 @@ def test_what_goes_wrong_is_told_without_a_name(series, tmp_path):
 
 def test_a_library_that_quotes_the_header_is_not_quoted(tmp_path):
     class Quoting(CaptureWriter):
-        def build(self, outcome, parent, folder):
-            raise ValueError(f"{parent.header.PatientName} born {parent.header.PatientBirthDate} is too long")
+        def build(self, outcome, source, folder):
+            raise ValueError(f"{source.header.PatientName} born {source.header.PatientBirthDate} is too long")
 
     outcome = results_maker.outcome_of(results_maker.picture(tmp_path / "one.dcm"), **results_maker.RASTER)
     with pytest.raises(OutputError) as error:

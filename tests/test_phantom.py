@@ -11,7 +11,7 @@ import pytest
 from medvis.errors import SettingsError
 from medvis.ops.chest.lungs import lung_field
 from medvis.ops.measure import measure
-from medvis.phantom.anatomy.canvas import blank, joined, lobe
+from medvis.phantom.anatomy.plane import blank, joined, lobe
 from medvis.phantom.volume import NODULES, NoduleSpec, PhantomSpec, chest_phantom, phantom_planes
 
 SMALL = PhantomSpec(frames=14, shape=(256, 256), spacing=(1.4, 1.4), slice_spacing=4.0)

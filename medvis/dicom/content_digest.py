@@ -29,10 +29,10 @@ def header_digest(ds: Dataset) -> str:
 
 def pixel_digest(scan: Scan) -> str:
     """SHA-256 of the pixels in modality units, as they are shown."""
-    found = hashlib.sha256(f"{scan.pixels.shape} {scan.unit} {scan.inverted}".encode())
+    digest = hashlib.sha256(f"{scan.pixels.shape} {scan.unit} {scan.inverted}".encode())
     for frame in scan.pixels:
-        found.update(np.ascontiguousarray(frame).data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
 
 
 def _parts(ds: Dataset) -> Iterator[bytes]:
@@ -64,7 +64,7 @@ def _items(ds: Dataset, tag: BaseTag) -> Sequence[Dataset] | None:
 
 
 def _joined(parts: Iterable[bytes]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        found.update(len(part).to_bytes(8, "little") + part)
-    return found.hexdigest()
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

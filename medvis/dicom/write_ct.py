@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Los
 
 from medvis.core.arrays import Float32s
 from medvis.core.geometry import Geometry
+from medvis.dicom.uids import WRITER, WRITER_UID, hashed_uid
 from medvis.errors import OutputError
 from medvis.io.atomic import write_error
 
 LOWEST_HU = -1024
 WINDOW = (-600, 1500)
 LEAST_SIDE = 32  # of an image that OpenJPEG encodes with its six resolutions
-_WRITER = "MEDVIS"
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,6 @@ def write_ct_series(
     return paths
 
 
-def hashed_uid(*parts: str) -> UID:
-    """A UID below the root of UUIDs (PS3.5 B.2) that depends on nothing but `parts`."""
-    digest = hashlib.sha256("\n".join(parts).encode()).digest()
-    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
-
-
 def _stored(hu: Float32s) -> tuple[NDArray[np.uint16], int, int]:
     """Stored values, the rescale intercept, and how many bits are stored: 12 where they suffice."""
     low, high = float(np.min(hu, initial=LOWEST_HU)), float(np.max(hu, initial=LOWEST_HU))
@@ -143,9 +136,9 @@ def _common(facts: SeriesFacts, key: str, intercept: int) -> Dataset:
 def _image(common: Dataset, frame: int, key: str) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = hashed_uid("image", key, str(frame))
+    meta.MediaStorageSOPInstanceUID = UID(hashed_uid("image", key, str(frame)))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID, meta.ImplementationVersionName = hashed_uid(_WRITER), _WRITER
+    meta.ImplementationClassUID, meta.ImplementationVersionName = UID(WRITER_UID), WRITER
     image = FileDataset("", deepcopy(common), preamble=bytes(128), file_meta=meta)
     image.SOPInstanceUID, image.InstanceNumber = meta.MediaStorageSOPInstanceUID, frame + 1
     return image

@@ -172,17 +172,17 @@ def _draw_nodules(hu: Float32s, lung: Float32s, spec: PhantomSpec, z: float) -> 
         whole = _ball(spec, nodule, nodule.diameter_mm, z)
         if whole is None:
             continue
-        window, share = whole
-        labels[window][share >= 0.5] = number
+        window, fraction = whole
+        labels[window][fraction >= 0.5] = number
         if nodule.texture != "solid":
             part = hu[window]
             haze = np.float32(LUNG + min(HAZE, nodule.contrast_hu))
-            np.maximum(part, part + (haze - part) * share, out=part)
+            np.maximum(part, part + (haze - part) * fraction, out=part)
         solid = CORE * nodule.diameter_mm if nodule.texture == "part-solid" else nodule.diameter_mm
         core = None if nodule.texture == "ground-glass" else _ball(spec, nodule, solid, z)
         if core is not None:
-            window, share = core
-            hu[window] += (np.float32(LUNG + nodule.contrast_hu) - hu[window]) * share * lung[window]
+            window, fraction = core
+            hu[window] += (np.float32(LUNG + nodule.contrast_hu) - hu[window]) * fraction * lung[window]
     return labels
 
 

@@ -17,11 +17,11 @@ from pydicom.uid import UID
 from medvis import __version__
 from medvis.dicom.deidentify.profile import CHARACTERISTICS, EDITION, STRUCTURED, Profile, action_of, library
 from medvis.dicom.deidentify.pseudonyms import Secret
+from medvis.dicom.uids import DEIDENTIFIER_UID, WRITER
 from medvis.errors import InputError
 
 REMOVED = "REMOVED"
 OWN_SCHEME = "99MEDVIS"  # of medvis's own results: its codes are words of this program
-IMPLEMENTATION = UID("2.25.87214563990427718402175633920178826145")
 _DATES = {"DA": "19000101", "DT": "19000101000000", "TM": "000000"}  # where there must be one: an obvious dummy
 _BIRTH = frozenset(Tag(keyword) for keyword in ("PatientBirthDate", "PatientBirthTime"))
 _CONTENT = Tag("ContentSequence")
@@ -120,15 +120,15 @@ class Cleaner:
         elif not self._profile.uids and not element.is_empty:
             old = element.value
             element.value = (
-                self._secret.uid(str(old)) if isinstance(old, str) else [self._secret.uid(str(one)) for one in old]
+                self._secret.uid(str(old)) if isinstance(old, str) else [self._secret.uid(str(value)) for value in old]
             )
 
     def _move(self, ds: Dataset, element: DataElement, action: str) -> None:
         """A time of day says nothing without its date, and stays."""
         if element.VR == "TM" or element.is_empty:
             return
-        old = [str(element.value)] if element.VM == 1 else [str(one) for one in element.value]
-        new = [self._secret.moved(one, self._patient) for one in old]
+        old = [str(element.value)] if element.VM == 1 else [str(value) for value in element.value]
+        new = [self._secret.moved(value, self._patient) for value in old]
         if None in new:
             self._put(ds, element, action)
         else:
@@ -148,7 +148,7 @@ class Cleaner:
         meta.MediaStorageSOPClassUID = ds.SOPClassUID
         meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         meta.TransferSyntaxUID = ds.file_meta.TransferSyntaxUID
-        meta.ImplementationClassUID, meta.ImplementationVersionName = IMPLEMENTATION, "MEDVIS"
+        meta.ImplementationClassUID, meta.ImplementationVersionName = UID(DEIDENTIFIER_UID), WRITER
         return meta
 
 

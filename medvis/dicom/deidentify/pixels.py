@@ -27,10 +27,10 @@ def printed_reason(ds: Dataset) -> str | None:
     """Why an image may show the patient's name; None if nothing suggests it (Burned In Annotation, PS3.3 C.7.6.1)."""
     if not is_image(ds) or "PixelData" not in ds:
         return None
-    said = text(ds, "BurnedInAnnotation")
-    if said == "NO":
+    annotation = text(ds, "BurnedInAnnotation")
+    if annotation == "NO":
         return None
-    if said == "YES":
+    if annotation == "YES":
         return "its header says that there is text in the picture"
     modality = text(ds, "Modality") or ""
     if modality in PRINTED or (text(ds, "SOPClassUID") or "").startswith(_CAPTURE):

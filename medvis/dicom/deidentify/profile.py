@@ -84,11 +84,11 @@ def action_of(tag: int) -> str | None:
         None: the table does not name it.
     """
     single, groups = _table()
-    found = single.get(tag)
-    if found is None:
+    action = single.get(tag)
+    if action is None:
         group, element = tag >> 16, tag & 0xFFFF
-        found = next((code for (g, e, m, n), code in groups if group & m == g & m and element & n == e & n), None)
-    return found
+        action = next((code for (g, e, m, n), code in groups if group & m == g & m and element & n == e & n), None)
+    return action
 
 
 def library() -> ModuleType:

@@ -12,6 +12,7 @@ import secrets
 from datetime import date, timedelta
 from pathlib import Path
 
+from medvis.dicom.uids import uid_of_bits
 from medvis.errors import SettingsError
 
 LEAST = 16  # bytes of a key
@@ -46,7 +47,7 @@ class Secret:
         """The new UID for an old one, below 2.25 (PS3.5 B.2); those that DICOM has given out stay."""
         if not old or old.startswith(_STANDARD):
             return old
-        return f"2.25.{int.from_bytes(self._hash('uid', old)[:16], 'big')}"
+        return uid_of_bits(self._hash("uid", old))
 
     def patient(self, old: str) -> str:
         """The new ID of a patient; as a name it is ``anon^ID``."""

@@ -106,7 +106,7 @@ class Deidentifier:
         finally:
             if made and folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
-        result.written = [_moved(one, private, folder) for one in result.written]
+        result.written = [_moved(written, private, folder) for written in result.written]
         return result
 
     def _one(self, path: Path, private: Path, result: Result) -> None:
@@ -165,9 +165,9 @@ class Deidentifier:
     def _name(self, ds: Dataset) -> str:
         """A name made of numbers: those of files and folders may hold a patient's."""
         study, series = (str(ds.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
-        places = [self._number((study,), ()), self._number((study, series), (study,))]
+        numbers = [self._number((study,), ()), self._number((study, series), (study,))]
         image = self._counts[study, series] = self._counts.get((study, series), 0) + 1
-        return f"study-{places[0]:02d}/series-{places[1]:02d}/{image:04d}.dcm"
+        return f"study-{numbers[0]:02d}/series-{numbers[1]:02d}/{image:04d}.dcm"
 
     def _number(self, key: tuple[str, ...], within: tuple[str, ...]) -> int:
         if key not in self._numbers:
@@ -199,5 +199,5 @@ def _free(folder: Path) -> None:
         )
 
 
-def _moved(one: Written, private: Path, folder: Path) -> Written:
-    return Written(one.source, folder / one.path.relative_to(private), one.text, one.blacked_out)
+def _moved(written: Written, private: Path, folder: Path) -> Written:
+    return Written(written.source, folder / written.path.relative_to(private), written.text, written.blacked_out)

@@ -13,18 +13,17 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from medvis.dicom.objects.concepts import SCHEME
-from medvis.dicom.objects.identity import Identity
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.result_identity import ResultIdentity
+from medvis.dicom.objects.source_study import SourceStudy
 from medvis.dicom.read.values import FrameGroups, text, value
-from medvis.dicom.write_ct import hashed_uid
+from medvis.dicom.uids import WRITER, WRITER_UID
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnostic use."
 MAKER = "medvis"
-_WRITER = "MEDVIS"
 # Patient, Clinical Trial, General Study and Patient Study modules, PS3.3 C.7.1 and C.7.2.
 _CARRIED = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDsSequence"),
@@ -55,14 +54,14 @@ class Envelope:
     """A result's place in the world.
 
     Attributes:
-        parent: its source.
+        source: its source.
         identity: of all results of this outcome.
         kind: which of them, e.g. ``sr`` or ``seg binary``.
         title: what it is, in a few words.
     """
 
-    parent: Parent
-    identity: Identity
+    source: SourceStudy
+    identity: ResultIdentity
     kind: str
     title: str
 
@@ -73,7 +72,7 @@ class Envelope:
 
     def arguments(self) -> dict[str, Any]:
         """What highdicom's constructors ask for, of the series and its maker."""
-        date, time = moment_of(self.parent.header)
+        date, time = moment_of(self.source.header)
         return {
             "series_instance_uid": self.identity.series(self.kind),
             "series_number": self.identity.series_number(self.kind),
@@ -93,11 +92,11 @@ class Envelope:
         for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
             ds.pop(keyword, None)
         ds.SpecificCharacterSet = "ISO_IR 192"
-        ds.StudyInstanceUID = self.parent.study
+        ds.StudyInstanceUID = self.source.study
         for keyword in _REQUIRED:
             setattr(ds, keyword, None)
         for keyword in _CARRIED:
-            _carry(self.parent.header, ds, keyword)
+            _carry(self.source.header, ds, keyword)
         if "ContentLabel" in ds:
             ds.ContentCreatorName = None  # Type 2, PS3.3 Table 10-12: no person has made it
         ds.ContributingEquipmentSequence = [self._equipment()]
@@ -124,7 +123,7 @@ class Envelope:
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.ImplementationClassUID, meta.ImplementationVersionName = hashed_uid(_WRITER), _WRITER
+        meta.ImplementationClassUID, meta.ImplementationVersionName = UID(WRITER_UID), WRITER
         return meta
 
 
@@ -137,9 +136,9 @@ def carry_orientation(header: Dataset, ds: Dataset) -> None:
 def side_of(header: Dataset) -> str:
     """Frame Laterality, PS3.3 C.7.6.16.2.8: the source's; of tomography that names no side, both."""
     anatomy = FrameGroups(header).get(0, "FrameAnatomySequence")
-    said = [None if anatomy is None else text(anatomy, "FrameLaterality")]
-    said += [text(header, keyword) for keyword in ("ImageLaterality", "Laterality")]
-    return next((side for side in said if side in _SIDES), "B")
+    sides = [None if anatomy is None else text(anatomy, "FrameLaterality")]
+    sides += [text(header, keyword) for keyword in ("ImageLaterality", "Laterality")]
+    return next((side for side in sides if side in _SIDES), "B")
 
 
 def carry_side(header: Dataset, ds: Dataset) -> None:
@@ -190,13 +189,13 @@ def _carry(header: Dataset, ds: Dataset, keyword: str) -> None:
     """Copies an element, decoded, since the result is in UTF-8; else as it is, identity being nothing to correct."""
     if value(header, keyword) is None:
         return
-    found = header[keyword]
-    kind = dictionary_VR(found.tag)
+    element = header[keyword]
+    kind = dictionary_VR(element.tag)
     if kind == "PN":
-        ds[keyword] = DataElement(found.tag, kind, PersonName(str(found.value)))
+        ds[keyword] = DataElement(element.tag, kind, PersonName(str(element.value)))
     elif kind in _PUNCTUATED:
-        ds[keyword] = DataElement(found.tag, kind, str(found.value).replace(_PUNCTUATED[kind], ""))
-    elif kind == found.VR:
-        ds[keyword] = deepcopy(found)
+        ds[keyword] = DataElement(element.tag, kind, str(element.value).replace(_PUNCTUATED[kind], ""))
+    elif kind == element.VR:
+        ds[keyword] = deepcopy(element)
     elif kind != "SQ":  # a file with explicit VR may name a wrong one
-        ds[keyword] = DataElement(found.tag, kind, str(found.value))
+        ds[keyword] = DataElement(element.tag, kind, str(element.value))

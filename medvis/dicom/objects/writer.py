@@ -13,7 +13,7 @@ from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.dicom.objects.envelope import save
 from medvis.dicom.objects.lean import lighten
-from medvis.dicom.objects.source import Parent, check_source, open_parent
+from medvis.dicom.objects.source_study import SourceStudy, check_source, open_study
 from medvis.dicom.read.facts import without_identity
 from medvis.dicom.read.load import pydicom_notes
 from medvis.errors import MedvisError, OutputError
@@ -41,11 +41,11 @@ class ObjectWriter(Writer):
         check_source(scan.source)
 
     @abstractmethod
-    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+    def build(self, outcome: Outcome, source: SourceStudy, folder: Path) -> Dataset:
         """The object. `folder` holds what other writers have written before."""
 
     @abstractmethod
-    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+    def verify(self, ds: Dataset, outcome: Outcome, source: SourceStudy, folder: Path) -> None:
         """Compares the object, as read back from its file, with the case. Raises OutputError."""
 
     def write(self, outcome: Outcome, folder: Path) -> list[Path]:
@@ -55,18 +55,18 @@ class ObjectWriter(Writer):
             OutputError: no DICOM source, or not the same as when it was read; a source that contradicts the standard so
                 that no object can refer to it; or what was written is not what was meant.
         """
-        parent = open_parent(outcome.case.scan)
+        source = open_study(outcome.case.scan)
         lighten()
         path = folder / self.file
         try:
             with pydicom_notes():
-                save(self.build(outcome, parent, folder), path)
-                self.verify(read_back(path), outcome, parent, folder)
+                save(self.build(outcome, source, folder), path)
+                self.verify(read_back(path), outcome, source, folder)
         except MedvisError:
             raise
         except _CONTRADICTIONS as error:
             found = f"no {self.file} can be made for {outcome.case.scan.source.path}"
-            reason = without_identity(str(error), parent.header)[:200]
+            reason = without_identity(str(error), source.header)[:200]
             raise OutputError(f"{found}: {reason}", "a source whose header is as the standard asks") from error
         return [path]
 

@@ -42,7 +42,7 @@ from medvis.errors import InputError
 from medvis.io.quiet import captured_stderr
 
 _AGAIN = "copy or export it again"
-DECODERS = {one.UID: one for one in vars(decoders).values() if isinstance(one, Decoder)}
+DECODERS = {decoder.UID: decoder for decoder in vars(decoders).values() if isinstance(decoder, Decoder)}
 _PLUGINS = {
     JPEGBaseline8Bit: "pillow",
     JPEGExtended12Bit: "pillow",
@@ -203,7 +203,8 @@ def _explained(error: Exception, layout: Layout, path: Path) -> InputError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines = lines[1:]  # pydicom's headline over one line a plug-in
-    said = [line for line in lines if "NoneType" not in line] or ["the compressed stream is broken"]
+    reasons = [line for line in lines if "NoneType" not in line] or ["the compressed stream is broken"]
     return InputError(
-        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {shorten(said[0], 160)}", hint=_AGAIN
+        f"{path}: the pixel data ({syntax_name(layout.syntax)}) cannot be decoded: {shorten(reasons[0], 160)}",
+        hint=_AGAIN,
     )

@@ -38,9 +38,9 @@ def listed_files(path: Path) -> tuple[list[Path], list[Remark]]:
     if not names:
         raise InputError(f"{path} is a DICOMDIR that lists no file", "an index of files", "give its folder")
     folder = _Folder(path.parent)
-    found = {name: folder.find(name) for name in names}
-    there = list(dict.fromkeys(file for file in found.values() if file is not None))
-    absent = ["/".join(name) for name, file in found.items() if file is None]
+    files = {name: folder.find(name) for name in names}
+    there = list(dict.fromkeys(file for file in files.values() if file is not None))
+    absent = ["/".join(name) for name, file in files.items() if file is None]
     if not there:
         raise InputError(
             f"none of the {len(names)} file(s) that {path} lists is there, e.g. {absent[0]}", "the whole medium"
@@ -65,15 +65,15 @@ class _Folder:
         self._listings: dict[Path, dict[str, Path]] = {}
 
     def find(self, parts: tuple[str, ...]) -> Path | None:
-        place = self._root
+        path = self._root
         for part in parts:
             if part in (".", "..") or len(PurePosixPath(part.replace("\\", "/")).parts) != 1:
                 return None
-            below = self._listing(place).get(_plain(part))
+            below = self._listing(path).get(_plain(part))
             if below is None:
                 return None
-            place = below
-        return place if place.is_file() else None
+            path = below
+        return path if path.is_file() else None
 
     def _listing(self, folder: Path) -> dict[str, Path]:
         if folder not in self._listings:

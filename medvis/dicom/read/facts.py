@@ -45,7 +45,7 @@ def details_of(ds: Dataset, layout: Layout, frame: int = 0) -> dict[str, Any]:
         "signed": layout.signed,
         "sop_class": object_name(ds),
     }
-    facts |= {name: found for name, keyword in _TEXTS.items() if (found := text(ds, keyword)) is not None}
+    facts |= {name: words for name, keyword in _TEXTS.items() if (words := text(ds, keyword)) is not None}
     facts |= {name: size for name, keyword in _NUMBERS.items() if (size := _measure(ds, keyword, frame)) is not None}
     if kind := texts(ds, "ImageType"):
         facts["image_type"] = kind
@@ -63,13 +63,13 @@ def display_windows(ds: Dataset, frame: int = 0) -> tuple[tuple[DisplayWindow, .
     names = texts(source, "WindowCenterWidthExplanation")
     function = (text(source, "VOILUTFunction") or "LINEAR").upper()
     least = 1.0 if function == "LINEAR" else 1e-9
-    found, notes = [], []
+    windows, notes = [], []
     for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
         if width < least:
             notes.append(f"display window {center:g}/{width:g} of the file is not valid and was left out")
             continue
-        found.append(DisplayWindow(center, width, function, names[index] if index < len(names) else None))
-    return tuple(found), notes
+        windows.append(DisplayWindow(center, width, function, names[index] if index < len(names) else None))
+    return tuple(windows), notes
 
 
 def frame_windows(ds: Dataset, order: Sequence[int]) -> tuple[tuple[DisplayWindow, ...], ...]:
@@ -79,9 +79,9 @@ def frame_windows(ds: Dataset, order: Sequence[int]) -> tuple[tuple[DisplayWindo
     return windows_by_frame([display_windows(ds, frame)[0] for frame in order])
 
 
-def windows_by_frame(found: Sequence[tuple[DisplayWindow, ...]]) -> tuple[tuple[DisplayWindow, ...], ...]:
+def windows_by_frame(by_frame: Sequence[tuple[DisplayWindow, ...]]) -> tuple[tuple[DisplayWindow, ...], ...]:
     """As `Source.windows_by_frame`: the windows of each frame, empty if all agree."""
-    return () if all(windows == found[0] for windows in found) else tuple(found)
+    return () if all(windows == by_frame[0] for windows in by_frame) else tuple(by_frame)
 
 
 def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
@@ -101,13 +101,13 @@ def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> tuple[VoiLut, ...]:
     """The VOI LUTs of a frame (0-based, in file order)."""
     signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
     source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
-    found = []
+    luts = []
     for item in items(source, "VOILUTSequence") or items(ds, "VOILUTSequence"):
         table = lut_table(item, signed)
         if table is not None:
             data, first, bits = table
-            found.append(VoiLut(tuple(int(entry) for entry in data), first, bits, text(item, "LUTExplanation")))
-    return tuple(found)
+            luts.append(VoiLut(tuple(int(entry) for entry in data), first, bits, text(item, "LUTExplanation")))
+    return tuple(luts)
 
 
 def bits_of(ds: Dataset, layout: Layout) -> int:
@@ -131,7 +131,7 @@ def safe_description(ds: Dataset) -> str:
     return without_identity(text(ds, "SeriesDescription") or "", ds) or "no description"
 
 
-def without_identity(said: str, ds: Dataset) -> str:
+def without_identity(text_value: str, ds: Dataset) -> str:
     """A text on one line, with … in place of each word that also stands in an identifying attribute of the data set."""
     secret = {
         word
@@ -139,12 +139,12 @@ def without_identity(said: str, ds: Dataset) -> str:
         for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key, longest=1024) or "").lower())
         if len(word) > 2
     }
-    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in said.split())
+    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in text_value.split())
 
 
 def _measure(ds: Dataset, keyword: str, frame: int) -> float | None:
     """A number of the file, from the pixel measures of a frame if it is not at the top."""
-    found = number(ds, keyword)
-    if found is None and (measures := FrameGroups(ds).get(frame, "PixelMeasuresSequence")) is not None:
-        found = number(measures, keyword)
-    return found
+    measure = number(ds, keyword)
+    if measure is None and (measures := FrameGroups(ds).get(frame, "PixelMeasuresSequence")) is not None:
+        measure = number(measures, keyword)
+    return measure

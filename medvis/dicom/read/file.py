@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source, Step
-from medvis.dicom.read.canvas import Canvas
 from medvis.dicom.read.decode import believe_codestream, stored_frames
 from medvis.dicom.read.facts import (
     bits_of,
@@ -23,11 +22,12 @@ from medvis.dicom.read.facts import (
     is_inverted,
     voi_luts,
 )
+from medvis.dicom.read.frame_buffer import FrameBuffer
+from medvis.dicom.read.image_plane import image_planes_of
 from medvis.dicom.read.layout import Layout, layout_of
 from medvis.dicom.read.modality import Transform, transforms_of, unit_of
 from medvis.dicom.read.padding import Padding, padding_of
 from medvis.dicom.read.parsed_file import ParsedFile, parse_single
-from medvis.dicom.read.position import places_of
 from medvis.dicom.read.stack import stack_of
 from medvis.dicom.read.values import number, text, uid
 
@@ -66,11 +66,11 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
     path, ds = file.path, file.with_pixels()
     layout, notes = layout_of(ds, path)
     chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
-    places = places_of(ds, layout.frames)
-    stack = stack_of([places[frame] for frame in chosen], uid(ds, "FrameOfReferenceUID"))
+    planes = image_planes_of(ds, layout.frames)
+    stack = stack_of([planes[frame] for frame in chosen], uid(ds, "FrameOfReferenceUID"))
     order = chosen[stack.order].tolist()
-    canvas = Canvas((len(order), layout.rows, layout.cols, layout.channels), str(path))
-    facts = fill(canvas, ds, layout, {frame: rank for rank, frame in enumerate(order)}, path)
+    buffer = FrameBuffer((len(order), layout.rows, layout.cols, layout.channels), str(path))
+    facts = fill(buffer, ds, layout, {frame: rank for rank, frame in enumerate(order)}, path)
     instance = uid(ds, "SOPInstanceUID")
     source = Source(
         path=str(path),
@@ -87,11 +87,11 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
         parsed=(file,),
     )
     geometry = _with_declared_step(stack.geometry, ds)
-    return scan_of(ds, canvas, geometry, facts, source, [*file.notes, *notes, *stack.notes])
+    return scan_of(ds, buffer, geometry, facts, source, [*file.notes, *notes, *stack.notes])
 
 
-def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:
-    """Decodes frames of `ds` into the canvas, frame i (from 0) at `ranks[i]`. Raises InputError."""
+def fill(buffer: FrameBuffer, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:
+    """Decodes frames of `ds` into the buffer, frame i (from 0) at `ranks[i]`. Raises InputError."""
     notes = []
     if believe_codestream(ds, layout):
         layout = replace(layout, signed=True)
@@ -102,27 +102,27 @@ def fill(canvas: Canvas, ds: Dataset, layout: Layout, ranks: Mapping[int, int], 
     unit, note = unit_of(ds, transforms[0])
     notes += more if note is None else [*more, note]
     padding = padding_of(ds, layout)
-    frames = stored_frames(ds, layout, path, canvas.notes, None if len(chosen) == layout.frames else chosen)
+    frames = stored_frames(ds, layout, path, buffer.notes, None if len(chosen) == layout.frames else chosen)
     for frame, transform, stored in zip(chosen, transforms, frames, strict=True):
-        canvas.put(ranks[frame], stored, transform, padding)
+        buffer.put(ranks[frame], stored, transform, padding)
         if unit == "HU":
-            canvas.put_corners(ranks[frame])
+            buffer.put_corners(ranks[frame])
     varies = any(transform != transforms[0] for transform in transforms)
     return Facts(layout, transforms[0], varies, padding, unit, tuple(notes), chosen[0])
 
 
 def scan_of(
-    ds: Dataset, canvas: Canvas, geometry: Geometry, facts: Facts, source: Source, notes: Sequence[str]
+    ds: Dataset, buffer: FrameBuffer, geometry: Geometry, facts: Facts, source: Source, notes: Sequence[str]
 ) -> Scan:
-    """The scan of a filled canvas; `ds` is the data set that speaks for all frames."""
+    """The scan of a filled buffer; `ds` is the data set that speaks for all frames."""
     windows, window_notes = display_windows(ds, facts.first)
     inverted, doubt = is_inverted(ds, facts.layout)
-    valid = canvas.valid
-    gathered = [*notes, *facts.notes, *sorted(canvas.notes), *window_notes, *([doubt] if doubt else [])]
+    valid = buffer.valid
+    gathered = [*notes, *facts.notes, *sorted(buffer.notes), *window_notes, *([doubt] if doubt else [])]
     if valid is not None and not valid.any():
         gathered.append("every pixel is padding")
     return Scan(
-        pixels=canvas.pixels,
+        pixels=buffer.pixels,
         geometry=geometry,
         source=source,
         unit=facts.unit,

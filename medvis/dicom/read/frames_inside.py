@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from medvis.dicom.read.header import Header
-from medvis.dicom.read.position import places_of
+from medvis.dicom.read.image_plane import image_planes_of
 from medvis.dicom.read.values import FrameGroups, items, numbers, text, value
 
 STACK = "stack"
@@ -43,38 +43,38 @@ def with_frames(header: Header, ds: Dataset) -> Header:
     """
     if header.frames < 2 or not items(ds, "PerFrameFunctionalGroupsSequence"):
         return header
-    places = places_of(ds, header.frames)
-    if any(place.position is None or place.orientation is None for place in places):
+    planes = image_planes_of(ds, header.frames)
+    if any(plane.position is None or plane.orientation is None for plane in planes):
         return header
     groups, dimensions = FrameGroups(ds), _dimensions(ds)
     inside = [
-        replace(header, frames=1, frame=index + 1, place=place, phases=_phases(groups, index, dimensions))
-        for index, place in enumerate(places)
+        replace(header, frames=1, frame=index + 1, plane=plane, phases=_phases(groups, index, dimensions))
+        for index, plane in enumerate(planes)
     ]
     return replace(header, inside=tuple(inside))
 
 
 def _phases(groups: FrameGroups, frame: int, dimensions: Mapping[int, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, sequence, keyword in _PHASES:
         group = groups.get(frame, sequence)
-        said = None if group is None else text(group, keyword)
-        if said is not None:
-            found[name] = said.replace("\\", " ")
+        text_value = None if group is None else text(group, keyword)
+        if text_value is not None:
+            values[name] = text_value.replace("\\", " ")
     content = groups.get(frame, "FrameContentSequence")
     indices = [] if content is None else numbers(content, "DimensionIndexValues") or []
-    return found | {name: f"{indices[rank]:g}" for rank, name in dimensions.items() if rank < len(indices)}
+    return values | {name: f"{indices[rank]:g}" for rank, name in dimensions.items() if rank < len(indices)}
 
 
 def _dimensions(ds: Dataset) -> dict[int, str]:
     """Rank → name of the dimensions (PS3.3 C.7.6.17) that are neither a place nor among the phases above."""
-    found = {}
+    values = {}
     for rank, item in enumerate(items(ds, "DimensionIndexSequence")):
         pointer = value(item, "DimensionIndexPointer")
         keyword = keyword_for_tag(pointer) if isinstance(pointer, BaseTag) else ""
         if keyword and keyword not in _NOT_ASKED:
-            found[rank] = _words(keyword)
-    return found
+            values[rank] = _words(keyword)
+    return values
 
 
 def _words(keyword: str) -> str:

@@ -84,16 +84,16 @@ def _inside(header: Header) -> list[Group]:
     """
     if header.part:
         return _phases([header])
-    found = [
+    groups = [
         replace(group, name=(*name, *group.name))
         for name, stack in _stacks(header.inside).items()
         for alike in _alike(stack)
         for group in _phases_inside(alike)
     ]
-    if len(found) == 1 and found[0].why_not is None:
+    if len(groups) == 1 and groups[0].why_not is None:
         return [Group((header,))]
-    said = f"the file has {header.frames} frames, of which these are"
-    return [replace(group, notes=(f"{said} {len(group.headers)}{_called(group)}",)) for group in found]
+    note = f"the file has {header.frames} frames, of which these are"
+    return [replace(group, notes=(f"{note} {len(group.headers)}{_called(group)}",)) for group in groups]
 
 
 def _called(group: Group) -> str:
@@ -134,17 +134,17 @@ def _without_copies(members: Sequence[Header]) -> tuple[list[Header], list[str]]
 
 
 def _instance(header: Header) -> Hashable:
-    position = header.place.position
+    position = header.plane.position
     if header.uid is None or position is None:
         return header.sha256
-    return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames, header.place.spacing.mm
+    return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames, header.plane.spacing.mm
 
 
 def _alike(images: Sequence[Header]) -> Iterator[list[Header]]:
     """Images that could be slices of one stack; what has no place in the patient is alone, and so is a multi-frame."""
     stacks: list[list[Header]] = []
     for header in images:
-        if header.frames > 1 or header.place.position is None or header.place.orientation is None:
+        if header.frames > 1 or header.plane.position is None or header.plane.orientation is None:
             yield [header]
             continue
         fitting = next((stack for stack in stacks if _fits(header, stack[0])), None)
@@ -158,11 +158,11 @@ def _alike(images: Sequence[Header]) -> Iterator[list[Header]]:
 def _fits(header: Header, other: Header) -> bool:
     if (header.shape, header.frame_of_reference) != (other.shape, other.frame_of_reference):
         return False
-    mine, theirs = header.place.orientation, other.place.orientation
+    mine, theirs = header.plane.orientation, other.plane.orientation
     if mine is None or theirs is None or np.abs(mine - theirs).max() > SAME_DIRECTION:
         return False
-    places = [header.place, other.place]
-    return common_spacing(places).mm is not None or not any(place.spacing.mm for place in places)
+    planes = [header.plane, other.plane]
+    return common_spacing(planes).mm is not None or not any(plane.spacing.mm for plane in planes)
 
 
 def _phases(alike: Sequence[Header]) -> list[Group]:
@@ -202,11 +202,11 @@ def _split(ordered: Headers, keys: tuple[str, ...]) -> dict[tuple[str, ...], Hea
 
 def _natural(name: tuple[str, ...]) -> list[tuple[float, str]]:
     """Acquisition 10 comes after acquisition 9."""
-    found = []
+    keys = []
     for part in name:
         last = part.rpartition(" ")[2]
-        found.append((float(last) if last.replace(".", "", 1).isdigit() else float("inf"), part))
-    return found
+        keys.append((float(last) if last.replace(".", "", 1).isdigit() else float("inf"), part))
+    return keys
 
 
 def _sorted(headers: Sequence[Header]) -> Headers:
@@ -215,8 +215,8 @@ def _sorted(headers: Sequence[Header]) -> Headers:
 
 
 def _heights(headers: Sequence[Header]) -> Float64s:
-    first = headers[0].place.orientation
-    positions = [header.place.position for header in headers if header.place.position is not None]
+    first = headers[0].plane.orientation
+    positions = [header.plane.position for header in headers if header.plane.position is not None]
     if first is None or len(positions) < len(headers):
         raise ValueError("heights of images without a place")
     return heights_of(np.stack(positions), first)
@@ -246,7 +246,7 @@ def _doubled(headers: Headers) -> str:
 def _named(groups: list[Group], notes: Sequence[str]) -> list[Group]:
     """The groups of one series, the largest first, each with all that tells it from the others."""
     groups.sort(key=lambda group: -sum(header.frames for header in group.headers))
-    planes = [plane_of(group.headers[0].place.orientation) for group in groups]
+    planes = [plane_of(group.headers[0].plane.orientation) for group in groups]
     several = len(set(planes)) > 1
     owns = [(plane.partition(",")[0],) if several and plane is not None else () for plane in planes]
     return [

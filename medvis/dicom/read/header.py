@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from medvis.dicom.read.facts import body_part_of, safe_description
+from medvis.dicom.read.image_plane import ImagePlane, image_planes_of
 from medvis.dicom.read.load import is_image, object_name
 from medvis.dicom.read.parsed_file import ParsedFile
-from medvis.dicom.read.position import Place, places_of
 from medvis.dicom.read.values import FrameGroups, number, text, texts, uid, whole
 
 # What tells images at one position apart: the attribute, and what it is called. In the order of what users ask for.
@@ -44,7 +44,7 @@ class Header:
         shape: (rows, cols, channels).
         localizer: whether Image Type says so.
         part: whether the file is one part of a concatenation (PS3.3 C.7.6.16.1.3).
-        place: of its first frame.
+        plane: of its first frame.
         frame_of_reference: UID, or None.
         phases: what may tell it from another image at the same place, as texts by name.
         inside: of an enhanced multi-frame file the headers of its frames (`inside.with_frames`).
@@ -60,7 +60,7 @@ class Header:
     frames: int
     shape: tuple[int, int, int]
     localizer: bool
-    place: Place
+    plane: ImagePlane
     frame_of_reference: str | None
     number: int | None
     body_part: str | None
@@ -96,7 +96,7 @@ def header_of(file: ParsedFile, ds: Dataset) -> Header:
         frames=whole(ds, "NumberOfFrames") or 1,
         shape=(whole(ds, "Rows") or 0, whole(ds, "Columns") or 0, channels),
         localizer="LOCALIZER" in kind,
-        place=places_of(ds, 1)[0],
+        plane=image_planes_of(ds, 1)[0],
         frame_of_reference=uid(ds, "FrameOfReferenceUID"),
         number=whole(ds, "SeriesNumber"),
         body_part=body_part_of(ds),
@@ -125,7 +125,7 @@ def kind_of_object(ds: Dataset) -> str:
 
 def _phases(ds: Dataset, kind: list[str]) -> dict[str, str]:
     frame = FrameGroups(ds).get(0, "MRDiffusionSequence")
-    found = {name: text(ds, keyword) for name, keyword in _PHASES.items()}
-    if found["b-value"] is None and frame is not None:
-        found["b-value"] = text(frame, "DiffusionBValue")
-    return {name: value for name, value in found.items() if value is not None} | {"type": " ".join(kind)}
+    values = {name: text(ds, keyword) for name, keyword in _PHASES.items()}
+    if values["b-value"] is None and frame is not None:
+        values["b-value"] = text(frame, "DiffusionBValue")
+    return {name: value for name, value in values.items() if value is not None} | {"type": " ".join(kind)}

@@ -97,8 +97,8 @@ def layout_of(ds: Dataset, path: Path) -> tuple[Layout, list[str]]:
 def _check_frames(ds: Dataset, path: Path) -> None:
     """One frame is assumed where the file names no number, but not where it names one that makes no sense."""
     element = ds.get_item("NumberOfFrames")
-    found = whole(ds, "NumberOfFrames")
-    if element is not None and element.value and (found is None or found < 0):
+    declared = whole(ds, "NumberOfFrames")
+    if element is not None and element.value and (declared is None or declared < 0):
         raise InputError(f"{path}: Number of Frames is not valid", "a whole number", _AGAIN)
 
 
@@ -137,9 +137,9 @@ def _check_fragments(layout: Layout, data: bytes, frame: int, path: Path) -> Non
 
     RLE makes 128 bytes of 2; the others have no useful limit, so that only great frames are doubted.
     """
-    found = _fragments(data)
-    if found is not None and found < layout.frames:
-        raise InputError(f"{path} is truncated: {found} of {layout.frames} frames", hint=_AGAIN)
+    fragments = _fragments(data)
+    if fragments is not None and fragments < layout.frames:
+        raise InputError(f"{path} is truncated: {fragments} of {layout.frames} frames", hint=_AGAIN)
     ratio = _RLE_RATIO if layout.syntax == RLELossless else _GREAT_RATIO if frame > _GREAT_FRAME else 0
     if ratio and len(data) * ratio < frame * layout.frames:
         raise InputError(

@@ -74,8 +74,8 @@ def pydicom_notes() -> Iterator[list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield notes
-    said = [str(warning.message) for warning in caught]
-    notes.extend(note for pattern, note in _NOTED if any(re.search(pattern, text) for text in said))
+    messages = [str(warning.message) for warning in caught]
+    notes.extend(note for pattern, note in _NOTED if any(re.search(pattern, message) for message in messages))
 
 
 def load(path: Path, pixels: bool = True) -> Loaded:

@@ -57,14 +57,14 @@ def transforms_of(ds: Dataset, layout: Layout) -> tuple[list[Transform], list[st
     if layout.channels == 3:
         return [Transform(unit=GREY)] * layout.frames, []
     groups, notes = FrameGroups(ds), set[str]()
-    found: list[Transform] = []
+    transforms: list[Transform] = []
     common: Transform | None = None
     for frame in range(layout.frames):
         own = groups.get(frame, "PixelValueTransformationSequence")
         if own is None and common is None:
             common = _transform(ds, layout, notes)
-        found.append(common if own is None and common is not None else _transform(own or ds, layout, notes))
-    return found, sorted(notes)
+        transforms.append(common if own is None and common is not None else _transform(own or ds, layout, notes))
+    return transforms, sorted(notes)
 
 
 def unit_of(ds: Dataset, transform: Transform) -> tuple[str, str | None]:
@@ -118,10 +118,10 @@ def lut_table(lut: Dataset, signed: bool) -> tuple[tuple[float, ...], int, int] 
 
 def _entries(lut: Dataset, count: int) -> Iterator[float]:
     """LUT Data is a list of numbers, or bytes of 16-bit words, or (for 8 bits) of single bytes."""
-    found = value(lut, "LUTData")
-    if isinstance(found, bytes):
-        wide = len(found) >= 2 * count
+    data = value(lut, "LUTData")
+    if isinstance(data, bytes):
+        wide = len(data) >= 2 * count
         order = "<" if lut.original_encoding[1] is not False else ">"
-        yield from np.frombuffer(found, f"{order}u2" if wide else "u1", count if len(found) >= count else 0).tolist()
+        yield from np.frombuffer(data, f"{order}u2" if wide else "u1", count if len(data) >= count else 0).tolist()
         return
     yield from (numbers(lut, "LUTData") or [])[:count]

@@ -50,8 +50,8 @@ def mend_predictor_6(decoded: Array) -> Array | None:
         return None
     differences = (unsigned[1:, 1:] - above - ((left - corner) >> 1)) & _MODULUS
     rows = [unsigned[0].tolist()]
-    for first, found in zip(unsigned[1:, 0].tolist(), differences.tolist(), strict=True):
-        rows.append(_row(first, found, rows[-1]))
+    for first, deltas in zip(unsigned[1:, 0].tolist(), differences.tolist(), strict=True):
+        rows.append(_row(first, deltas, rows[-1]))
     mended = np.array(rows, np.uint16).view(np.int16)
     return mended if roughness(mended) < _CLEARER * roughness(decoded) else None
 
@@ -73,7 +73,7 @@ def is_ycbcr(values: Array) -> bool:
     """
     luma, blue, red = np.moveaxis(values.astype(np.float32) - (0, 128, 128), -1, 0)
     channels = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)
-    outside = np.mean([(one < -_OUTSIDE) | (one > 255 + _OUTSIDE) for one in channels])
+    outside = np.mean([(channel < -_OUTSIDE) | (channel > 255 + _OUTSIDE) for channel in channels])
     return float(outside) < _FEW and bool(np.ptp(values[..., 1:]) > _OUTSIDE)
 
 

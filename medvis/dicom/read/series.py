@@ -10,9 +10,9 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from medvis.core.scan import DisplayWindow, Scan, Source
-from medvis.dicom.read.canvas import Canvas
 from medvis.dicom.read.facts import details_of, display_windows, voi_luts, windows_by_frame
 from medvis.dicom.read.file import Facts, fill, read_parsed, scan_of
+from medvis.dicom.read.frame_buffer import FrameBuffer
 from medvis.dicom.read.frames_inside import frame_numbers
 from medvis.dicom.read.header import Header
 from medvis.dicom.read.layout import layout_of
@@ -33,8 +33,8 @@ def read_group(folder: Path, headers: Sequence[Header], notes: Sequence[str]) ->
         InputError: an image is damaged, or they have no common unit.
     """
     with pydicom_notes() as warned:
-        one = len(headers) == 1 or headers[0].frame is not None
-        scan = _read_one(folder, headers) if one else _read_stack(folder, headers)
+        alone = len(headers) == 1 or headers[0].frame is not None
+        scan = _read_one(folder, headers) if alone else _read_stack(folder, headers)
     return replace(scan, notes=(*notes, *scan.notes, *warned))
 
 
@@ -46,35 +46,35 @@ def _read_one(folder: Path, headers: Sequence[Header]) -> Scan:
 
 
 def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
-    stack = stack_of([header.place for header in headers], headers[0].frame_of_reference)
+    stack = stack_of([header.plane for header in headers], headers[0].frame_of_reference)
     headers = [headers[index] for index in stack.order]
-    canvas = Canvas((len(headers), *headers[0].shape), str(folder))
+    buffer = FrameBuffer((len(headers), *headers[0].shape), str(folder))
     first: Dataset | None = None
-    found: list[Facts] = []
+    by_file: list[Facts] = []
     windows: list[tuple[DisplayWindow, ...]] = []
     notes: list[str] = []
     for rank, header in enumerate(headers):
         ds = header.file.with_pixels()
         layout, gaps = layout_of(ds, header.path)
-        found.append(fill(canvas, ds, layout, {0: rank}, header.path))
+        by_file.append(fill(buffer, ds, layout, {0: rank}, header.path))
         windows.append(display_windows(ds)[0])
-        notes += [*header.file.notes, *gaps, *found[-1].notes]
+        notes += [*header.file.notes, *gaps, *by_file[-1].notes]
         if first is None:
             first = ds
             first.pop("PixelData", None)
     if first is None:
         raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
-    facts = _common(found, folder)
+    facts = _common(by_file, folder)
     source = _source(folder, headers, first, facts, windows_by_frame(windows))
-    return scan_of(first, canvas, stack.geometry, facts, source, [*notes, *stack.notes])
+    return scan_of(first, buffer, stack.geometry, facts, source, [*notes, *stack.notes])
 
 
-def _common(found: Sequence[Facts], folder: Path) -> Facts:
-    units = sorted({facts.unit for facts in found})
+def _common(by_file: Sequence[Facts], folder: Path) -> Facts:
+    units = sorted({facts.unit for facts in by_file})
     if len(units) > 1:
         raise InputError(f"{folder} mixes units: {', '.join(units)}", "a series in one unit")
-    first = found[0]
-    return replace(first, varies=any(facts.transform != first.transform for facts in found))
+    first = by_file[0]
+    return replace(first, varies=any(facts.transform != first.transform for facts in by_file))
 
 
 def _source(

@@ -10,7 +10,7 @@ import numpy as np
 
 from medvis.core.arrays import Float64s, Indices
 from medvis.core.geometry import Geometry
-from medvis.dicom.read.position import Place, Spacing
+from medvis.dicom.read.image_plane import ImagePlane, Spacing
 from medvis.ops.slice_geometry import drift_of, heights_of, missing_in, usual_step
 
 SAME_PLACE = 1e-3
@@ -36,20 +36,20 @@ class Stack:
     notes: tuple[str, ...]
 
 
-def stack_of(places: Sequence[Place], frame_of_reference: str | None) -> Stack:
+def stack_of(planes: Sequence[ImagePlane], frame_of_reference: str | None) -> Stack:
     """Orders the frames where they have distinct places along one normal; else keeps their order and says why."""
-    spacing = common_spacing(places)
+    spacing = common_spacing(planes)
     notes = [] if spacing.note is None else [spacing.note]
     reasons = {} if spacing.reason is None else {"spacing": spacing.reason}
-    count = len(places)
+    count = len(planes)
     order = np.arange(count)
-    problem = misfit(places)
+    problem = misfit(planes)
     if problem is not None:
         reasons |= {"positions": problem, "orientation": problem}
         reasons["slice_spacing"] = problem if count > 1 else "a single frame"
         return Stack(order, Geometry(spacing.mm, reasons=reasons), tuple(notes))
-    orientation = _orientation(places[0])
-    positions = np.stack([_position(place) for place in places])
+    orientation = _orientation(planes[0])
+    positions = np.stack([_position(plane) for plane in planes])
     heights = heights_of(positions, orientation)
     slice_spacing = None
     if count == 1:
@@ -58,33 +58,33 @@ def stack_of(places: Sequence[Place], frame_of_reference: str | None) -> Stack:
         reasons["slice_spacing"] = "several frames share one position, so that they are no stack of slices"
     else:
         order = np.argsort(heights, kind="stable")
-        slice_spacing, said = _step(heights[order])
+        slice_spacing, notes_on_step = _step(heights[order])
         if slice_spacing is None:
-            reasons["slice_spacing"] = said[0]
-        notes += [*said, *_shear(positions[order], orientation)]
+            reasons["slice_spacing"] = notes_on_step[0]
+        notes += [*notes_on_step, *_shear(positions[order], orientation)]
     geometry = Geometry(spacing.mm, slice_spacing, positions[order], orientation, frame_of_reference, reasons)
     return Stack(order, geometry, tuple(notes))
 
 
-def misfit(places: Sequence[Place]) -> str | None:
+def misfit(planes: Sequence[ImagePlane]) -> str | None:
     """Why the frames cannot be placed in one coordinate system, or None if they can."""
-    without = [place.position is None or place.orientation is None for place in places]
+    without = [plane.position is None or plane.orientation is None for plane in planes]
     if any(without):
         return _NO_POSITION if all(without) else "only some of the frames have a position and orientation"
-    first = _orientation(places[0])
-    if any(np.abs(_orientation(place) - first).max() > SAME_DIRECTION for place in places):
+    first = _orientation(planes[0])
+    if any(np.abs(_orientation(plane) - first).max() > SAME_DIRECTION for plane in planes):
         return "the frames have different orientations"
     return None
 
 
-def common_spacing(places: Sequence[Place]) -> Spacing:
+def common_spacing(planes: Sequence[ImagePlane]) -> Spacing:
     """The spacing of all frames, or None if they differ."""
-    first = places[0].spacing
-    for place in places:
-        if place.spacing.mm is None or first.mm is None:
-            if place.spacing.mm != first.mm:
+    first = planes[0].spacing
+    for plane in planes:
+        if plane.spacing.mm is None or first.mm is None:
+            if plane.spacing.mm != first.mm:
                 return Spacing(None, "only some frames have a pixel spacing")
-        elif not np.allclose(place.spacing.mm, first.mm, rtol=1e-3):
+        elif not np.allclose(plane.spacing.mm, first.mm, rtol=1e-3):
             return Spacing(None, "the frames have different pixel spacings")
     return first
 
@@ -125,13 +125,13 @@ def _shear(positions: Float64s, orientation: Float64s) -> list[str]:
     ]
 
 
-def _position(place: Place) -> Float64s:
-    if place.position is None:
+def _position(plane: ImagePlane) -> Float64s:
+    if plane.position is None:
         raise ValueError(_NO_POSITION)
-    return place.position
+    return plane.position
 
 
-def _orientation(place: Place) -> Float64s:
-    if place.orientation is None:
+def _orientation(plane: ImagePlane) -> Float64s:
+    if plane.orientation is None:
         raise ValueError(_NO_POSITION)
-    return place.orientation
+    return plane.orientation

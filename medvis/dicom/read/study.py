@@ -30,7 +30,7 @@ _KEPT = 5000  # parsed headers in memory, of about 40 kB each; files beyond are 
 
 
 @dataclass
-class _Found:
+class _Contents:
     """What the files are."""
 
     headers: list[Header] = field(default_factory=list)
@@ -39,14 +39,14 @@ class _Found:
 
     def remarks(self) -> list[Remark]:
         """One on each kind of thing that is no image."""
-        said = []
+        remarks = []
         if self.objects:
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.objects.items()))
-            said.append(Remark(f"DICOM objects that are no images to look at were ignored: {kinds}"))
+            remarks.append(Remark(f"DICOM objects that are no images to look at were ignored: {kinds}"))
         if self.damaged:
             what = f"{len(self.damaged)} damaged file(s) could not be read, nobody knows of which series"
-            said.append(Remark(what, ", ".join(path.name for path, _ in self.damaged[:_NAMED])))
-        return said
+            remarks.append(Remark(what, ", ".join(path.name for path, _ in self.damaged[:_NAMED])))
+        return remarks
 
 
 def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()) -> Volumes:
@@ -60,15 +60,15 @@ def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()
     Raises:
         InputError: no image at all; or one series only and a damaged file, which may be a part of it.
     """
-    found = _sorted_out(files)
-    if found.damaged and len({(header.study, header.series) for header in found.headers}) <= 1:
-        raise found.damaged[0][1]
-    if not found.headers:
-        raise InputError(f"{folder} holds no DICOM image{_instead(found)}", "a folder with a series or a study")
-    said = [*known, *found.remarks()]
-    volumes = _volumes(folder, groups_of(found.headers), [remark.text for remark in said])
-    volumes += [_broken(folder, *item) for item in found.damaged]
-    return Volumes(str(folder), volumes, [remark.whole for remark in said])
+    contents = _sorted_out(files)
+    if contents.damaged and len({(header.study, header.series) for header in contents.headers}) <= 1:
+        raise contents.damaged[0][1]
+    if not contents.headers:
+        raise InputError(f"{folder} holds no DICOM image{_instead(contents)}", "a folder with a series or a study")
+    remarks = [*known, *contents.remarks()]
+    volumes = _volumes(folder, groups_of(contents.headers), [remark.text for remark in remarks])
+    volumes += [_broken(folder, *item) for item in contents.damaged]
+    return Volumes(str(folder), volumes, [remark.whole for remark in remarks])
 
 
 def volumes_inside(path: Path) -> list[Volume]:
@@ -87,18 +87,18 @@ def volumes_inside(path: Path) -> list[Volume]:
     return _volumes(path, groups, [])
 
 
-def _volumes(folder: Path, groups: Sequence[Group], said: Sequence[str]) -> list[Volume]:
+def _volumes(folder: Path, groups: Sequence[Group], remarks: Sequence[str]) -> list[Volume]:
     alone = sum(group.why_not is None for group in groups) == 1
     numbers = {study: number for number, study in enumerate(dict.fromkeys(_study(group) for group in groups), 1)}
     labels = unique([_label(group, numbers) for group in groups])
     return [
-        _volume(folder, group, label, numbers[_study(group)], said if alone else [])
+        _volume(folder, group, label, numbers[_study(group)], remarks if alone else [])
         for label, group in zip(labels, groups, strict=True)
     ]
 
 
-def _sorted_out(files: Iterable[Path]) -> _Found:
-    found = _Found()
+def _sorted_out(files: Iterable[Path]) -> _Contents:
+    contents = _Contents()
     for path in files:
         try:
             file = parse(path)
@@ -106,15 +106,15 @@ def _sorted_out(files: Iterable[Path]) -> _Found:
             if should_be_image(ds):
                 require_image(ds, path)
         except InputError as error:
-            found.damaged.append((path, error))
+            contents.damaged.append((path, error))
             continue
         if is_source(ds):
-            found.headers.append(_header(file, ds))
-            if len(found.headers) > _KEPT:
+            contents.headers.append(_header(file, ds))
+            if len(contents.headers) > _KEPT:
                 file.release()
         else:
-            found.objects[kind_of_object(ds)] += 1
-    return found
+            contents.objects[kind_of_object(ds)] += 1
+    return contents
 
 
 def _header(file: ParsedFile, ds: Dataset) -> Header:
@@ -123,8 +123,8 @@ def _header(file: ParsedFile, ds: Dataset) -> Header:
     return with_frames(header_of(file, ds), ds)
 
 
-def _instead(found: _Found) -> str:
-    names = ", ".join(f"{count} {name}" for name, count in sorted(found.objects.items()))
+def _instead(contents: _Contents) -> str:
+    names = ", ".join(f"{count} {name}" for name, count in sorted(contents.objects.items()))
     return f", but {names}" if names else ""
 
 
@@ -156,8 +156,8 @@ def _volume(folder: Path, group: Group, label: str, study: int, notes: Sequence[
 
 def _facts(group: Group, study: int) -> dict[str, Any]:
     first = group.headers[0]
-    stack = None if group.why_not else stack_of([header.place for header in group.headers], first.frame_of_reference)
-    spacing = first.place.spacing.mm
+    stack = None if group.why_not else stack_of([header.plane for header in group.headers], first.frame_of_reference)
+    spacing = first.plane.spacing.mm
     return {
         "study": study,
         "series_number": first.number,
@@ -171,7 +171,7 @@ def _facts(group: Group, study: int) -> dict[str, Any]:
         "cols": first.shape[1],
         "spacing_mm": None if spacing is None else list(spacing),
         "slice_spacing_mm": None if stack is None else stack.geometry.slice_spacing,
-        "plane": plane_of(first.place.orientation),
+        "plane": plane_of(first.plane.orientation),
         "notes": [*group.notes, *(() if stack is None else stack.notes)],
     }
 

@@ -16,10 +16,10 @@ _UID = re.compile(r"[0-9.]{1,64}")
 def value(ds: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the file holds
     """The value of an element, or None if it is absent, empty or cannot be converted."""
     try:
-        found = ds.get(keyword)
+        raw = ds.get(keyword)
     except Exception:  # pydicom converts on access and raises what the broken bytes happen to lead to
         return None
-    return None if found is None or (isinstance(found, str | bytes) and not found) else found
+    return None if raw is None or (isinstance(raw, str | bytes) and not raw) else raw
 
 
 def put(ds: Dataset, keyword: str, new: str | int) -> None:
@@ -32,10 +32,10 @@ def put(ds: Dataset, keyword: str, new: str | int) -> None:
 
 def text(ds: Dataset, keyword: str, longest: int = 64) -> str | None:
     """A text value on one line, cut at the length that DICOM allows; several values are joined with a backslash."""
-    found = value(ds, keyword)
-    if found is None:
+    raw = value(ds, keyword)
+    if raw is None:
         return None
-    parts = [found] if isinstance(found, str) or not isinstance(found, Sequence) else list(found)
+    parts = [raw] if isinstance(raw, str) or not isinstance(raw, Sequence) else list(raw)
     joined = "\\".join(str(part) for part in parts)[:longest]
     printable = "".join(char if char.isprintable() else " " for char in joined)
     return " ".join(printable.split()) or None
@@ -43,8 +43,8 @@ def text(ds: Dataset, keyword: str, longest: int = 64) -> str | None:
 
 def uid(ds: Dataset, keyword: str) -> str | None:
     """A UID, or None if the file holds none there that is one."""
-    found = text(ds, keyword, longest=128)
-    return found if found is not None and _UID.fullmatch(found) else None
+    raw = text(ds, keyword, longest=128)
+    return raw if raw is not None and _UID.fullmatch(raw) else None
 
 
 def texts(ds: Dataset, keyword: str) -> list[str]:
@@ -55,10 +55,10 @@ def texts(ds: Dataset, keyword: str) -> list[str]:
 
 def numbers(ds: Dataset, keyword: str, count: int | None = None) -> list[float] | None:
     """The finite numbers of an element, or None if one of them is not, or if there are not `count` of them."""
-    found = value(ds, keyword)
-    if found is None:
+    raw = value(ds, keyword)
+    if raw is None:
         return None
-    parts = [found] if isinstance(found, str | bytes) or not isinstance(found, Sequence) else list(found)
+    parts = [raw] if isinstance(raw, str | bytes) or not isinstance(raw, Sequence) else list(raw)
     try:
         values = [float(part) for part in parts]
     except (TypeError, ValueError, OverflowError):
@@ -69,28 +69,28 @@ def numbers(ds: Dataset, keyword: str, count: int | None = None) -> list[float] 
 
 def number(ds: Dataset, keyword: str) -> float | None:
     """The first number of an element."""
-    found = numbers(ds, keyword)
-    return None if found is None else found[0]
+    raw = numbers(ds, keyword)
+    return None if raw is None else raw[0]
 
 
 def whole(ds: Dataset, keyword: str) -> int | None:
     """The first number of an element, if it is whole."""
-    found = number(ds, keyword)
-    return int(found) if found is not None and found == int(found) else None
+    raw = number(ds, keyword)
+    return int(raw) if raw is not None and raw == int(raw) else None
 
 
 def items(ds: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; empty if there is none."""
-    found = value(ds, keyword)
-    if isinstance(found, str | bytes) or not isinstance(found, Sequence):
+    raw = value(ds, keyword)
+    if isinstance(raw, str | bytes) or not isinstance(raw, Sequence):
         return []
-    return [item for item in found if isinstance(item, Dataset)]
+    return [item for item in raw if isinstance(item, Dataset)]
 
 
 def first_item(ds: Dataset, keyword: str) -> Dataset | None:
     """The first item of a sequence."""
-    found = items(ds, keyword)
-    return found[0] if found else None
+    raw = items(ds, keyword)
+    return raw[0] if raw else None
 
 
 class FrameGroups:

@@ -93,10 +93,10 @@ class Canvas:
         self._blend(x + right, base + down, coverage, style.colour)
         return advance
 
-    def dim(self, rect: Rect, share: float = 0.35) -> None:
-        """Darkens a rectangle to a share of its light, so that a text on it can be read."""
+    def dim(self, rect: Rect, fraction: float = 0.35) -> None:
+        """Darkens a rectangle to a fraction of its light, so that a text on it can be read."""
         area = self.pixels[max(rect.y, 0) : max(rect.bottom, 0), max(rect.x, 0) : max(rect.right, 0)]
-        area[:] = np.round(area * np.float32(share))
+        area[:] = np.round(area * np.float32(fraction))
 
     def outline(self, points: Float64s, colour: Colour, thickness: int, rim: int = 2) -> None:
         """A closed, smooth line through `points` [n, 2] (x, y), on a dark one that sets it off from any ground."""
@@ -108,6 +108,6 @@ class Canvas:
     def _blend(self, x: int, y: int, coverage: Uint8s, colour: Colour) -> None:
         left, top = max(-x, 0), max(-y, 0)
         area = self.pixels[y + top : y + coverage.shape[0], x + left : x + coverage.shape[1]]
-        share = coverage[top : top + area.shape[0], left : left + area.shape[1], None].astype(np.float32) / 255
-        if share.size:
-            area[:] = np.round(area + (np.array(colour, np.float32) - area) * share)
+        opacity = coverage[top : top + area.shape[0], left : left + area.shape[1], None].astype(np.float32) / 255
+        if opacity.size:
+            area[:] = np.round(area + (np.array(colour, np.float32) - area) * opacity)

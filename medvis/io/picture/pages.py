@@ -38,10 +38,10 @@ def single_page(slices: Slices, findings: Sequence[Finding]) -> Canvas:
     wide = across * width + (across - 1) * GAP
     page = Canvas(wide, down * (height + CAPTION) + (down - 1) * GAP)
     kind = "Slice" if slices.scan.modality in TOMOGRAPHY else "Image"
-    place = "" if slices.scan.frames == 1 else f" {frame + 1} of {slices.scan.frames}"
+    position = "" if slices.scan.frames == 1 else f" {frame + 1} of {slices.scan.frames}"
     of = f" for {slices.case.evidence_of}" if slices.case.evidence_of else ""
     second = f"Evidence{of} and findings" if findings else f"Evidence{of}"
-    for index, title in enumerate((f"{kind}{place}", second)):
+    for index, title in enumerate((f"{kind}{position}", second)):
         x, y = (0, index * (height + CAPTION + GAP)) if stacked else (index * (width + GAP), 0)
         box = Rect(x, y + CAPTION, width, height)
         page.text(x, y + 16, title, Style(16, MUTED), width)
@@ -65,9 +65,9 @@ def series_page(slices: Slices, findings: Sequence[Finding]) -> Canvas:
 
 
 def _tile(
-    page: Canvas, slices: Slices, finding: Finding, findings: Sequence[Finding], place: tuple[int, int, int, int]
+    page: Canvas, slices: Slices, finding: Finding, findings: Sequence[Finding], corner: tuple[int, int, int, int]
 ) -> None:
-    x, y, side, panels = place
+    x, y, side, panels = corner
     frame = finding.key_frame
     first, last = finding.first_frame + 1, finding.last_frame + 1
     span = ", on this slice only" if first == last else f", seen on {first} to {last}"
@@ -83,9 +83,9 @@ def _panel(page: Canvas, slices: Slices, shot: Shot, box: Rect) -> None:
     page.fill(box, BLACK)
     view = slices.fit(shot.region, box)
     draw_slice(page, slices, shot.frame, view, shot.overlay)
-    found = draw_findings(page, slices, shot.frame, view, shot.findings)
+    marks = draw_findings(page, slices, shot.frame, view, shot.findings)
     taken = [*draw_scale(page, slices, view), *draw_sides(page, slices.scan.geometry, view.rect)]
-    draw_numbers(page, view.rect, found, taken)
+    draw_numbers(page, view.rect, marks, taken)
 
 
 def _overview(slices: Slices, findings: Sequence[Finding], wide: int) -> Canvas:
@@ -109,11 +109,11 @@ def _thumbnail(page: Canvas, slices: Slices, frame: int, box: Rect, findings: Se
     page.fill(box, BLACK)
     view = slices.fit(slices.whole, box)
     draw_slice(page, slices, frame, view, overlay=True)
-    found = draw_findings(page, slices, frame, view, findings)
-    page.frame(box, CONTOUR if found else LINE, 2 if found else 1)
+    marks = draw_findings(page, slices, frame, view, findings)
+    page.frame(box, CONTOUR if marks else LINE, 2 if marks else 1)
     shadowed(page, box.x + 6, box.y + 17, str(frame + 1), Style(13, TEXT))
-    if found:
-        numbers = ", ".join(str(number) for number, _ in found)
+    if marks:
+        numbers = ", ".join(str(number) for number, _ in marks)
         shadowed(page, box.right - 7, box.y + 17, numbers, Style(13, CONTOUR, "right"))
 
 

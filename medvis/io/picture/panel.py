@@ -44,10 +44,10 @@ def draw_findings(
     return bounds
 
 
-def draw_numbers(canvas: Canvas, edge: Rect, found: Sequence[tuple[int, Rect]], taken: Iterable[Rect] = ()) -> None:
+def draw_numbers(canvas: Canvas, edge: Rect, marks: Sequence[tuple[int, Rect]], taken: Iterable[Rect] = ()) -> None:
     """The number of each finding beside its outline, where it hides neither an outline nor another number."""
-    used = [*taken, *(bounds for _, bounds in found)]
-    for number, bounds in found:
+    used = [*taken, *(bounds for _, bounds in marks)]
+    for number, bounds in marks:
         if not bounds.overlaps(edge):
             continue
         wide = _TAG + 9 * (len(str(number)) - 1)
@@ -131,8 +131,8 @@ def _place(bounds: Rect, wide: int, edge: Rect, used: Sequence[Rect]) -> Rect:
     gap = 3
     lefts = (bounds.right + gap, bounds.x - wide - gap, bounds.x + (bounds.width - wide) // 2)
     tops = (bounds.y - _TAG - gap, bounds.bottom + gap, bounds.y + (bounds.height - _TAG) // 2)
-    places = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (2, 1)]
-    tags = [Rect(lefts[across], tops[down], wide, _TAG) for across, down in places]
+    sides = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (2, 1)]
+    tags = [Rect(lefts[across], tops[down], wide, _TAG) for across, down in sides]
     free = (tag for tag in tags if edge.holds(tag) and not any(tag.overlaps(other) for other in used))
     fallback = Rect(
         min(max(tags[0].x, edge.x), edge.right - wide), min(max(tags[0].y, edge.y), edge.bottom - _TAG), wide, _TAG

@@ -42,8 +42,8 @@ def facts(finding: Finding, of_image: bool = False) -> list[str]:
     if finding.longest_diameter_mm is None and "longest_diameter_mm" in finding.unknown:
         lines.append(finding.unknown["longest_diameter_mm"])
     if finding.malignancy is not None:
-        said = "malignant (whole image)" if of_image else "would be rated malignant"
-        lines.append(f"{said}: {decimal(finding.malignancy)}")
+        words = "malignant (whole image)" if of_image else "would be rated malignant"
+        lines.append(f"{words}: {decimal(finding.malignancy)}")
     # What is absent needs no room here: the report lists it.
     there = [f"{item.name} {item.value}" for item in finding.attributes if item.value not in ("none", "absent")]
     if there:
@@ -128,8 +128,8 @@ def _legend(column: Canvas, y: int, slices: Slices, report: Report) -> int:
         ramp = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (16, 1))
         column.paste(0, y, laid_over(np.full((16, WIDTH, 3), 96, np.uint8), ramp))
         column.text(0, y + 34, "0", _SMALL)
-        said = f"evidence for {slices.case.evidence_of or 'a finding'} (model activation)"
-        column.text(WIDTH // 2, y + 34, fitted(said, 14, WIDTH - 40), Style(14, MUTED, "centre"))
+        words = f"evidence for {slices.case.evidence_of or 'a finding'} (model activation)"
+        column.text(WIDTH // 2, y + 34, fitted(words, 14, WIDTH - 40), Style(14, MUTED, "centre"))
         column.text(WIDTH, y + 34, "1", Style(14, MUTED, "right"))
         y += 46
     if findings:
@@ -138,8 +138,8 @@ def _legend(column: Canvas, y: int, slices: Slices, report: Report) -> int:
         column.text(44, y + 16, "outline of a finding (a ring if it is tiny) and its number", _SMALL)
         y += 30
     if any(finding.malignancy is not None for finding in findings):
-        said = "by the image's class, not" if report.classes else "as readers would rate it, not as"
-        column.text(0, y + 12, f"malignant: {said} proven by pathology", _SMALL, WIDTH)
+        words = "by the image's class, not" if report.classes else "as readers would rate it, not as"
+        column.text(0, y + 12, f"malignant: {words} proven by pathology", _SMALL, WIDTH)
         y += 24
     return y + 8
 

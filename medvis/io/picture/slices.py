@@ -228,10 +228,10 @@ def _resized(picture: Uint8s, rect: Rect) -> Uint8s:
 
 
 def _traced(inside: Bools) -> Float64s | None:
-    found, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not found:
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
         return None
-    return np.asarray(max(found, key=len)[:, 0, ::-1], np.float64)
+    return np.asarray(max(contours, key=len)[:, 0, ::-1], np.float64)
 
 
 def _corners(box: Box) -> Float64s:

@@ -63,16 +63,16 @@ def fitted(text: str, size: int, width: int, middle: bool = False) -> str:
 def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:
     """The text in at most `lines` lines of `width` px, broken between words; what is too much becomes an ellipsis."""
     rest = drawable(text).split(" ")
-    found: list[str] = []
-    while rest and len(found) < lines - 1:
+    lines_of_text: list[str] = []
+    while rest and len(lines_of_text) < lines - 1:
         count = 1
         while count < len(rest) and width_of(" ".join(rest[: count + 1]), size) <= width:
             count += 1
-        found.append(fitted(" ".join(rest[:count]), size, width))
+        lines_of_text.append(fitted(" ".join(rest[:count]), size, width))
         rest = rest[count:]
     if rest:
-        found.append(fitted(" ".join(rest), size, width))
-    return found
+        lines_of_text.append(fitted(" ".join(rest), size, width))
+    return lines_of_text
 
 
 @lru_cache(maxsize=256)

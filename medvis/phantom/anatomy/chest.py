@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from medvis.core.arrays import Float32s
-from medvis.phantom.anatomy.canvas import Canvas, blank, joined, lobe
+from medvis.phantom.anatomy.plane import DrawingPlane, blank, joined, lobe
 
 AIR, FAT, MUSCLE, BLOOD, ORGAN, DISC = -1000.0, -100.0, 50.0, 40.0, 46.0, 90.0
 TRABECULAR, CORTEX, LUNG, FOAM, SHELL = 180.0, 700.0, -865.0, -940.0, -150.0
@@ -31,25 +31,25 @@ def chest_plane(
         z: height of the plane in mm; −40…40 holds the heart below and the windpipe above.
         scale: enlarges the whole body.
     """
-    canvas = blank(shape, spacing, z, AIR, scale)
-    _table(canvas)
-    _wall(canvas, z)
-    _ribs(canvas, z)
-    inside = lobe(canvas, (0.0, INNER_Y), _inner(z), power=2.3)
-    canvas.paint(FAT, inside)
-    lung = canvas.share(np.maximum(inside, -_mediastinum(canvas, z)))
-    _organs(canvas, z)
-    canvas.cover(LUNG, lung)
-    canvas.add(lung * np.float32(0.28) * np.maximum(canvas.y + 30, 0))
-    _fissures(canvas, z, lung)
-    _spine(canvas, z)
-    _airways(canvas, z)
-    return canvas.hu, lung
+    plane = blank(shape, spacing, z, AIR, scale)
+    _table(plane)
+    _wall(plane, z)
+    _ribs(plane, z)
+    inside = lobe(plane, (0.0, INNER_Y), _inner(z), power=2.3)
+    plane.paint(FAT, inside)
+    lung = plane.fraction(np.maximum(inside, -_mediastinum(plane, z)))
+    _organs(plane, z)
+    plane.cover(LUNG, lung)
+    plane.add(lung * np.float32(0.28) * np.maximum(plane.y + 30, 0))
+    _fissures(plane, z, lung)
+    _spine(plane, z)
+    _airways(plane, z)
+    return plane.hu, lung
 
 
-def _bone(canvas: Canvas, distance: Float32s, shell: float = 1.6) -> None:
-    canvas.paint(CORTEX, distance)
-    canvas.paint(TRABECULAR, distance + np.float32(shell))
+def _bone(plane: DrawingPlane, distance: Float32s, shell: float = 1.6) -> None:
+    plane.paint(CORTEX, distance)
+    plane.paint(TRABECULAR, distance + np.float32(shell))
 
 
 def _inner(z: float) -> tuple[float, float]:
@@ -58,23 +58,23 @@ def _inner(z: float) -> tuple[float, float]:
     return INNER[0] * narrow, INNER[1] * (0.5 + 0.5 * narrow)
 
 
-def _table(canvas: Canvas) -> None:
+def _table(plane: DrawingPlane) -> None:
     """Foam between two shells, straight and not bent with the body."""
-    x, y = canvas.cols[None], canvas.rows[:, None]
+    x, y = plane.cols[None], plane.rows[:, None]
     below = y - np.float32(128) + np.float32(9e-4) * x**2
     wide = np.abs(x) - np.float32(205)
-    canvas.paint(FOAM, np.maximum(np.abs(below - 11) - 10, wide))
+    plane.paint(FOAM, np.maximum(np.abs(below - 11) - 10, wide))
     for depth in (0, 22):
-        canvas.paint(SHELL, np.maximum(np.abs(below - depth) - np.float32(0.8), wide))
+        plane.paint(SHELL, np.maximum(np.abs(below - depth) - np.float32(0.8), wide))
 
 
-def _wall(canvas: Canvas, z: float) -> None:
+def _wall(plane: DrawingPlane, z: float) -> None:
     """Skin, fat, the layers of muscle, shoulder blades and breastbone."""
-    trunk = lobe(canvas, (0.0, 0.0), (166.0, 116.0), power=2.3)
-    canvas.paint(MUSCLE, trunk)
-    canvas.paint(FAT, trunk + np.float32(1.8))
+    trunk = lobe(plane, (0.0, 0.0), (166.0, 116.0), power=2.3)
+    plane.paint(MUSCLE, trunk)
+    plane.paint(FAT, trunk + np.float32(1.8))
     inner = _inner(z)
-    canvas.paint(MUSCLE, lobe(canvas, (0.0, INNER_Y - 1), (inner[0] + 13, inner[1] + 11), power=2.3))
+    plane.paint(MUSCLE, lobe(plane, (0.0, INNER_Y - 1), (inner[0] + 13, inner[1] + 11), power=2.3))
     for side in SIDES:
         for center, axes, degrees in (
             ((side * 98, 78), (44.0, 15.0), -side * 32),
@@ -82,49 +82,49 @@ def _wall(canvas: Canvas, z: float) -> None:
             ((side * 70, -92), (44.0, 8.0), side * 17),
             ((side * 27, 94), (25.0, 12.0), 0.0),
         ):
-            part = canvas.near(center, max(axes))
+            part = plane.near(center, max(axes))
             part.paint(MUSCLE, lobe(part, center, axes, degrees))
-        part = canvas.near((side * 106, 74), 36)
+        part = plane.near((side * 106, 74), 36)
         _bone(part, lobe(part, (side * 106, 74), (34.0, 3.4), -side * 36), 1.2)
-    part = canvas.near((0, -99), 24)
+    part = plane.near((0, -99), 24)
     _bone(part, lobe(part, (0.0, -99.0), (21.0, 6.5), power=2.6), 1.4)
 
 
-def _ribs(canvas: Canvas, z: float) -> None:
+def _ribs(plane: DrawingPlane, z: float) -> None:
     """Each rib falls from the spine to the front, so that a plane cuts several of them, each at another angle."""
     inner = _inner(z)
-    across = lobe(canvas, (0.0, INNER_Y), (inner[0] + 5.5, inner[1] + 5.5), power=2.3)
-    back = np.arctan2(np.abs(canvas.x) / np.float32(inner[0]), (canvas.y - np.float32(INNER_Y)) / np.float32(inner[1]))
+    across = lobe(plane, (0.0, INNER_Y), (inner[0] + 5.5, inner[1] + 5.5), power=2.3)
+    back = np.arctan2(np.abs(plane.x) / np.float32(inner[0]), (plane.y - np.float32(INNER_Y)) / np.float32(inner[1]))
     back /= np.float32(np.pi)
-    level = np.float32(z) + np.float32(RIB_FALL) * back + np.where(canvas.x > 0, np.float32(5), np.float32(0))
+    level = np.float32(z) + np.float32(RIB_FALL) * back + np.where(plane.x > 0, np.float32(5), np.float32(0))
     along = (level + np.float32(RIB_EVERY / 2)) % np.float32(RIB_EVERY) - np.float32(RIB_EVERY / 2)
     distance = (np.hypot(across / np.float32(4.2), along / np.float32(6.0)) - 1) * np.float32(4.2)
-    _bone(canvas, np.maximum(distance, (back - np.float32(0.84)) * 100), 1.3)
+    _bone(plane, np.maximum(distance, (back - np.float32(0.84)) * 100), 1.3)
 
 
-def _heart(canvas: Canvas, z: float) -> Float32s:
+def _heart(plane: DrawingPlane, z: float) -> Float32s:
     """Two ventricles and an atrium, growing below the carina; above the root of the great vessels they are gone."""
     grown = float(np.clip((16 - z) / 44, 0, 1))
     if grown == 0:
-        return np.full(canvas.hu.shape, 99, dtype=np.float32)
-    left = lobe(canvas, (10 + 22 * grown, -22.0), (16 + 32 * grown, 14 + 22 * grown), 38)
-    right = lobe(canvas, (2.0, -42.0), (14 + 26 * grown, 10 + 14 * grown), 12)
-    atrium = lobe(canvas, (-18 - 8 * grown, -22.0), (10 + 14 * grown, 12 + 20 * grown), -12)
+        return np.full(plane.hu.shape, 99, dtype=np.float32)
+    left = lobe(plane, (10 + 22 * grown, -22.0), (16 + 32 * grown, 14 + 22 * grown), 38)
+    right = lobe(plane, (2.0, -42.0), (14 + 26 * grown, 10 + 14 * grown), 12)
+    atrium = lobe(plane, (-18 - 8 * grown, -22.0), (10 + 14 * grown, 12 + 20 * grown), -12)
     return joined(joined(left, right, 12), atrium, 12)
 
 
-def _mediastinum(canvas: Canvas, z: float) -> Float32s:
+def _mediastinum(plane: DrawingPlane, z: float) -> Float32s:
     """Signed distance to all that parts the lungs: a waist in front, the great vessels, the heart and the spine."""
-    waist = 4 + 22 * np.exp(-(((canvas.y + 6) / 30) ** 2)) + 17 * np.exp(-(((canvas.y - 64) / 19) ** 2))
-    out = np.abs(canvas.x - np.float32(3)) - waist
+    waist = 4 + 22 * np.exp(-(((plane.y + 6) / 30) ** 2)) + 17 * np.exp(-(((plane.y - 64) / 19) ** 2))
+    out = np.abs(plane.x - np.float32(3)) - waist
     for center, radius in (((0.0, 64.0), 24.0), ((23.0, 42.0), 14.0), ((-24.0, -16.0), 10.5)):
-        out = joined(out, lobe(canvas, center, (radius, radius)), 6)
-    return joined(out, _heart(canvas, z) - np.float32(2), 6)
+        out = joined(out, lobe(plane, center, (radius, radius)), 6)
+    return joined(out, _heart(plane, z) - np.float32(2), 6)
 
 
-def _organs(canvas: Canvas, z: float) -> None:
+def _organs(plane: DrawingPlane, z: float) -> None:
     """Heart, great vessels and gullet in the fat of the mediastinum."""
-    canvas.paint(ORGAN, _heart(canvas, z))
+    plane.paint(ORGAN, _heart(plane, z))
     high = float(np.clip((z + 6) / 20, 0, 1))
     circles = [((23.0, 42.0), 12.2), ((-6.0, -28.0), 15.0 * (0.5 + 0.5 * high)), ((-24.0, -16.0), 8.5)]
     if -20 < z < 12:
@@ -132,23 +132,23 @@ def _organs(canvas: Canvas, z: float) -> None:
     if z > 18:
         circles += [((12.0, -8.0), 12.0), ((20.0, 14.0), 12.0)]
     for center, radius in circles:
-        part = canvas.near(center, radius)
+        part = plane.near(center, radius)
         part.paint(BLOOD, lobe(part, center, (radius, radius)))
-    part = canvas.near((5, 31), 10)
+    part = plane.near((5, 31), 10)
     part.paint(MUSCLE, lobe(part, (5.0, 31.0), (8.5, 5.5)))
 
 
-def _fissures(canvas: Canvas, z: float, lung: Float32s) -> None:
+def _fissures(plane: DrawingPlane, z: float, lung: Float32s) -> None:
     """A faint line where two lobes of a lung meet."""
     for side, offset in ((-1.0, 6.0), (1.0, -4.0)):
-        line = np.abs(canvas.y - np.float32(offset - 0.9 * z) + np.float32(0.0016) * (np.abs(canvas.x) - 80) ** 2)
-        mine = canvas.x * np.float32(side) > 20
-        canvas.add(np.float32(110) * lung * mine * np.clip(np.float32(1.4) - line, 0, 1))
+        line = np.abs(plane.y - np.float32(offset - 0.9 * z) + np.float32(0.0016) * (np.abs(plane.x) - 80) ** 2)
+        mine = plane.x * np.float32(side) > 20
+        plane.add(np.float32(110) * lung * mine * np.clip(np.float32(1.4) - line, 0, 1))
 
 
-def _spine(canvas: Canvas, z: float) -> None:
+def _spine(plane: DrawingPlane, z: float) -> None:
     """Vertebral body or disc, arch, processes and canal."""
-    part = canvas.near((0, 80), 40)
+    part = plane.near((0, 80), 40)
     body = lobe(part, (0.0, 62.0), (19.0, 14.5), power=2.4)
     if (z + 4) % 24 < 4.5:
         part.paint(DISC, body)
@@ -162,7 +162,7 @@ def _spine(canvas: Canvas, z: float) -> None:
     part.paint(MUSCLE, lobe(part, (0.0, 82.0), (8.0, 6.2)))
 
 
-def _airways(canvas: Canvas, z: float) -> None:
+def _airways(plane: DrawingPlane, z: float) -> None:
     """Windpipe above the carina, the two main bronchi below, each with a wall."""
     down = CARINA_Z - z
     if down < 0:
@@ -171,7 +171,7 @@ def _airways(canvas: Canvas, z: float) -> None:
         bend = min(down, 24.0)
         tubes = [((side * (7 + 1.0 * bend), 10 + 0.3 * bend), (7.5 - 0.16 * bend, 6.0 - 0.1 * bend)) for side in SIDES]
     for center, axes in tubes:
-        part = canvas.near(center, 12)
+        part = plane.near(center, 12)
         distance = lobe(part, center, axes)
         part.paint(MUSCLE, distance - np.float32(1.5))
         part.paint(AIR, distance)

@@ -54,8 +54,8 @@ def _tree(rng: np.random.Generator, start: Float64s, towards: Float64s, radius: 
         sideways = rng.normal(size=3)
         sideways -= (sideways @ direction) * direction
         sideways /= np.linalg.norm(sideways)
-        for sign, share in ((1.0, rng.uniform(0.3, 0.7)), (-1.0, rng.uniform(0.2, 0.5))):
-            turned = direction + sign * share * sideways + rng.normal(0, 0.08, 3)
+        for sign, turn in ((1.0, rng.uniform(0.3, 0.7)), (-1.0, rng.uniform(0.2, 0.5))):
+            turned = direction + sign * turn * sideways + rng.normal(0, 0.08, 3)
             open_ends.append((end, turned / np.linalg.norm(turned), last * rng.uniform(*CHILD), generation + 1))
 
 
@@ -92,12 +92,12 @@ def _draw(out: Float32s, twig: Twig, spacing: tuple[float, float], planes: tuple
     x = ((np.arange(col0, col1) - middle[1]) * spacing[1] - twig.start[2]).astype(np.float32)[None]
     axis = twig.end - twig.start
     square = float(axis @ axis)
-    share = np.zeros((row1 - row0, col1 - col0), dtype=np.float32)
+    covered = np.zeros((row1 - row0, col1 - col0), dtype=np.float32)
     for step in (np.arange(SUBPLANES) + 0.5) / SUBPLANES - 0.5:
         z = planes[0] + step * planes[1] - twig.start[0]
         along = np.clip((z * axis[0] + y * axis[1] + x * axis[2]) / square, 0, 1)
         off = np.sqrt((z - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (x - along * axis[2]) ** 2)
         radius = twig.radius + along * (twig.last - twig.radius)
-        share += np.clip(0.5 - (off - radius) / np.mean(spacing), 0, 1).astype(np.float32) / SUBPLANES
+        covered += np.clip(0.5 - (off - radius) / np.mean(spacing), 0, 1).astype(np.float32) / SUBPLANES
     window = out[row0:row1, col0:col1]
-    np.maximum(window, share, out=window)
+    np.maximum(window, covered, out=window)

@@ -15,10 +15,10 @@ from medvis.core.outcome import Outcome
 from medvis.core.report import Code
 from medvis.dicom.objects.concepts import own
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_side, side_of
-from medvis.dicom.objects.identity import identity_of
-from medvis.dicom.objects.planes import relink, stand_ins
+from medvis.dicom.objects.frame_references import relink, stand_ins
 from medvis.dicom.objects.pm.gate import check_map
-from medvis.dicom.objects.source import Parent, is_placed
+from medvis.dicom.objects.result_identity import identity_of
+from medvis.dicom.objects.source_study import SourceStudy, is_placed
 from medvis.dicom.objects.writer import ObjectWriter
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MapWriter(ObjectWriter):
         evidence = outcome.case.evidence
         return is_placed(outcome.case.scan.geometry) and (evidence is None or bool(evidence.any()))
 
-    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+    def build(self, outcome: Outcome, source: SourceStudy, folder: Path) -> Dataset:
         """The map, with the geometry of its source."""
         from highdicom import VOILUTTransformation  # noqa: PLC0415 - 0.2 s; only where DICOM is written
         from highdicom.pm import ParametricMap  # noqa: PLC0415 - see above
@@ -48,9 +48,9 @@ class MapWriter(ObjectWriter):
         evidence = require(outcome.case.evidence, "pm", "evidence", "explain")
         frames = np.flatnonzero(evidence.any((1, 2))).tolist()
         step = step_of(evidence)
-        envelope = Envelope(parent, identity_of(outcome, parent), "pm", "explanation map")
+        envelope = Envelope(source, identity_of(outcome, source), "pm", "explanation map")
         ds = ParametricMap(
-            source_images=stand_ins(parent, frames, outcome.case.scan.shape, step),
+            source_images=stand_ins(source, frames, outcome.case.scan.shape, step),
             pixel_array=np.stack([reduced(evidence[frame], step) for frame in frames]),
             contains_recognizable_visual_features=False,
             real_world_value_mappings=[_mapping(outcome.case.evidence_of)],
@@ -62,17 +62,17 @@ class MapWriter(ObjectWriter):
         )
         relink(ds, envelope, frames, step)
         if outcome.site is None:
-            carry_side(parent.header, ds)  # which must not be there beside a Frame Laterality, PS3.3 C.7.3.1
+            carry_side(source.header, ds)  # which must not be there beside a Frame Laterality, PS3.3 C.7.3.1
         else:
-            anatomy = _anatomy(outcome.site, side_of(parent.header))
+            anatomy = _anatomy(outcome.site, side_of(source.header))
             ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
         envelope.seal(ds)
         return ds
 
-    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+    def verify(self, ds: Dataset, outcome: Outcome, source: SourceStudy, folder: Path) -> None:
         """Value by value, and the place of the first and the last pixel of each frame."""
         del folder
-        check_map(ds, outcome, parent)
+        check_map(ds, outcome, source)
 
 
 def _mapping(speaks_for: str | None) -> RealWorldValueMapping:

@@ -8,15 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from medvis.core.arrays import Uint8s
 from medvis.core.outcome import Outcome
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope, carry_loss, carry_side
-from medvis.dicom.objects.identity import identity_of
-from medvis.dicom.objects.planes import plain_references
-from medvis.dicom.objects.seg.gate import check_envelope, refuse
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.frame_references import plain_references
+from medvis.dicom.objects.result_identity import identity_of
+from medvis.dicom.objects.sc.gate import check_capture
+from medvis.dicom.objects.source_study import SourceStudy
 from medvis.dicom.objects.writer import ObjectWriter
 from medvis.io.colours import DARK, Colour
 from medvis.io.picture.canvas import Canvas, Style
@@ -33,12 +32,12 @@ class CaptureWriter(ObjectWriter):
     name: ClassVar[str] = "sc"
     file: ClassVar[str] = "capture.dcm"
 
-    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+    def build(self, outcome: Outcome, source: SourceStudy, folder: Path) -> Dataset:
         """RGB, 8 bits, without compression."""
         from highdicom.sc import SCImage  # noqa: PLC0415 - 0.2 s; only where DICOM is written
 
         del folder
-        envelope = Envelope(parent, identity_of(outcome, parent), "sc", "picture")
+        envelope = Envelope(source, identity_of(outcome, source), "sc", "picture")
         given = envelope.arguments()
         ds = SCImage(
             pixel_array=page(outcome, envelope.identity.number),
@@ -46,7 +45,7 @@ class CaptureWriter(ObjectWriter):
             bits_allocated=8,
             coordinate_system="PATIENT",
             patient_orientation=("L", "P"),
-            study_instance_uid=parent.study,
+            study_instance_uid=source.study,
             **given,
         )
         ds["PatientOrientation"].value = None  # the page is no plane of the patient
@@ -56,21 +55,16 @@ class CaptureWriter(ObjectWriter):
         ds.BurnedInAnnotation = "YES"
         ds.DerivationDescription = f"Page drawn by medvis: slices, evidence of a model, findings. {NOT_FOR_DIAGNOSIS}"
         ds.ImageComments = f"{BANNER}. {outcome.report.notice}"
-        ds.SourceImageSequence = plain_references(parent)
-        carry_loss(parent.header, ds)
-        carry_side(parent.header, ds)
+        ds.SourceImageSequence = plain_references(source)
+        carry_loss(source.header, ds)
+        carry_side(source.header, ds)
         envelope.seal(ds)
         return ds
 
-    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+    def verify(self, ds: Dataset, outcome: Outcome, source: SourceStudy, folder: Path) -> None:
         """The picture can be read, and is marked as it must be."""
         del outcome, folder
-        check_envelope(ds, parent)
-        kind = (ds.SOPClassUID, list(ds.ImageType[:2]), ds.BurnedInAnnotation)
-        if kind != (SecondaryCaptureImageStorage, ["DERIVED", "SECONDARY"], "YES"):
-            raise refuse("the picture is not marked as derived and annotated")
-        if ds.pixel_array.shape != (ds.Rows, ds.Columns, 3):
-            raise refuse("the picture is not in colour")
+        check_capture(ds, source)
 
 
 def page(outcome: Outcome, series: int | None) -> Uint8s:

@@ -16,9 +16,9 @@ from pydicom.dataset import Dataset
 from medvis.core.arrays import Bools, Labels, Uint8s
 from medvis.core.case import Prediction
 from medvis.core.logits import sigmoid
-from medvis.dicom.objects.planes import frame_index
+from medvis.dicom.objects.frame_references import frame_index
 from medvis.dicom.objects.seg.segments import LABELMAP, numbers_of
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.source_study import SourceStudy
 
 FULL = 255
 """Maximum Fractional Value."""
@@ -38,36 +38,36 @@ def tokens(mask: Labels, frames: list[int], numbers: Mapping[int, int]) -> Segme
     present = [[numbers[item] for item in np.unique(mask[frame]).tolist() if item in numbers] for frame in frames]
     kind = np.uint8 if len(numbers) < 256 else np.uint16
     out = np.zeros((len(frames), 1, max(map(len, present))), kind)
-    for row, found in zip(out, present, strict=True):
-        row[0, : len(found)] = found
+    for row, segments in zip(out, present, strict=True):
+        row[0, : len(segments)] = segments
     return out
 
 
 def put_pixels(
-    ds: Dataset, parent: Parent, mask: Labels, numbers: Mapping[int, int], prediction: Prediction | None
+    ds: Dataset, source: SourceStudy, mask: Labels, numbers: Mapping[int, int], prediction: Prediction | None
 ) -> None:
     """Puts the outlines in place of the tokens: bits, shares of 255, or the numbers of the segments.
 
     Args:
         ds: the Segmentation; its frames refer to those of the scan.
-        parent: the source.
+        source: the source.
         mask: as for `tokens`.
         numbers: likewise.
         prediction: for the shares; without it they are 255 wherever a segment is.
     """
     ds.Rows, ds.Columns = mask.shape[1:]
-    frames = frame_index(ds, parent)
+    frames = frame_index(ds, source)
     if ds.SegmentationType == LABELMAP:
         table = np.zeros(max(int(mask.max()), *numbers) + 1, np.dtype(f"<u{ds.BitsAllocated // _BYTE}"))
         table[list(numbers)] = list(numbers.values())
         data = b"".join(table[mask[frame]].tobytes() for frame in frames)
     else:
         findings = {segment: finding for finding, segment in numbers.items()}
-        places = zip(frames, numbers_of(ds), strict=True)
+        pairs = zip(frames, numbers_of(ds), strict=True)
         if ds.SegmentationType == "BINARY":
-            data = pack_bits(mask[frame] == findings[segment] for frame, segment in places)
+            data = pack_bits(mask[frame] == findings[segment] for frame, segment in pairs)
         else:
-            inside = ((frame, mask[frame] == findings[segment]) for frame, segment in places)
+            inside = ((frame, mask[frame] == findings[segment]) for frame, segment in pairs)
             data = b"".join(_shares(bits, frame, prediction).tobytes() for frame, bits in inside)
     ds.PixelData = data + bytes(len(data) % 2)
 
@@ -87,5 +87,5 @@ def _shares(inside: Bools, frame: int, prediction: Prediction | None) -> Uint8s:
     """
     if prediction is None:
         return np.where(inside, FULL, 0).astype(np.uint8)
-    share = np.rint(sigmoid(prediction.mask_logits[frame].max(0)) * FULL)
-    return np.where(inside, np.maximum(share, 1), 0).astype(np.uint8)
+    probability = np.rint(sigmoid(prediction.mask_logits[frame].max(0)) * FULL)
+    return np.where(inside, np.maximum(probability, 1), 0).astype(np.uint8)

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from medvis.core.arrays import Bools, Uint8s
-from medvis.dicom.objects.planes import frame_index
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.frame_references import frame_index
+from medvis.dicom.objects.source_study import SourceStudy
 
 LABELMAP = "LABELMAP"
 
@@ -59,9 +59,9 @@ def segments_of(ds: Dataset) -> Segments:
     return Segments((str(ds.SOPClassUID), str(ds.SOPInstanceUID)), tracking)
 
 
-def planes_of(ds: Dataset, parent: Parent) -> Iterator[Plane]:
+def planes_of(ds: Dataset, source: SourceStudy) -> Iterator[Plane]:
     """Every segment on every frame of a Segmentation of any type."""
-    frames = frame_index(ds, parent)
+    frames = frame_index(ds, source)
     stored = _stored(ds)
     if ds.SegmentationType != LABELMAP:
         for rank, (segment, plane) in enumerate(zip(numbers_of(ds), stored, strict=True)):

@@ -13,11 +13,11 @@ from medvis.core.case import require
 from medvis.core.outcome import Outcome
 from medvis.dicom.objects.concepts import CATEGORY, LESION, concept
 from medvis.dicom.objects.envelope import NOT_FOR_DIAGNOSIS, Envelope
-from medvis.dicom.objects.identity import Identity, identity_of
-from medvis.dicom.objects.planes import relink, stand_ins
+from medvis.dicom.objects.frame_references import relink, stand_ins
+from medvis.dicom.objects.result_identity import ResultIdentity, identity_of
 from medvis.dicom.objects.seg.gate import check_segments
 from medvis.dicom.objects.seg.pixels import FULL, put_pixels, tokens
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.source_study import SourceStudy
 from medvis.dicom.objects.writer import ObjectWriter
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SegWriter(ObjectWriter):
         """Not where there is no finding: a Segmentation without a segment is none (PS3.3 C.8.20.2)."""
         return bool(outcome.report.findings) and outcome.case.mask is not None
 
-    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+    def build(self, outcome: Outcome, source: SourceStudy, folder: Path) -> Dataset:
         """The Segmentation, of the type that the task's settings ask for (`dicom.segmentation`)."""
         from highdicom.seg import Segmentation  # noqa: PLC0415 - 0.2 s; only where DICOM is written
 
@@ -45,11 +45,11 @@ class SegWriter(ObjectWriter):
         mask = require(outcome.case.mask, "seg", "mask", "segment")
         frames = np.flatnonzero(mask.any((1, 2))).tolist()
         kind = seg_type(outcome)
-        envelope = Envelope(parent, identity_of(outcome, parent), f"seg {kind}", "segmentation")
+        envelope = Envelope(source, identity_of(outcome, source), f"seg {kind}", "segmentation")
         numbers = {finding.id: number for number, finding in enumerate(outcome.report.findings, 1)}
         marks = tokens(mask, frames, numbers)
         ds = Segmentation(
-            source_images=stand_ins(parent, frames, (1, marks.shape[2])),
+            source_images=stand_ins(source, frames, (1, marks.shape[2])),
             pixel_array=marks,
             segmentation_type=kind.upper(),
             segment_descriptions=_segments(outcome, envelope.identity),
@@ -60,15 +60,15 @@ class SegWriter(ObjectWriter):
             **envelope.arguments(),
         )
         relink(ds, envelope, frames)
-        put_pixels(ds, parent, mask, numbers, outcome.case.prediction)
+        put_pixels(ds, source, mask, numbers, outcome.case.prediction)
         _thicken(ds)
         envelope.seal(ds)
         return ds
 
-    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+    def verify(self, ds: Dataset, outcome: Outcome, source: SourceStudy, folder: Path) -> None:
         """Voxel by voxel, and the centroids in mm."""
         del folder
-        check_segments(ds, outcome, parent)
+        check_segments(ds, outcome, source)
 
 
 def seg_type(outcome: Outcome) -> str:
@@ -76,7 +76,7 @@ def seg_type(outcome: Outcome) -> str:
     return outcome.dicom.segmentation
 
 
-def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
+def _segments(outcome: Outcome, identity: ResultIdentity) -> list[SegmentDescription]:
     """Segment Sequence, PS3.3 C.8.20.4."""
     from highdicom import AlgorithmIdentificationSequence  # noqa: PLC0415 - see above
     from highdicom.seg import SegmentDescription  # noqa: PLC0415 - see above
@@ -89,10 +89,10 @@ def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
         parameters={"sha256": identity.model_sha256, "task": outcome.report.task},
     )
     site = None if outcome.site is None else [concept(outcome.site, LESION)]
-    found: list[SegmentDescription] = []
+    descriptions: list[SegmentDescription] = []
     for number, finding in enumerate(outcome.report.findings, 1):
         tracking_uid, tracking_id = identity.tracking(finding.id)
-        found.append(
+        descriptions.append(
             SegmentDescription(
                 segment_number=number,
                 segment_label=f"{finding.name} {finding.id}"[:64],
@@ -105,7 +105,7 @@ def _segments(outcome: Outcome, identity: Identity) -> list[SegmentDescription]:
                 anatomic_regions=site,
             )
         )
-    return found
+    return descriptions
 
 
 def _thicken(ds: Dataset) -> None:

@@ -127,9 +127,9 @@ def replacing(count: int) -> Iterator[tuple[Concept, str]]:
         )
 
 
-def as_percent(share: float) -> float:
+def as_percent(probability: float) -> float:
     """A probability, which the report gives to four digits, in percent."""
-    return round(100 * share, 4)
+    return round(100 * probability, 4)
 
 
 def _readings(kind: str, readings: list[Reading]) -> Iterator[Number]:

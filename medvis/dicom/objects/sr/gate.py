@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 
 from medvis.core.outcome import Outcome
 from medvis.core.report import Finding, Report
-from medvis.dicom.objects.seg.gate import check_envelope, refuse
+from medvis.dicom.objects.round_trip import check_envelope, refuse
 from medvis.dicom.objects.seg.segments import segments_of
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.source_study import SourceStudy
 
 _GROUP, _TRACKING, _DERIVATION = "125007", "112040", "121401"
 # A table of its own, so that a code that the writer mixes up is seen: (concept, UCUM unit) → field of the report.
@@ -36,13 +36,13 @@ class _Group:
     segments: list[tuple[str, int]] = field(default_factory=list)
 
 
-def check_report(ds: Dataset, outcome: Outcome, parent: Parent, seg: Dataset | None) -> None:
+def check_report(ds: Dataset, outcome: Outcome, source: SourceStudy, seg: Dataset | None) -> None:
     """Every number of the report is in the SR with its unit, no other one is, and each finding refers to its segment.
 
     Raises:
         OutputError: a number that differs, is missing or too many; a group without its finding; a wrong segment.
     """
-    check_envelope(ds, parent)
+    check_envelope(ds, source)
     report = outcome.report
     groups = [_read(item) for item in _containers(ds)]
     if len(groups) != len(report.findings) + 1 or len({group.tracking for group in groups}) != len(groups):
@@ -58,7 +58,7 @@ def check_report(ds: Dataset, outcome: Outcome, parent: Parent, seg: Dataset | N
 
 def _check_image(group: _Group, report: Report) -> None:
     shares = [report.verdict.probability, *(reading.probability for reading in report.classes)]
-    _same([share for share in shares if share is not None], list(group.numbers.values()), "the image")
+    _same([probability for probability in shares if probability is not None], list(group.numbers.values()), "the image")
 
 
 def _check_finding(finding: Finding, group: _Group) -> None:
@@ -70,7 +70,7 @@ def _check_finding(finding: Finding, group: _Group) -> None:
     units = ("%", "{score}", "{pixels}")
     left = {unit: [value for (_, other), value in group.numbers.items() if other == unit] for unit in units}
     shares = [finding.spread, finding.malignancy, *(reading.probability for reading in finding.differential)]
-    _same([share for share in shares if share is not None], left["%"], f"finding {finding.id}")
+    _same([probability for probability in shares if probability is not None], left["%"], f"finding {finding.id}")
     scores = [attribute.score for attribute in finding.attributes if attribute.score is not None]
     _same(scores, left["{score}"], f"the attributes of finding {finding.id}", per=1)
     pixels = [finding.area_px, finding.longest_diameter_px, finding.perpendicular_diameter_px]
@@ -79,8 +79,8 @@ def _check_finding(finding: Finding, group: _Group) -> None:
 
 def _same(meant: list[float], read: list[float], what: str, per: float = 100) -> None:
     """Equal numbers, in whichever order."""
-    pairs = zip(sorted(per * share for share in meant), sorted(read), strict=False)
-    if len(meant) != len(read) or not all(isclose(one, other, abs_tol=1e-6) for one, other in pairs):
+    pairs = zip(sorted(per * probability for probability in meant), sorted(read), strict=False)
+    if len(meant) != len(read) or not all(isclose(value, other, abs_tol=1e-6) for value, other in pairs):
         raise refuse(f"the numbers of {what} are not those of the report")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from medvis.dicom.objects.source import Instance, Parent
+from medvis.dicom.objects.source_study import Instance, SourceStudy
 
 FILE = "sr.dcm"
 
@@ -33,11 +33,11 @@ class Earlier:
     replaced: tuple[str, ...]
 
 
-def earlier_reports(paths: Sequence[Path], parent: Parent) -> list[Earlier]:
+def earlier_reports(paths: Sequence[Path], source: SourceStudy) -> list[Earlier]:
     """Those of some reports that saw an image of this source as well."""
-    shown = {instance.uid for instance in parent.instances()}
+    shown = {instance.uid for instance in source.instances()}
     read = [dcmread(path) for path in paths]
-    return [_earlier(ds) for ds in read if not shown.isdisjoint(_evidence(ds, parent.series))]
+    return [_earlier(ds) for ds in read if not shown.isdisjoint(_evidence(ds, source.series))]
 
 
 def replaced_by(earlier: Sequence[Earlier], name: Callable[[Sequence[str]], str]) -> list[Earlier]:
@@ -47,21 +47,24 @@ def replaced_by(earlier: Sequence[Earlier], name: Callable[[Sequence[str]], str]
         earlier: as `earlier_reports` gives them.
         name: the UID of the new report as one that replaces the reports with these UIDs.
     """
-    for one in earlier:
-        if name(one.replaced) == one.report.uid:
-            return [other for other in earlier if other.report.uid in one.replaced]
-    old = {uid for one in earlier for uid in one.replaced}
-    return sorted((one for one in earlier if one.report.uid not in old), key=lambda one: one.report.uid)
+    for document in earlier:
+        if name(document.replaced) == document.report.uid:
+            return [other for other in earlier if other.report.uid in document.replaced]
+    old = {uid for document in earlier for uid in document.replaced}
+    return sorted(
+        (document for document in earlier if document.report.uid not in old), key=lambda document: document.report.uid
+    )
 
 
 def predecessors(study: str, replaced: Sequence[Earlier]) -> list[Dataset]:
     """Items of Predecessor Documents Sequence (Hierarchical SOP Instance Reference Macro, PS3.3 Table C.17-3)."""
     item = Dataset()
     item.StudyInstanceUID, item.ReferencedSeriesSequence = study, []
-    for one in replaced:
+    for document in replaced:
         series, reference = Dataset(), Dataset()
-        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = one.report.sop_class, one.report.uid
-        series.SeriesInstanceUID, series.ReferencedSOPSequence = one.series, [reference]
+        reference.ReferencedSOPClassUID = document.report.sop_class
+        reference.ReferencedSOPInstanceUID = document.report.uid
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series, [reference]
         item.ReferencedSeriesSequence.append(series)
     return [item]
 
@@ -82,7 +85,7 @@ def _references(studies: Sequence[Dataset], series: str | None = None) -> list[s
     return [
         str(item.ReferencedSOPInstanceUID)
         for study in studies
-        for one in study.ReferencedSeriesSequence
-        if series in (None, one.SeriesInstanceUID)
-        for item in one.ReferencedSOPSequence
+        for referenced in study.ReferencedSeriesSequence
+        if series in (None, referenced.SeriesInstanceUID)
+        for item in referenced.ReferencedSOPSequence
     ]

@@ -15,12 +15,12 @@ from medvis.core.outcome import Outcome
 from medvis.core.report import Finding
 from medvis.dicom.objects.concepts import CATEGORY, LESION, concept, procedure_of
 from medvis.dicom.objects.envelope import MAKER, Envelope
-from medvis.dicom.objects.identity import Identity, identity_of
-from medvis.dicom.objects.planes import plain_references
+from medvis.dicom.objects.frame_references import plain_references
+from medvis.dicom.objects.result_identity import ResultIdentity, identity_of
 from medvis.dicom.objects.seg.segments import Segments, segments_of
 from medvis.dicom.objects.seg.writer import FILE as SEG_FILE
-from medvis.dicom.objects.source import Parent
-from medvis.dicom.objects.sr import content as said
+from medvis.dicom.objects.source_study import SourceStudy
+from medvis.dicom.objects.sr import content
 from medvis.dicom.objects.sr.gate import check_report
 from medvis.dicom.objects.sr.predecessors import FILE, earlier_reports, predecessors, replaced_by
 from medvis.dicom.objects.writer import ObjectWriter, read_back
@@ -36,42 +36,44 @@ class SrWriter(ObjectWriter):
     file: ClassVar[str] = FILE
     after: ClassVar[tuple[str, ...]] = ("seg",)
 
-    def build(self, outcome: Outcome, parent: Parent, folder: Path) -> Dataset:
+    def build(self, outcome: Outcome, source: SourceStudy, folder: Path) -> Dataset:
         """The report; it refers to the segments if their file has been written beside it."""
         from highdicom.sr import ComprehensiveSR  # noqa: PLC0415 - 0.2 s; only where DICOM is written
 
         seg = _segmentation(folder)
         segments = None if seg is None else segments_of(seg)
-        identity = identity_of(outcome, parent)
-        known = earlier_reports(outcome.earlier, parent)
+        identity = identity_of(outcome, source)
+        known = earlier_reports(outcome.earlier, source)
         replaced = replaced_by(known, lambda uids: identity.instance(_kind(segments, uids)))
-        kind = _kind(segments, [one.report.uid for one in replaced])
-        envelope = Envelope(parent, identity, kind, "report, replaces earlier" if replaced else "report")
-        content = _Content(outcome, parent, identity, segments).report(len(replaced))
-        stubs = [_stub(parent, one.uid) for one in parent.instances()]
+        kind = _kind(segments, [item.report.uid for item in replaced])
+        envelope = Envelope(source, identity, kind, "report, replaces earlier" if replaced else "report")
+        tree = _Content(outcome, source, identity, segments).report(len(replaced))
+        stubs = [_stub(source, item.uid) for item in source.instances()]
         ds = ComprehensiveSR(
             evidence=stubs if seg is None else [*stubs, seg],
-            content=content[0],
+            content=tree[0],
             is_complete=True,
             **envelope.arguments(),
         )
-        ds.CurrentRequestedProcedureEvidenceSequence = _evidence(parent, seg)
+        ds.CurrentRequestedProcedureEvidenceSequence = _evidence(source, seg)
         if replaced:
-            ds.PredecessorDocumentsSequence = predecessors(parent.study, replaced)
+            ds.PredecessorDocumentsSequence = predecessors(source.study, replaced)
         envelope.seal(ds)
         return ds
 
-    def verify(self, ds: Dataset, outcome: Outcome, parent: Parent, folder: Path) -> None:
+    def verify(self, ds: Dataset, outcome: Outcome, source: SourceStudy, folder: Path) -> None:
         """Number by number, and the references to the segments."""
-        check_report(ds, outcome, parent, _segmentation(folder))
+        check_report(ds, outcome, source, _segmentation(folder))
 
 
 class _Content:
     """The content tree."""
 
-    def __init__(self, outcome: Outcome, parent: Parent, identity: Identity, segments: Segments | None) -> None:
+    def __init__(
+        self, outcome: Outcome, source: SourceStudy, identity: ResultIdentity, segments: Segments | None
+    ) -> None:
         self._report, self._mask, self._site = outcome.report, outcome.case.mask, outcome.site
-        self._parent, self._identity, self._segments = parent, identity, segments
+        self._source, self._identity, self._segments = source, identity, segments
 
     def report(self, replaced: int) -> MeasurementReport:
         """The tree of a report that replaces so many earlier ones."""
@@ -100,14 +102,14 @@ class _Content:
         from highdicom import sr  # noqa: PLC0415 - see above
 
         report = self._report
-        numbers = self._parent.numbers()
+        numbers = self._source.numbers()
         sources = [
-            sr.SourceImageForMeasurementGroup(one.sop_class, one.uid, numbers) for one in self._parent.instances()
+            sr.SourceImageForMeasurementGroup(item.sop_class, item.uid, numbers) for item in self._source.instances()
         ]
-        facts = _facts(said.image_numbers(report), said.image_codes(report))
+        facts = _facts(content.image_numbers(report), content.image_codes(report))
         group = sr.MeasurementsAndQualitativeEvaluations(**self._common(0), **facts, source_images=sources)
-        words = said.image_words(report, self._parent.placed, self._segments is not None)
-        return _with_words(group, [*said.replacing(replaced), *words])
+        words = content.image_words(report, self._source.placed, self._segments is not None)
+        return _with_words(group, [*content.replacing(replaced), *words])
 
     def _finding(self, finding: Finding) -> Any:  # noqa: ANN401 - one of three templates
         """TID 1411 for a segment in a series, TID 1410 for one in an image, TID 1501 where no segment was written."""
@@ -116,7 +118,7 @@ class _Content:
         report = self._report
         given: dict[str, Any] = {
             **self._common(finding.id),
-            **_facts(said.numbers_of(finding, report), said.codes_of(finding)),
+            **_facts(content.numbers_of(finding, report), content.codes_of(finding)),
             "finding_type": concept(finding.code, LESION),
             "finding_category": CATEGORY,
             "finding_sites": None if self._site is None else [sr.FindingSite(concept(self._site, LESION))],
@@ -127,19 +129,19 @@ class _Content:
             sources = self._sources(finding, sr.SourceImageForMeasurementGroup)
             group = sr.MeasurementsAndQualitativeEvaluations(**given, source_images=sources)
         elif report.scan.frames == 1:
-            place = sr.ReferencedSegmentationFrame(
+            region = sr.ReferencedSegmentationFrame(
                 *self._segments.key,
                 frame_number=1,
                 segment_number=number,
                 source_image=self._sources(finding, sr.SourceImageForSegmentation)[0],
             )
-            place[0].ReferencedSOPSequence[0].pop("ReferencedFrameNumber")  # segment or frame, PS3.3 10.3
-            group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(**given, referenced_segment=place)
+            region[0].ReferencedSOPSequence[0].pop("ReferencedFrameNumber")  # segment or frame, PS3.3 10.3
+            group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(**given, referenced_segment=region)
         else:
             sources = self._sources(finding, sr.SourceImageForSegmentation)
             segment = sr.ReferencedSegment(*self._segments.key, segment_number=number, source_images=sources)
             group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(**given, referenced_segment=segment)
-        return _with_words(group, said.words_of(finding))
+        return _with_words(group, content.words_of(finding))
 
     def _common(self, number: int) -> dict[str, Any]:
         from highdicom import sr  # noqa: PLC0415 - see above
@@ -161,7 +163,7 @@ class _Content:
         frames = [finding.key_frame] if mask is None else [n for n in run if (mask[n] == finding.id).any()]
         shown: dict[tuple[str, str], list[int]] = {}
         for frame in frames:
-            origin = self._parent.frames[frame]
+            origin = self._source.frames[frame]
             listed = shown.setdefault((origin.instance.sop_class, origin.instance.uid), [])
             listed += [] if origin.number is None else [origin.number]
         return [kind(*instance, sorted(numbers) or None) for instance, numbers in shown.items()]
@@ -172,14 +174,14 @@ def _kind(segments: Segments | None, replaced: Sequence[str]) -> str:
     return " ".join(["sr", *([] if segments is None else [segments.uid]), *(["after", *replaced] if replaced else [])])
 
 
-def _facts(numbers: Iterable[said.Number], evaluations: Iterable[tuple[Concept, Concept]]) -> dict[str, Any]:
+def _facts(numbers: Iterable[content.Number], evaluations: Iterable[tuple[Concept, Concept]]) -> dict[str, Any]:
     from highdicom import sr  # noqa: PLC0415 - see above
 
     measured = [
-        sr.Measurement(name=one.name, value=one.value, unit=one.unit, derivation=one.derivation) for one in numbers
+        sr.Measurement(name=item.name, value=item.value, unit=item.unit, derivation=item.derivation) for item in numbers
     ]
-    told = [sr.QualitativeEvaluation(name, value) for name, value in evaluations]
-    return {"measurements": measured or None, "qualitative_evaluations": told or None}
+    evaluations_of = [sr.QualitativeEvaluation(name, value) for name, value in evaluations]
+    return {"measurements": measured or None, "qualitative_evaluations": evaluations_of or None}
 
 
 def _with_words(group: Any, words: Iterable[tuple[Concept, str]]) -> Any:  # noqa: ANN401 - one of three templates
@@ -195,22 +197,22 @@ def _segmentation(folder: Path) -> Dataset | None:
     return read_back(path) if path.exists() else None
 
 
-def _stub(parent: Parent, uid: str) -> Dataset:
+def _stub(source: SourceStudy, uid: str) -> Dataset:
     """As much of an instance as highdicom asks for; of a class that it knows."""
     ds = Dataset()
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(ds, keyword, "")
     ds.StudyDate = ds.StudyTime = None
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = parent.study, parent.series
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = source.study, source.series
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, uid
     return ds
 
 
-def _evidence(parent: Parent, seg: Dataset | None) -> list[Dataset]:
+def _evidence(source: SourceStudy, seg: Dataset | None) -> list[Dataset]:
     """Current Requested Procedure Evidence Sequence, PS3.3 C.17.2: the source series, and that of the segments."""
     study = Dataset()
-    study.StudyInstanceUID = parent.study
-    study.ReferencedSeriesSequence = [_series(parent.series, plain_references(parent))]
+    study.StudyInstanceUID = source.study
+    study.ReferencedSeriesSequence = [_series(source.series, plain_references(source))]
     if seg is not None:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = seg.SOPClassUID, seg.SOPInstanceUID

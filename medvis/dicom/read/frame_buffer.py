@@ -13,7 +13,7 @@ from medvis.ops.padding import BELOW_AIR, corner_padding
 _EXACT = 1 << 24
 
 
-class Canvas:
+class FrameBuffer:
     """float32 [frames, rows, cols, channels], and a bool mask that is made only when a frame has padding."""
 
     def __init__(self, shape: tuple[int, int, int, int], where: str) -> None:
@@ -25,44 +25,44 @@ class Canvas:
         self.valid: Bools | None = None
         self.notes: set[str] = set()
 
-    def put(self, place: int, stored: Array, transform: Transform, padding: Padding | None) -> None:
-        """Fills frame `place` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units."""
-        out = self.pixels[place] if stored.ndim == 3 else self.pixels[place, :, :, 0]
+    def put(self, frame: int, stored: Array, transform: Transform, padding: Padding | None) -> None:
+        """Fills frame `frame` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units."""
+        out = self.pixels[frame] if stored.ndim == 3 else self.pixels[frame, :, :, 0]
         if stored.dtype.kind == "f":
-            self._put_floats(place, stored, transform, out)
+            self._put_floats(frame, stored, transform, out)
         else:
             transform.apply(stored, out)
             if stored.dtype.itemsize > 3 and int(np.abs(stored, dtype=np.float64).max()) > _EXACT:
                 self.notes.add("values above 2^24 are rounded to 24 bits")
         if padding is not None:
-            self._mask(place, padding.mask(stored))
+            self._mask(frame, padding.mask(stored))
 
-    def put_corners(self, place: int) -> None:
+    def put_corners(self, frame: int) -> None:
         """Masks CT padding that no tag declares; only for frames in HU."""
-        plane = self.pixels[place, :, :, 0]
+        plane = self.pixels[frame, :, :, 0]
         if plane.min() >= BELOW_AIR:
             return
         corners = corner_padding(plane)
-        if self.valid is None or np.any(self.valid[place] & corners):
-            self._mask(place, corners)
+        if self.valid is None or np.any(self.valid[frame] & corners):
+            self._mask(frame, corners)
             if corners.any():
                 self.notes.add(f"pixels below {BELOW_AIR:g} HU at the edge were masked as padding")
-        inside = plane < BELOW_AIR if self.valid is None else (plane < BELOW_AIR) & self.valid[place]
+        inside = plane < BELOW_AIR if self.valid is None else (plane < BELOW_AIR) & self.valid[frame]
         if inside.any():
             self.notes.add(f"some pixels inside the image are below {BELOW_AIR:g} HU, which no tissue is")
 
-    def _put_floats(self, place: int, stored: Array, transform: Transform, out: Float32s) -> None:
+    def _put_floats(self, frame: int, stored: Array, transform: Transform, out: Float32s) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             transform.apply(stored, out)
         finite = np.isfinite(out)
         if not finite.all():
             out[~finite] = 0
-            self._mask(place, ~finite)
+            self._mask(frame, ~finite)
             self.notes.add("pixels that are no finite number were set to 0 and masked as padding")
 
-    def _mask(self, place: int, padded: Bools) -> None:
+    def _mask(self, frame: int, padded: Bools) -> None:
         if not padded.any():
             return
         if self.valid is None:
             self.valid = np.ones(self.pixels.shape[:3], np.bool_)
-        self.valid[place] &= ~padded
+        self.valid[frame] &= ~padded

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
+from medvis.dicom.read.image_plane import ImagePlane, image_planes_of
 from medvis.dicom.read.parsed_file import ParsedFile, parse
-from medvis.dicom.read.position import Place, places_of
 from medvis.dicom.read.stack import SAME_PLACE
 from medvis.dicom.read.values import uid, whole
 from medvis.errors import InputError, OutputError
@@ -40,7 +40,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Parent:
+class SourceStudy:
     """What results need of their source.
 
     Attributes:
@@ -48,7 +48,7 @@ class Parent:
         study, series: their UIDs.
         content: SHA-256 of what the files' headers say, however they are encoded.
         frames: in the order of the scan.
-        places: of each frame, as the files say; independent of the scan's geometry.
+        planes: of each frame, as the files say; independent of the scan's geometry.
         geometry: of the scan.
         placed: whether each frame has a place of its own in a frame of reference.
         partial: whether the one instance has frames that the scan has not.
@@ -59,7 +59,7 @@ class Parent:
     series: str
     content: str
     frames: tuple[Frame, ...]
-    places: tuple[Place, ...]
+    planes: tuple[ImagePlane, ...]
     geometry: Geometry
     placed: bool
     partial: bool = False
@@ -81,13 +81,13 @@ def check_source(source: Source) -> None:
             f"{source.path} is no DICOM ({source.format}): it has no patient and no study that results could join",
             f"a DICOM source for --write {WRITERS}",
         )
-    missing = [name for name, found in (("Study", source.study_uid), ("Series", source.series_uid)) if not found]
+    missing = [name for name, known in (("Study", source.study_uid), ("Series", source.series_uid)) if not known]
     if missing or not source.sop_instance_uids:
         name = f"{missing[0]} Instance UID" if missing else "SOP Instance UID in each file"
         raise OutputError(f"{source.path} has no {name}, which DICOM results must refer to")
 
 
-def open_parent(scan: Scan) -> Parent:
+def open_study(scan: Scan) -> SourceStudy:
     """The headers of the scan's files, as its reader has parsed them; the files are checked to be the same still.
 
     A scan that comes from elsewhere (a case file) has no parsed files: then they are parsed here.
@@ -100,7 +100,7 @@ def open_parent(scan: Scan) -> Parent:
     order = tuple(source.frame_numbers or range(1, scan.frames + 1))
     opened = _opened(_Files(source.path, source.files, source.parsed), source.sha256, source.sop_instance_uids, order)
     geometry = scan.geometry
-    return Parent(
+    return SourceStudy(
         **opened._asdict(),
         study=source.study_uid or "",
         series=source.series_uid or "",
@@ -118,12 +118,12 @@ class _Files(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """As in `Parent`."""
+    """As in `SourceStudy`."""
 
     header: Dataset
     content: str
     frames: tuple[Frame, ...]
-    places: tuple[Place, ...]
+    planes: tuple[ImagePlane, ...]
     partial: bool
 
 
@@ -134,26 +134,26 @@ def _opened(files: _Files, sha256: str, uids: tuple[str, ...], order: tuple[int,
     digests: list[str] = []
     contents: list[str] = []
     instances: list[Instance] = []
-    places: list[Place] = []
+    planes: list[ImagePlane] = []
     first: Dataset | None = None
     for file in _parsed(files):
         digests.append(file.sha256)
         contents.append(file.content)
         ds = file.header()
         instances.append(Instance(uid(ds, "SOPClassUID") or "", uid(ds, "SOPInstanceUID") or ""))
-        places += places_of(ds, whole(ds, "NumberOfFrames") or 1)
+        planes += image_planes_of(ds, whole(ds, "NumberOfFrames") or 1)
         first = first or ds
-    if first is None or _digest(digests) != sha256 or tuple(one.uid for one in instances) != uids:
+    if first is None or _digest(digests) != sha256 or tuple(instance.uid for instance in instances) != uids:
         raise OutputError(f"{path} has changed since it was read", "the same files", "run medvis again")
     content = _digest(contents)
     if len(instances) == 1:
-        frames = tuple(Frame(instances[0], number if len(places) > 1 else None) for number in order)
-        found = tuple(places[number - 1] for number in order)
-        return _Opened(first, content, frames, found, partial=len(order) < len(places))
-    if len(places) != len(order):
-        raise OutputError(f"{path} has {len(places)} frames where {len(order)} were read")
+        frames = tuple(Frame(instances[0], number if len(planes) > 1 else None) for number in order)
+        frame_planes = tuple(planes[number - 1] for number in order)
+        return _Opened(first, content, frames, frame_planes, partial=len(order) < len(planes))
+    if len(planes) != len(order):
+        raise OutputError(f"{path} has {len(planes)} frames where {len(order)} were read")
     frames = tuple(Frame(instance, None) for instance in instances)
-    return _Opened(first, content, frames, tuple(places), partial=False)
+    return _Opened(first, content, frames, tuple(planes), partial=False)
 
 
 def _parsed(files: _Files) -> Iterator[ParsedFile]:

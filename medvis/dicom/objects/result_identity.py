@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from medvis.core.outcome import Outcome
 from medvis.dicom.content_digest import pixel_digest
-from medvis.dicom.objects.source import Parent
+from medvis.dicom.objects.source_study import SourceStudy
 from medvis.dicom.read.values import whole
-from medvis.dicom.write_ct import hashed_uid
+from medvis.dicom.uids import hashed_uid
 
 _ORDER = ("seg", "sr", "sc", "pm")
 _MOST = 2_000_000  # a series number times 1000 must fit Integer String (PS3.5 6.2)
 
 
 @dataclass(frozen=True)
-class Identity:
+class ResultIdentity:
     """The identity of all results of one outcome.
 
     Attributes:
@@ -37,7 +37,7 @@ class Identity:
 
     def uid(self, *what: str) -> str:
         """A UID below 2.25 (PS3.5 B.2), 128 bits of a SHA-256."""
-        return str(hashed_uid(*self.parts, *what))
+        return hashed_uid(*self.parts, *what)
 
     def instance(self, kind: str) -> str:
         """SOP Instance UID of a result, e.g. ``seg binary``."""
@@ -53,29 +53,29 @@ class Identity:
         Other source series have other thousands, other kinds another remainder of 4, other models and settings most
         probably another number among the 125 that remain.
         """
-        share = int(self.uid("number").rpartition(".")[2]) % 125
-        return (abs(self.number or 0) % _MOST) * 1000 + 500 + 4 * share + _ORDER.index(kind.partition(" ")[0])
+        step = int(self.uid("number").rpartition(".")[2]) % 125
+        return (abs(self.number or 0) % _MOST) * 1000 + 500 + 4 * step + _ORDER.index(kind.partition(" ")[0])
 
     def tracking(self, finding: int) -> tuple[str, str]:
         """(Tracking UID, Tracking ID) of a finding; 0 is the image as a whole."""
-        found = self.uid("finding", str(finding))
-        return found, f"{self.model_name}-{found[-8:]}-{finding}"
+        uid = self.uid("finding", str(finding))
+        return uid, f"{self.model_name}-{uid[-8:]}-{finding}"
 
 
-def identity_of(outcome: Outcome, parent: Parent) -> Identity:
+def identity_of(outcome: Outcome, source: SourceStudy) -> ResultIdentity:
     """The identity of an outcome's results."""
     report = outcome.report
     made = report.provenance
     name, _, version = made.model_name.rpartition(" ")
     frames = outcome.case.scan.source.frame_numbers
     parts = (
-        *("medvis", made.medvis, parent.content, pixel_digest(outcome.case.scan)),
+        *("medvis", made.medvis, source.content, pixel_digest(outcome.case.scan)),
         *(made.task, made.model_sha256, made.config_sha256),
         *(str(frame) for frame in frames),  # two stacks of one file are two sources
     )
-    return Identity(
+    return ResultIdentity(
         parts=parts,
-        number=whole(parent.header, "SeriesNumber"),
+        number=whole(source.header, "SeriesNumber"),
         model_name=name or version,
         model_version=version if name else "unknown",
         model_sha256=made.model_sha256,

@@ -25,7 +25,7 @@ class Spacing:
 
 
 @dataclass(frozen=True)
-class Place:
+class ImagePlane:
     """One frame in the patient: `position` float64 [3] and `orientation` float64 [6] in LPS, or None."""
 
     spacing: Spacing
@@ -33,26 +33,26 @@ class Place:
     orientation: Float64s | None
 
 
-def places_of(ds: Dataset, frames: int) -> list[Place]:
+def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
     """One place a frame: from the functional groups of an enhanced object, else the same for all."""
     groups = FrameGroups(ds)
-    common = _place(ds, ds, ds, ds)
-    found = []
+    common = _image_plane(ds, ds, ds, ds)
+    planes = []
     for frame in range(frames):
         measures = groups.get(frame, "PixelMeasuresSequence")
         position = groups.get(frame, "PlanePositionSequence")
         orientation = groups.get(frame, "PlaneOrientationSequence")
         if measures is None and position is None and orientation is None:
-            found.append(common)
+            planes.append(common)
         else:
-            found.append(_place(ds, measures or ds, position or ds, orientation or ds))
-    return found
+            planes.append(_image_plane(ds, measures or ds, position or ds, orientation or ds))
+    return planes
 
 
-def _place(ds: Dataset, measures: Dataset, position: Dataset, orientation: Dataset) -> Place:
+def _image_plane(ds: Dataset, measures: Dataset, position: Dataset, orientation: Dataset) -> ImagePlane:
     where = numbers(position, "ImagePositionPatient", 3)
     cosines = numbers(orientation, "ImageOrientationPatient", 6)
-    return Place(
+    return ImagePlane(
         _spacing(ds, measures),
         None if where is None else np.array(where, np.float64),
         None if cosines is None else _orthonormal(cosines),
@@ -69,17 +69,17 @@ def _orthonormal(cosines: Sequence[float]) -> Float64s | None:
 
 def _spacing(ds: Dataset, measures: Dataset) -> Spacing:
     """Pixel Spacing (PS3.3 10.7.1.3), else what the modality offers instead, else why there is none."""
-    found = _pair(measures, "PixelSpacing")
-    if found is not None:
-        return Spacing(found)
+    spacing = _pair(measures, "PixelSpacing")
+    if spacing is not None:
+        return Spacing(spacing)
     if "PixelSpacing" in measures:
         return Spacing(None, "Pixel Spacing in the file is not two numbers above 0")
-    found = _pair(ds, "ImagerPixelSpacing")
-    if found is not None:
-        return Spacing(found, note=_at_detector(ds))
-    found = _pair(ds, "NominalScannedPixelSpacing")
-    if found is not None:
-        return Spacing(found, note="spacing is that of the digitised film, not corrected for magnification")
+    spacing = _pair(ds, "ImagerPixelSpacing")
+    if spacing is not None:
+        return Spacing(spacing, note=_at_detector(ds))
+    spacing = _pair(ds, "NominalScannedPixelSpacing")
+    if spacing is not None:
+        return Spacing(spacing, note="spacing is that of the digitised film, not corrected for magnification")
     return _from_regions(ds)
 
 
@@ -104,5 +104,5 @@ def _from_regions(ds: Dataset) -> Spacing:
 
 
 def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
-    found = numbers(ds, keyword, 2)
-    return (found[0], found[1]) if found is not None and min(found) > 0 else None
+    pair = numbers(ds, keyword, 2)
+    return (pair[0], pair[1]) if pair is not None and min(pair) > 0 else None
