@@ -127,7 +127,7 @@ def parsing(path: Path) -> Iterator[None]:
 
 def changed(path: Path) -> InputError:
     """The error of a file that is not what it was when it was parsed."""
-    return InputError(f"{path} has changed while it was being read", "files that nobody writes to", "run medvis again")
+    return InputError(f"{path} has changed since it was read", "the same file", "run medvis again")
 
 
 def _truncated(path: Path) -> InputError:
