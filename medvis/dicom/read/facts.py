@@ -8,10 +8,9 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from medvis.core.scan import DisplayWindow, VoiLut
+from medvis.core.scan import DisplayWindow
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.load import object_name
-from medvis.dicom.read.modality import lut_table
 from medvis.dicom.read.values import FrameGroups, first_item, items, number, numbers, text, texts
 
 _TEXTS = {
@@ -95,19 +94,6 @@ def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
     if layout.channels == 3 or shape not in ("IDENTITY", "INVERSE") or (shape == "INVERSE") == reverse:
         return reverse, None
     return not reverse, f"{layout.photometric} contradicts Presentation LUT Shape {shape}, which was followed"
-
-
-def voi_luts(ds: Dataset, layout: Layout, frame: int = 0) -> tuple[VoiLut, ...]:
-    """The VOI LUTs of a frame (0-based, in file order)."""
-    signed = layout.signed or (number(ds, "RescaleIntercept") or 0) < 0
-    source = FrameGroups(ds).get(frame, "FrameVOILUTSequence") or ds
-    luts = []
-    for item in items(source, "VOILUTSequence") or items(ds, "VOILUTSequence"):
-        table = lut_table(item, signed)
-        if table is not None:
-            data, first, bits = table
-            luts.append(VoiLut(tuple(int(entry) for entry in data), first, bits, text(item, "LUTExplanation")))
-    return tuple(luts)
 
 
 def bits_of(ds: Dataset, layout: Layout) -> int:

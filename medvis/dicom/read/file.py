@@ -20,7 +20,6 @@ from medvis.dicom.read.facts import (
     display_windows,
     frame_windows,
     is_inverted,
-    voi_luts,
 )
 from medvis.dicom.read.frame_buffer import FrameBuffer
 from medvis.dicom.read.image_plane import image_planes_of
@@ -30,6 +29,7 @@ from medvis.dicom.read.padding import Padding, padding_of
 from medvis.dicom.read.parsed_file import ParsedFile, parse_single
 from medvis.dicom.read.stack import stack_of
 from medvis.dicom.read.values import number, text, uid
+from medvis.dicom.read.voi_lut import lut_items, voi_luts
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
     buffer = FrameBuffer((len(order), layout.rows, layout.cols, layout.channels), str(path))
     facts = fill(buffer, ds, layout, {frame: rank for rank, frame in enumerate(order)}, path)
     instance = uid(ds, "SOPInstanceUID")
+    luts, doubt = voi_luts(ds, facts.layout, facts.first, (lut_items(ds, frame) for frame in order))
     source = Source(
         path=str(path),
         format="dicom",
@@ -82,12 +83,12 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
         study_uid=uid(ds, "StudyInstanceUID"),
         frame_numbers=_frame_numbers(order, layout),
         windows_by_frame=frame_windows(ds, order),
-        voi_luts=voi_luts(ds, facts.layout, facts.first),
+        voi_luts=luts,
         details=details_of(ds, facts.layout, facts.first),
         parsed=(file,),
     )
     geometry = _with_declared_step(stack.geometry, ds)
-    return scan_of(ds, buffer, geometry, facts, source, [*file.notes, *notes, *stack.notes])
+    return scan_of(ds, buffer, geometry, facts, source, [*file.notes, *notes, *stack.notes, *doubt])
 
 
 def fill(buffer: FrameBuffer, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:

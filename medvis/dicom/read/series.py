@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 
 from medvis.core.scan import DisplayWindow, Scan, Source
-from medvis.dicom.read.facts import details_of, display_windows, voi_luts, windows_by_frame
+from medvis.dicom.read.facts import details_of, display_windows, windows_by_frame
 from medvis.dicom.read.file import Facts, fill, read_parsed, scan_of
 from medvis.dicom.read.frame_buffer import FrameBuffer
 from medvis.dicom.read.frames_inside import frame_numbers
@@ -18,6 +19,7 @@ from medvis.dicom.read.header import Header
 from medvis.dicom.read.layout import layout_of
 from medvis.dicom.read.load import pydicom_notes
 from medvis.dicom.read.stack import stack_of
+from medvis.dicom.read.voi_lut import lut_items, voi_luts
 from medvis.errors import InputError
 
 
@@ -53,11 +55,13 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     by_file: list[Facts] = []
     windows: list[tuple[DisplayWindow, ...]] = []
     notes: list[str] = []
+    luts: list[list[Dataset]] = []
     for rank, header in enumerate(headers):
         ds = header.file.with_pixels()
         layout, gaps = layout_of(ds, header.path)
         by_file.append(fill(buffer, ds, layout, {0: rank}, header.path))
         windows.append(display_windows(ds)[0])
+        luts.append(lut_items(ds))
         notes += [*header.file.notes, *gaps, *by_file[-1].notes]
         if first is None:
             first = ds
@@ -65,8 +69,10 @@ def _read_stack(folder: Path, headers: Sequence[Header]) -> Scan:
     if first is None:
         raise InputError(f"{folder} holds no DICOM image", "a folder with one series")
     facts = _common(by_file, folder)
-    source = _source(folder, headers, first, facts, windows_by_frame(windows))
-    return scan_of(first, buffer, stack.geometry, facts, source, [*notes, *stack.notes])
+    shared, doubt = voi_luts(first, facts.layout, 0, luts)
+    details = details_of(first, facts.layout)
+    source = replace(_source(folder, headers, details), windows_by_frame=windows_by_frame(windows), voi_luts=shared)
+    return scan_of(first, buffer, stack.geometry, facts, source, [*notes, *stack.notes, *doubt])
 
 
 def _common(by_file: Sequence[Facts], folder: Path) -> Facts:
@@ -77,13 +83,7 @@ def _common(by_file: Sequence[Facts], folder: Path) -> Facts:
     return replace(first, varies=any(facts.transform != first.transform for facts in by_file))
 
 
-def _source(
-    folder: Path,
-    headers: Sequence[Header],
-    first: Dataset,
-    facts: Facts,
-    windows: tuple[tuple[DisplayWindow, ...], ...],
-) -> Source:
+def _source(folder: Path, headers: Sequence[Header], details: dict[str, Any]) -> Source:
     uids = [header.uid for header in headers if header.uid is not None]
     hashes = "\n".join(sorted(header.sha256 for header in headers))
     return Source(
@@ -94,9 +94,7 @@ def _source(
         sop_instance_uids=tuple(uids) if len(uids) == len(headers) else (),
         series_uid=headers[0].series,
         study_uid=headers[0].study,
-        windows_by_frame=windows,
-        voi_luts=voi_luts(first, facts.layout),
-        details=details_of(first, facts.layout),
+        details=details,
         parsed=tuple(header.file for header in headers),
     )
 

@@ -12,9 +12,9 @@ from medvis.core.arrays import Bools, Float32s, Float64s, Uint8s
 from medvis.core.case import Case
 from medvis.core.display import Display
 from medvis.core.report import Box, Finding
-from medvis.core.scan import DisplayWindow, Scan
+from medvis.core.scan import DisplayWindow, Scan, VoiLut
 from medvis.io.picture.canvas import Rect
-from medvis.ops.window import FUNCTIONS, window
+from medvis.ops.window import FUNCTIONS, voi_lut, window
 
 FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
 
@@ -60,8 +60,8 @@ class Slices:
     Args:
         case: with `evidence` float32 [frames, rows, cols] in 0…1, or None: then there is nothing to lay over.
         display: the task's window in the scan's unit, and its name. Where it has none (None), each slice is shown in
-            the window that its file gives for it; where the file gives none, from the least to the greatest pixel that
-            is not padding.
+            the window that its file gives for it, else through the first VOI LUT of the file (the two are alternatives,
+            PS3.3 C.11.2.1.1); where the file gives neither, from the least to the greatest pixel that is not padding.
     """
 
     def __init__(self, case: Case, display: Display) -> None:
@@ -74,22 +74,28 @@ class Slices:
         grey = self.scan.channels == 1  # colours have no VOI window, PS3.3 C.11.2.1.2
         self._by_file = self.scan.windows if grey else ()
         self._by_frame = self.scan.source.windows_by_frame if grey else ()
+        self._luts = self.scan.source.voi_luts if grey else ()
 
     @cached_property
     def as_stored(self) -> bool:
         """Whether this is a picture of at most 8 bits that is shown as it is: black is 0, white the greatest value."""
-        given = self._task is not None or self._by_frame or self._by_file
+        given = self._task is not None or self._by_frame or self._by_file or self._luts
         if given or self.scan.unit == "HU" or self.scan.bits > 8:
             return False
         low, high = _range(self.scan)
         return low >= 0 and high < 2**self.scan.bits
 
     def window(self, frame: int) -> DisplayWindow:
-        """What a slice is shown in, width above 0."""
+        """What a slice is shown in where `lut` has nothing, width above 0."""
         if self._task is not None:
             return self._task
         own = self._by_frame[frame] if self._by_frame else self._by_file
         return own[0] if own else self._everything
+
+    def lut(self, frame: int) -> VoiLut | None:
+        """The VOI LUT that a slice is shown through; None where there is a window for it, or no LUT."""
+        own = self._by_frame[frame] if self._by_frame else self._by_file
+        return self._luts[0] if self._luts and not own and self._task is None else None
 
     @property
     def window_words(self) -> str:
@@ -99,6 +105,8 @@ class Slices:
         shown = self.window(0)
         if self._task is None and self._by_frame:
             return "window of each slice by the file"
+        if self.lut(0) is not None:
+            return "VOI LUT of the file"
         if self._task is None and not self._by_file:
             return f"window full range: {shown.center - shown.width / 2:g} to {shown.center + shown.width / 2:g}"
         name = self._named if self._task is not None else "of the file"
@@ -146,9 +154,7 @@ class Slices:
     def plain(self, frame: int, view: View) -> Uint8s:
         """The region in the slice's window, uint8 [height, width, 3] RGB; MONOCHROME1 inverted, padding black."""
         area = _cut(view.region)
-        chosen = self.window(frame)
-        function = chosen.function if chosen.function in FUNCTIONS else "LINEAR_EXACT"
-        shown = window(self.scan.pixels[frame][area], chosen.center, chosen.width, function)
+        shown = self._shown(frame, self.scan.pixels[frame][area])
         if self.scan.inverted:
             np.subtract(1, shown, out=shown)
         if self.scan.valid is not None:
@@ -156,6 +162,15 @@ class Slices:
         grey: Uint8s = np.round(shown * 255).astype(np.uint8)
         grey = _resized(grey, view.rect)
         return grey if grey.ndim == 3 else cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+
+    def _shown(self, frame: int, pixels: Float32s) -> Float32s:
+        """Grey values 0…1, black to white before any inversion."""
+        table = self.lut(frame)
+        if table is not None:
+            return voi_lut(pixels, table.data, table.first, table.bits)
+        chosen = self.window(frame)
+        function = chosen.function if chosen.function in FUNCTIONS else "LINEAR_EXACT"
+        return window(pixels, chosen.center, chosen.width, function)
 
     def overlaid(self, frame: int, view: View) -> Uint8s:
         """As `plain`, with the evidence over it."""
