@@ -1,4 +1,9 @@
-"""Stored pixel values, frame by frame, mostly through pydicom's decoders (native or compressed, PS3.5 8 and A.4)."""
+"""Stored pixel values, frame by frame, through pydicom's decoders (native or compressed, PS3.5 8 and A.4).
+
+The codecs are those of pydicom's plug-ins; what stands beside them here is what they lack: checks of a stream before a
+decoder gets it (`jpeg`), streams that no plug-in bears (`lossless_jpeg`, `rle_deflate`), and encodings that writers and
+the standard read differently (`repair`).
+"""
 
 from __future__ import annotations
 

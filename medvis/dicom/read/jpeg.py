@@ -1,7 +1,8 @@
 """JPEG and JPEG 2000 streams are checked before a decoder gets them.
 
 GDCM (lossless JPEG, 12-bit Extended) ends the whole process when a stream contradicts its header, CharLS (JPEG-LS)
-looks long for an end that is lost, and OpenJPEG works for minutes on an image of absurd size. The markers tell.
+looks long for an end that is lost, and OpenJPEG works for minutes on an image of absurd size. The markers tell; no
+plug-in of pydicom looks at them before it decodes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Lossless and 12-bit JPEG, and odd JPEG-LS, through GDCM.
 
-GDCM is told what the stream says and not what the header says: it ends the process where the two contradict.
+GDCM is told what the stream says and not what the header says: it ends the process where the two contradict. That is
+why pydicom's own plug-in for GDCM, which tells it what the header says, is not used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Frames that pydicom does not decode: deflated ones, and single-bit ones in RLE."""
+"""Frames for which pydicom 3.0 has no decoder: deflated ones (PS3.5 A.4.14), and single-bit ones in RLE (PS3.5 G)."""
 
 from __future__ import annotations
 
