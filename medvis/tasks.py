@@ -82,8 +82,8 @@ def _in_folder(folder: Path) -> list[TaskFile]:
 
 
 def _registered(name: str) -> Path:
-    found = plugins.load(GROUP, name)
-    path = Path(str(found() if callable(found) else found))
+    registered = plugins.load(GROUP, name)
+    path = Path(str(registered() if callable(registered) else registered))
     if not path.is_file():
         raise SettingsError(f"no task file {path}", hint=f"reinstall the package that registers '{name}'")
     return path

@@ -19,9 +19,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from medvis import plugins
 from medvis.dicom.content_digest import header_digest
+from medvis.dicom.objects.writer import ObjectWriter
 
-WRITERS = ("seg", "sr", "sc", "pm")
+GROUP = "medvis.writers"
+
+WRITERS = [name for name in plugins.names(GROUP) if issubclass(plugins.load(GROUP, name), ObjectWriter)]
 TAG = Tag("ReferencedStudySequence")
 
 

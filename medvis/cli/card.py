@@ -22,8 +22,8 @@ def card(
     """Also says what it is not for, which data it comes from, and how to measure its figures again."""
     from medvis.settings import load_task
 
-    found = card_of(load_task(task))
+    shown = card_of(load_task(task))
     if json:
-        emit_json(found.model_dump(mode="json"), indent=2)
+        emit_json(shown.model_dump(mode="json"), indent=2)
     else:
-        show_pairs(card_rows(found))
+        show_pairs(card_rows(shown))

@@ -35,7 +35,7 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         *_list("not for", card.not_for),
         *_list("data", data),
         *_list("figures", figures),
-        *_list("worst cases", [_worst(one) for one in card.worst], optional=True),
+        *_list("worst cases", [_worst(case) for case in card.worst], optional=True),
         *_list("ablation", _ablation(card.ablation), optional=True),
         *_list("known failures", card.known_failures),
         *_list("measure again", card.measured_by.splitlines()),
@@ -52,25 +52,24 @@ def _label(label: Label) -> str:
     return f"{label.name} {label.low:g}-{label.high:g}" if label.kind == "rating" else label.name
 
 
-def _worst(one: Worst) -> str:
-    place = f"{one.data}, {one.id}" if one.data else one.id
-    return f"{place} ({one.score:.2f}): {one.description}" + (f" - {one.seen}" if one.seen else "")
+def _worst(case: Worst) -> str:
+    where = f"{case.data}, {case.id}" if case.data else case.id
+    return f"{where} ({case.score:.2f}): {case.description}" + (f" - {case.seen}" if case.seen else "")
 
 
-def _ablation(found: Ablation | None) -> list[str]:
-    if found is None:
+def _ablation(ablation: Ablation | None) -> list[str]:
+    if ablation is None:
         return []
-    head = (
-        f"each variant trained alike ({found.how}), measured on {found.data}; in brackets how far it is from the first"
-    )
-    return [head, *(_variant(one) for one in found.variants)]
+    how = f"each variant trained alike ({ablation.how}), measured on {ablation.data}"
+    head = f"{how}; in brackets how far it is from the first"
+    return [head, *(_variant(variant) for variant in ablation.variants)]
 
 
-def _variant(one: Ablated) -> str:
+def _variant(variant: Ablated) -> str:
     """Of the figures that have a bar: those of the first variant, and how far the others are from it."""
-    shown = [figure for figure in one.figures if figure.bar is not None] or one.figures
-    apart = {item.name: item for item in one.differences}
-    return f"{one.variant}: {', '.join(_beside(figure, apart.get(figure.name)) for figure in shown)}"
+    shown = [figure for figure in variant.figures if figure.bar is not None] or variant.figures
+    apart = {item.name: item for item in variant.differences}
+    return f"{variant.variant}: {', '.join(_beside(figure, apart.get(figure.name)) for figure in shown)}"
 
 
 def _beside(figure: Figure, apart: Difference | None) -> str:
@@ -104,8 +103,8 @@ def figure_text(figure: Figure) -> str:
         f"bar {figure.bar} {'reached' if figure.reached else 'missed'}" if figure.bar else "",
         figure.baseline or "",
     ]
-    told = "; ".join(part for part in beside if part)
-    return " ".join(parts) + (f" ({told})" if told else "")
+    details = "; ".join(part for part in beside if part)
+    return " ".join(parts) + (f" ({details})" if details else "")
 
 
 def _list(name: str, texts: Sequence[str], optional: bool = False) -> list[tuple[str, str]]:

@@ -44,9 +44,9 @@ def info(
 def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool = False) -> None:
     from medvis.io.inputs import volumes
 
-    with volumes(path) as found:
-        picked = found.pick(series)
-        facts = _facts(found, picked[0]) if len(picked) == 1 else _listing(picked)
+    with volumes(path) as inside:
+        picked = inside.pick(series)
+        facts = _facts(inside, picked[0]) if len(picked) == 1 else _listing(picked)
     if json:
         emit_json(facts, indent=None if compact else 2)
         return
@@ -60,18 +60,18 @@ def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool
         say_error(f"note: {note}")
 
 
-def _facts(found: Volumes, volume: Volume) -> dict[str, Any]:
+def _facts(inside: Volumes, volume: Volume) -> dict[str, Any]:
     """What is known of one volume, with its pixels read."""
     from medvis.io.describe import describe
 
     facts = describe(volume.read())
-    return facts | {"path": found.public(facts["path"])}
+    return facts | {"path": inside.public(facts["path"])}
 
 
-def _listing(found: Volumes) -> dict[str, Any]:
+def _listing(inside: Volumes) -> dict[str, Any]:
     """What is known of several volumes without their pixels."""
-    listed = [{"label": volume.label, "why_not": volume.why_not, **volume.facts} for volume in found]
-    return {"path": found.path, "volumes": listed, "notes": list(found.notes)}
+    listed = [{"label": volume.label, "why_not": volume.why_not, **volume.facts} for volume in inside]
+    return {"path": inside.path, "volumes": listed, "notes": list(inside.notes)}
 
 
 def _row(volume: Volume) -> Sequence[str]:

@@ -69,13 +69,13 @@ CaseOutput = Annotated[
 
 def overrides(texts: Iterable[str] | None) -> dict[str, Any]:
     """``["a.b=4", …]`` → ``{"a.b": 4}``; values are read as YAML. Raises UsageError."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not equals or not all(key.split(".")):
             raise UsageError(f"--set {text!r}", "KEY=VALUE, e.g. stages.segment.min_pixels=9")
-        found[key] = _value(text, value)
-    return found
+        values[key] = _value(text, value)
+    return values
 
 
 def _value(text: str, value: str) -> object:

@@ -77,8 +77,8 @@ def _check(path: Path, members: Sequence[zipfile.ZipInfo], free: int) -> None:
         raise InputError(f"{path} unpacks to {_size(total)}", limit, _HINT)
     packed = sum(member.compress_size for member in members)
     if total > SMALL and total > RATIO * packed:
-        found = f"{path} unpacks {_size(packed)} to {_size(total)}"
-        raise InputError(found, f"at most {RATIO} to 1, as images are packed", _HINT)
+        ratio = f"{path} unpacks {_size(packed)} to {_size(total)}"
+        raise InputError(ratio, f"at most {RATIO} to 1, as images are packed", _HINT)
 
 
 def _parts(path: Path, member: zipfile.ZipInfo) -> tuple[str, ...]:

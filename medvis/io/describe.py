@@ -41,7 +41,7 @@ def describe(scan: Scan) -> dict[str, Any]:
         "windows": [asdict(window) for window in scan.windows],
         "windows_by_frame": [[asdict(window) for window in windows] for windows in source.windows_by_frame],
         "voi_luts": [_lut(lut) for lut in source.voi_luts],
-        **_place(scan, geometry),
+        **_geometry(scan, geometry),
         "series_uid": source.series_uid,
         "study_uid": source.study_uid,
         "files": len(source.files),
@@ -67,7 +67,7 @@ def _lut(lut: VoiLut) -> dict[str, Any]:
     return {"explanation": lut.explanation, "first": lut.first, "bits": lut.bits, "entries": len(lut.data)}
 
 
-def _place(scan: Scan, geometry: Geometry) -> dict[str, Any]:
+def _geometry(scan: Scan, geometry: Geometry) -> dict[str, Any]:
     spacing, step, positions = geometry.spacing, geometry.slice_spacing, geometry.positions
     size = None if spacing is None else [spacing[0] * scan.shape[0], spacing[1] * scan.shape[1]]
     return {

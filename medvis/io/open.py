@@ -22,8 +22,8 @@ def open_scan(path: str | os.PathLike[str], series: str | None = None) -> Scan:
         InputError: absent, empty, unreadable, or of no kind that a reader knows; several volumes, or none that can be
             looked at; and what the reader itself raises.
     """
-    with volumes(path) as found:
-        scan = found.pick(series).one().read()
-        if found.private is None:
+    with volumes(path) as inside:
+        scan = inside.pick(series).one().read()
+        if inside.private is None:
             return scan
-        return replace(scan, source=replace(scan.source, path=found.path))
+        return replace(scan, source=replace(scan.source, path=inside.path))

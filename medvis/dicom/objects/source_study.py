@@ -20,8 +20,6 @@ from medvis.dicom.read.stack import SAME_PLACE
 from medvis.dicom.read.values import uid, whole
 from medvis.errors import InputError, OutputError
 
-WRITERS = "seg, sr, sc, pm"
-
 
 @dataclass(frozen=True)
 class Instance:
@@ -79,7 +77,7 @@ def check_source(source: Source) -> None:
     if source.format != "dicom":
         raise OutputError(
             f"{source.path} is no DICOM ({source.format}): it has no patient and no study that results could join",
-            f"a DICOM source for --write {WRITERS}",
+            "a DICOM source for results that are DICOM objects",
         )
     missing = [name for name, known in (("Study", source.study_uid), ("Series", source.series_uid)) if not known]
     if missing or not source.sop_instance_uids:

@@ -1,8 +1,8 @@
 """The self-describing case file that lets commands be chained: a scan, and what the stages have added to it so far.
 
-A safetensors container: reading it runs no code. The arrays are its tensors, named by their place
-(``case.scan.pixels``); all the rest is JSON in its one metadata entry, ``medvis-case``. What is read is checked against
-the types of `core`.
+A safetensors container: reading it runs no code. The arrays are its tensors, named by the field that
+holds them (``case.scan.pixels``); all the rest is JSON in its one metadata entry, ``medvis-case``. What is read is
+checked against the types of `core`.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ def _encode(holder: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any]:
     kind: Any = type(holder)
     body: dict[str, Any] = {}
     for field, (hint, _) in _hints(kind).items():
-        value, place = getattr(holder, field), f"{name}.{field}"
+        value, key = getattr(holder, field), f"{name}.{field}"
         if isinstance(value, np.ndarray | Frames):
-            arrays[place] = _typed(np.asarray(value), hint, place)
-            value = place
-        body[field] = _encode(value, place, arrays) if isinstance(value, _HOLDERS) else value
+            arrays[key] = _typed(np.asarray(value), hint, key)
+            value = key
+        body[field] = _encode(value, key, arrays) if isinstance(value, _HOLDERS) else value
     return body
 
 
@@ -152,13 +152,13 @@ def _plain(value: object) -> object:
 def _decode(kind: Any, body: Mapping[str, Any], name: str, arrays: Mapping[str, Array]) -> Any:  # noqa: ANN401 - a holder
     values: dict[str, Any] = {}
     for field, (hint, optional) in _hints(kind).items():
-        value, place = body[field], f"{name}.{field}"
+        value, key = body[field], f"{name}.{field}"
         if value is None and optional:
             values[field] = None
         elif hint in _HOLDERS:
-            values[field] = _decode(hint, value, place, arrays)
+            values[field] = _decode(hint, value, key, arrays)
         elif get_origin(hint) is np.ndarray:
-            values[field] = _typed(arrays[value], hint, place)
+            values[field] = _typed(arrays[value], hint, key)
         else:
             values[field] = _adapter(hint).validate_python(value)
     return kind(**values)
@@ -167,8 +167,8 @@ def _decode(kind: Any, body: Mapping[str, Any], name: str, arrays: Mapping[str, 
 @cache
 def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:  # noqa: ANN401 - a type
     """Field → its type without None, and whether None is allowed."""
-    found = get_type_hints(kind)
-    return {item.name: _without_none(found[item.name]) for item in fields(kind)}
+    hints = get_type_hints(kind)
+    return {item.name: _without_none(hints[item.name]) for item in fields(kind)}
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401 - a type
@@ -182,10 +182,10 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type
     return TypeAdapter(hint)
 
 
-def _typed(array: Array, hint: Any, place: str) -> Array:  # noqa: ANN401 - a type
+def _typed(array: Array, hint: Any, key: str) -> Array:  # noqa: ANN401 - a type
     wanted = np.dtype(get_args(get_args(hint)[1])[0])
     if array.dtype != wanted:
-        raise TypeError(f"{place} is {array.dtype}, wanted: {wanted}")
+        raise TypeError(f"{key} is {array.dtype}, wanted: {wanted}")
     return array
 
 
@@ -198,14 +198,14 @@ def _check(case: Case, name: str) -> None:
     sizes = {"f": case.scan.frames, "r": case.scan.shape[0], "c": case.scan.shape[1]}
     if case.prediction:
         sizes["k"] = len(case.prediction.labels)
-    for place, array in _arrays(case, "case"):
-        axes = _SHAPES[place]
+    for key, array in _arrays(case, "case"):
+        axes = _SHAPES[key]
         wanted = [int(axis) if axis.isdigit() else sizes.get(axis) for axis in axes]
         fits = len(axes) == array.ndim and all(
             size is None or size == have for size, have in zip(wanted, array.shape, strict=True)
         )
         if not fits:
-            raise InputError(f"{name} is damaged: {place} has shape {list(array.shape)}")
+            raise InputError(f"{name} is damaged: {key} has shape {list(array.shape)}")
         sizes |= {axis: have for axis, have in zip(axes, array.shape, strict=True) if axis.isalpha()}
     if case.prediction:
         _check_distribution(case.prediction, name)

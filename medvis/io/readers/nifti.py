@@ -15,7 +15,7 @@ from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
 from medvis.io.magic import head_of
-from medvis.io.readers.nifti_geometry import place, to_axial
+from medvis.io.readers.nifti_geometry import geometry_of, to_axial
 from medvis.ops.modality import rescale
 from medvis.ops.padding import corner_padding
 
@@ -61,7 +61,7 @@ class NiftiReader(Reader):
         stored, image = _load(path)
         axial, affine, axes = to_axial(stored, image.affine, str(path))
         pixels, valid, notes = _pixels(axial, image, str(path))
-        geometry, more = place(image.header, affine, len(pixels))
+        geometry, more = geometry_of(image.header, affine, len(pixels))
         unit, valid, note = _unit(pixels, valid)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

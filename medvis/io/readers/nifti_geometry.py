@@ -35,15 +35,15 @@ def to_axial(stored: Array, affine: Float64s, where: str) -> tuple[Array, Float6
     orientations: Any = nibabel.orientations
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise InputError(f"{where}: the NIfTI transform is singular", "an invertible sform or qform")
-    found = orientations.io_orientation(affine)
+    axes = orientations.io_orientation(affine)
     wanted = orientations.axcodes2ornt(("L", "P", "S"))
-    change = orientations.ornt_transform(found, wanted)
+    change = orientations.ornt_transform(axes, wanted)
     turned = orientations.apply_orientation(stored, change).transpose(2, 1, 0)
     to_ras = affine @ orientations.inv_ornt_aff(change, stored.shape)
-    return turned, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), "".join(orientations.ornt2axcodes(found))
+    return turned, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), "".join(orientations.ornt2axcodes(axes))
 
 
-def place(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, list[str]]:  # noqa: ANN401 - nibabel
+def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, list[str]]:  # noqa: ANN401 - nibabel
     """Spacing, positions and orientation in mm, as far as the header gives them, and notes.
 
     Args:

@@ -84,7 +84,7 @@ def _decode(data: bytes, kind: str, path: Path) -> tuple[list[Array], list[str]]
 
     buffer = np.frombuffer(data, np.uint8)
     try:
-        with captured_stderr() as said:
+        with captured_stderr() as messages:
             if kind == "tiff":
                 _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED)
             else:  # these flags, unlike IMREAD_UNCHANGED, apply the EXIF orientation
@@ -93,7 +93,7 @@ def _decode(data: bytes, kind: str, path: Path) -> tuple[list[Array], list[str]]
     except cv2.error as error:
         raise InputError(f"{path} is a {kind.upper()} image that cannot be decoded: {error.err}") from error
     pages = [page for page in pages if page is not None and page.size]
-    if not pages or any(word in line.lower() for line in said for word in _BROKEN):
+    if not pages or any(word in line.lower() for line in messages for word in _BROKEN):
         raise InputError(
             f"{path} is a {kind.upper()} image that is truncated or corrupt", hint="copy or export it again"
         )

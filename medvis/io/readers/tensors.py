@@ -67,7 +67,7 @@ def _array(data: bytes | bytearray, start: int, entry: object, name: str) -> Arr
     kind = np.dtype(_KINDS[str(entry["dtype"])])
     shape, span = entry.get("shape"), entry.get("data_offsets")
     if not (_sizes(shape) and _sizes(span) and len(span) == 2 and len(shape) <= 8):
-        raise InputError(f"{name} has no valid shape or place")
+        raise InputError(f"{name} has no valid shape or offsets")
     first, last = span
     if not first <= last <= len(data) - start or math.prod(shape) * kind.itemsize != last - first:
         raise InputError(f"{name} is truncated or does not fit its shape {shape}")
