@@ -201,7 +201,7 @@ def listening(store: Path, *options: str):
 @contextmanager
 def receiving(store: Path, **settings):
     """A listener in this process, and the `events` it has told; no study is complete unless the settings say so."""
-    from medvis.pacs.listen import Listener
+    from medvis.pacs.listener.listener import Listener
     from medvis.pacs.settings import ListenSettings
 
     events: list[tuple[str, dict]] = []

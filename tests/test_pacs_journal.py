@@ -16,8 +16,8 @@ pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 from medvis.batch.journal import FILE, Journal, Result
 from medvis.dicom.uids import Identity
 from medvis.errors import SettingsError
-from medvis.pacs.receive import RefusedError
-from medvis.pacs.store import Store, short
+from medvis.pacs.dimse.receive import RefusedError
+from medvis.pacs.listener.store import Store, short
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -19,7 +19,7 @@ from pydicom import dcmread
 
 from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.batch.worker import PROBLEMS, Diagnosis
-from medvis.pacs.store import short
+from medvis.pacs.listener.store import short
 
 NEVER = ["--quiet-period", "1h"]
 SOON = ["--quiet-period", "300ms"]

@@ -16,13 +16,13 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.cli.network import seconds
 from medvis.dicom.uids import Identity
-from medvis.pacs.credentials import credentials
 from medvis.pacs.files import file_header, identity_of_data, identity_of_file
-from medvis.pacs.multipart import Upload, boundary_of, copy_first_part
 from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
 from medvis.pacs.query import checked_keys, identifier
 from medvis.pacs.settings import ListenSettings, Tls
 from medvis.pacs.tls import client_context, server_context
+from medvis.pacs.web.credentials import credentials
+from medvis.pacs.web.multipart import Upload, boundary_of, copy_first_part
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

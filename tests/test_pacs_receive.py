@@ -21,9 +21,9 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
 from medvis.errors import MedvisError, OutputError, SettingsError
-from medvis.pacs.dimse import SYNTAXES, association, one_each
+from medvis.pacs.dimse.associations import SYNTAXES, association, one_each
 from medvis.pacs.files import identity_of_file
-from medvis.pacs.listen import Listener
+from medvis.pacs.listener.listener import Listener
 from medvis.pacs.peers import DimsePeer, PeerError
 from medvis.pacs.push import push
 from medvis.pacs.settings import ListenSettings, Tls

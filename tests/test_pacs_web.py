@@ -13,12 +13,12 @@ pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.errors import InputError
-from medvis.pacs import webclient
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import Target, WebPeer
 from medvis.pacs.settings import Tls
-from medvis.pacs.web import fetch_all, fetched
-from medvis.pacs.webclient import Web
+from medvis.pacs.web import client as webclient
+from medvis.pacs.web.client import Web
+from medvis.pacs.web.fetch import fetch_all, fetched
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=xyz'
 

@@ -99,7 +99,7 @@ def _run(
     settings: ListenSettings, changes: Mapping[str, Any], retry: bool, log: Callable[[str, Mapping[str, object]], None]
 ) -> int:
     """The exit code."""
-    from medvis.pacs.listen import Listener
+    from medvis.pacs.listener.listener import Listener
 
     with _stopping() as (stop, signals):
         listener = Listener(settings, changes, log)

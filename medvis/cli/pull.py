@@ -15,8 +15,8 @@ from medvis.cli.options import Json, Quiet, chosen
 from medvis.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
+    from medvis.pacs.dimse.retrieve import Route
     from medvis.pacs.peers import DimsePeer, Target, WebPeer
-    from medvis.pacs.retrieve import Route
 
 _LEVELS = ("study", "series", "instance")
 _VIAS = ("auto", "get", "move")
@@ -59,8 +59,8 @@ def pull(
     from medvis.pacs.settings import need
 
     need("pynetdicom", "httpx")
+    from medvis.pacs.dimse.retrieve import Route
     from medvis.pacs.pull import source_of
-    from medvis.pacs.retrieve import Route
 
     way: Any = chosen(via, "--via", _VIAS)[0]
     peer, target = source_of(source, study, series)

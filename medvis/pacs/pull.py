@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medvis.errors import UsageError
+from medvis.pacs.dimse.retrieve import Route, retrieve
 from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
 from medvis.pacs.query import instances
-from medvis.pacs.retrieve import Route, retrieve
-from medvis.pacs.web import Pulled, fetch_all
+from medvis.pacs.web.fetch import Pulled, fetch_all
 
 
 def source_of(text: str, study: str | None, series: str | None) -> tuple[DimsePeer | WebPeer, Target | None]:

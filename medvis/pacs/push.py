@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pynetdicom.association import Association
 
-from medvis.pacs.dimse import NATIVE, SUCCESS, association, describe_status, one_each
+from medvis.pacs.dimse.associations import NATIVE, SUCCESS, association, describe_status, one_each
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import DimsePeer, WebPeer
 from medvis.pacs.settings import AET, Tls
@@ -53,7 +53,7 @@ def push(paths: Sequence[Path], peer: DimsePeer | WebPeer, tls: Tls, aet: str = 
 
 
 def _stow(paths: Sequence[Path], peer: WebPeer, tls: Tls) -> Iterator[Sent]:
-    from medvis.pacs.webclient import Web  # noqa: PLC0415 - httpx, which DIMSE can do without
+    from medvis.pacs.web.client import Web  # noqa: PLC0415 - httpx, which DIMSE can do without
 
     with Web(peer, tls) as web:
         for path in paths:

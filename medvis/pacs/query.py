@@ -98,7 +98,7 @@ def instances(peer: DimsePeer | WebPeer, target: Target, tls: Tls, aet: str = AE
 
 
 def _find_web(peer: WebPeer, level: Level, keys: Mapping[str, str], tls: Tls) -> Iterator[Match]:
-    from medvis.pacs.webclient import Web  # noqa: PLC0415 - httpx, which DIMSE can do without
+    from medvis.pacs.web.client import Web  # noqa: PLC0415 - httpx, which DIMSE can do without
 
     # Orthanc and others want the UIDs above the level in the path, where PS3.18 has them (Table 10.6.1-1).
     rest = dict(keys)
@@ -117,7 +117,7 @@ def _find_web(peer: WebPeer, level: Level, keys: Mapping[str, str], tls: Tls) ->
 def _find(peer: DimsePeer, level: Level, keys: Mapping[str, str], tls: Tls, aet: str) -> Iterator[Match]:
     from pynetdicom.presentation import build_context  # noqa: PLC0415 - which DICOMweb can do without
 
-    from medvis.pacs.dimse import SUCCESS, association, describe_status  # noqa: PLC0415 - as above
+    from medvis.pacs.dimse.associations import SUCCESS, association, describe_status  # noqa: PLC0415 - as above
 
     with association(peer, [build_context(FIND)], tls, aet) as held:
         for status, answer in held.send_c_find(identifier(level, keys), FIND):

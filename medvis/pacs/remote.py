@@ -21,7 +21,7 @@ def opened(path: Path) -> Iterator[Volumes]:
     """As `medvis.io.inputs.volumes`; what a URL names is fetched first, and is there until the block ends.
 
     Raises:
-        MedvisError: as `volumes` and `medvis.pacs.web.fetched`.
+        MedvisError: as `volumes` and `medvis.pacs.web.fetch.fetched`.
     """
     url = url_of(path)
     if url is None:
@@ -31,7 +31,7 @@ def opened(path: Path) -> Iterator[Volumes]:
     from medvis.pacs.settings import need  # noqa: PLC0415 - only for a URL
 
     need("httpx")
-    from medvis.pacs.web import fetched  # noqa: PLC0415 - needs httpx
+    from medvis.pacs.web.fetch import fetched  # noqa: PLC0415 - needs httpx
 
     with fetched(url) as folder, naming(str(folder), url), volumes(folder) as inside:
         yield Volumes(url, list(inside), inside.notes, inside.grouped, str(folder))

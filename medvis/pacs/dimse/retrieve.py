@@ -14,15 +14,15 @@ from pynetdicom.presentation import build_context
 
 from medvis.dicom.uids import Identity
 from medvis.io.atomic import whole_file, write_error
-from medvis.pacs.dimse import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
+from medvis.pacs.dimse.associations import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
+from medvis.pacs.dimse.receive import MISMATCH, Handlers, Receiver, RefusedError, take
+from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import file_header
 from medvis.pacs.peers import DimsePeer, PeerError, Target
 from medvis.pacs.query import identifier
-from medvis.pacs.receive import MISMATCH, Handlers, Receiver, RefusedError, take
-from medvis.pacs.server import Limits
 from medvis.pacs.settings import AET, PORT, Tls
 from medvis.pacs.tls import server_context
-from medvis.pacs.web import Pulled, place_of
+from medvis.pacs.web.fetch import Pulled, place_of
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model – GET
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"  # the same – MOVE

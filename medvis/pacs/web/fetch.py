@@ -16,7 +16,7 @@ from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import PeerError, Target, WebPeer, split_url
 from medvis.pacs.query import instances
 from medvis.pacs.settings import Tls, need
-from medvis.pacs.webclient import Web
+from medvis.pacs.web.client import Web
 
 _AT_ONCE = 4
 

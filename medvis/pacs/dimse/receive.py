@@ -15,9 +15,9 @@ from pynetdicom.events import Event
 
 from medvis.dicom.uids import Identity
 from medvis.errors import OutputError
-from medvis.pacs.dimse import SUCCESS, application, storage_contexts
+from medvis.pacs.dimse.associations import SUCCESS, application, storage_contexts
+from medvis.pacs.dimse.server import Limits, make_server
 from medvis.pacs.files import identity_of_data
-from medvis.pacs.server import Limits, make_server
 
 OUT_OF_RESOURCES = 0xA700
 MISMATCH = 0xA900

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from medvis.io.atomic import whole_file
-from medvis.pacs.credentials import credentials
-from medvis.pacs.multipart import Upload, boundary_of, copy_first_part
 from medvis.pacs.peers import PeerError, Target, WebPeer
 from medvis.pacs.settings import Tls, is_loopback
 from medvis.pacs.tls import client_context
+from medvis.pacs.web.credentials import credentials
+from medvis.pacs.web.multipart import Upload, boundary_of, copy_first_part
 
 Match = dict[str, str]
 PAGE = 500

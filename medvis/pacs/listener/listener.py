@@ -22,13 +22,13 @@ from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.dicom.uids import Identity
 from medvis.errors import MedvisError
 from medvis.io.atomic import flush_below, flush_folder
+from medvis.pacs.dimse.receive import Handlers, Receiver, sender
+from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import identity_of_file
+from medvis.pacs.listener.store import Store, short
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
-from medvis.pacs.receive import Handlers, Receiver, sender
-from medvis.pacs.server import Limits
 from medvis.pacs.settings import ListenSettings
-from medvis.pacs.store import Store, short
 from medvis.pacs.tls import server_context
 
 Say = Callable[[str, Mapping[str, object]], None]

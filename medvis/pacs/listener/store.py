@@ -21,8 +21,8 @@ from medvis.batch.journal import Arrival, Journal, Study
 from medvis.dicom.objects.sr.predecessors import FILE
 from medvis.dicom.uids import Identity
 from medvis.io.atomic import whole_file, write_error
+from medvis.pacs.dimse.receive import OUT_OF_RESOURCES, RefusedError
 from medvis.pacs.files import file_header
-from medvis.pacs.receive import OUT_OF_RESOURCES, RefusedError
 
 _DAY = 86400.0
 

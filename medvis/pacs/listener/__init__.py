@@ -1,0 +1,1 @@
+"""`medvis listen`: what it receives, its folder and its queue."""
