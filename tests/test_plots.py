@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from medvis.errors import InputError, OutputError
-from medvis.learn.figures.curves import froc_curve, reliability_bins, roc_curve
-from medvis.learn.figures.metrics import auc
+from medvis.learn.figures.curves import froc_curve
 
 plots = pytest.importorskip(
     "medvis.learn.figures.plots", reason="the extra 'train' brings matplotlib", exc_type=ImportError
@@ -20,19 +19,9 @@ RNG = np.random.default_rng(0)
 SCORES, TRUTH = np.round(RNG.random(60), 1), RNG.random(60) < 0.4
 
 
-def test_a_roc_has_the_area_of_the_auc_and_a_step_for_every_score():
-    wrong, right = roc_curve(SCORES, TRUTH)
-    assert (wrong[0], right[0], wrong[-1], right[-1]) == (0, 0, 1, 1)
-    assert np.trapezoid(right, wrong) == pytest.approx(auc(SCORES, TRUTH)), "ties are slopes, not steps"
-    assert len(wrong) == len(np.unique(SCORES)) + 1
-    for cut in np.unique(SCORES):
-        point = [(cut <= SCORES)[~TRUTH].mean(), (cut <= SCORES)[TRUTH].mean()]
-        assert np.isclose(np.stack([wrong, right], 1), point).all(1).any()
-
-
 def test_a_froc_counts_lesions_and_false_findings_at_every_threshold():
-    lesions, extras = np.array([0.9, 0.5, -np.inf, 0.2]), np.array([0.7, 0.5, 0.1])
-    curve = froc_curve(lesions, extras, images=2, threshold=0.5)
+    lesions, false = np.array([0.9, 0.5, -np.inf, 0.2]), np.array([0.7, 0.5, 0.1])
+    curve = froc_curve(lesions, false, images=2, threshold=0.5)
     assert curve.extra.tolist() == [0, 0, 0.5, 1, 1, 1.5]
     assert curve.recall.tolist() == [0, 0.25, 0.25, 0.5, 0.75, 0.75]
     assert curve.shipped == (1.0, 0.5)
@@ -41,12 +30,6 @@ def test_a_froc_counts_lesions_and_false_findings_at_every_threshold():
     )
     empty = froc_curve(np.array([]), np.array([]), 0, 0.5)
     assert empty.recall_at(1) == 0 and empty.shipped == (0, 0)
-
-
-def test_reliability_is_told_for_filled_bins_only():
-    said, true, count = reliability_bins(np.array([0.05, 0.15, 0.19, 1.0]), np.array([False, True, False, True]))
-    assert said.tolist() == pytest.approx([0.05, 0.17, 1.0]) and true.tolist() == [0, 0.5, 1]
-    assert count.tolist() == [1, 2, 1]
 
 
 RECORDS = [
@@ -59,10 +42,44 @@ DRAWN = {
     "learning": lambda path: plots.learning_curve(RECORDS, path),
     "losses only": lambda path: plots.learning_curve(RECORDS[:1], path),
     "roc": lambda path: plots.roc({"a": (SCORES, TRUTH)}, path, {"a": (0.2, 0.7)}),
+    "roc, one of them without both classes": lambda path: plots.roc(
+        {"a": (SCORES, TRUTH), "b": (SCORES, np.ones(60, bool))}, path
+    ),
     "froc": lambda path: plots.froc({"a": froc_curve(SCORES[:9], SCORES[9:], 5, 0.5)}, path, (0.5, 0.8)),
     "reliability": lambda path: plots.reliability({"a": (SCORES, TRUTH)}, path),
+    "reliability of what is always true": lambda path: plots.reliability({"a": (SCORES, np.ones(60, bool))}, path),
     "confusion": lambda path: plots.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"], path),
 }
+
+
+def drawn_lines(monkeypatch, draw):
+    """The (x, y) of every line that a plot draws into its first axes, by label."""
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, _: figures.append(figure))
+    draw(None)
+    return {line.get_label(): line.get_xydata() for line in figures[0].axes[0].get_lines()}
+
+
+def test_a_roc_goes_through_every_threshold_and_leaves_out_what_has_no_two_classes(monkeypatch):
+    lines = drawn_lines(monkeypatch, DRAWN["roc, one of them without both classes"])
+    assert not any(label.startswith("b") for label in lines)
+    (label,) = (label for label in lines if label.startswith("a"))
+    wrong, right = lines[label].T
+    area = float(label.removeprefix("a (AUC ").rstrip(")"))
+    assert np.trapezoid(right, wrong) == pytest.approx(area, abs=5e-4), "ties are slopes, not steps"
+    for cut in np.unique(SCORES):
+        point = (cut <= SCORES)[~TRUTH].mean(), (cut <= SCORES)[TRUTH].mean()
+        assert np.interp(point[0], wrong, right) >= point[1] - 1e-9 or point[0] in wrong
+
+
+def test_reliability_shows_the_filled_bins_and_certain_truth_as_certain(monkeypatch):
+    values = np.array([0.05, 0.15, 0.19, 0.97]), np.array([False, True, False, True])
+    lines = drawn_lines(monkeypatch, lambda path: plots.reliability({"a": values}, path))
+    (points,) = (line for label, line in lines.items() if label.startswith("a"))
+    np.testing.assert_allclose(points, [(0.05, 0), (0.17, 0.5), (0.97, 1)])
+    lines = drawn_lines(monkeypatch, DRAWN["reliability of what is always true"])
+    (points,) = (line for label, line in lines.items() if label.startswith("a"))
+    assert (points[:, 1] == 1).all()
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -71,16 +71,16 @@ class Plan:
 
 def variants(recipe: Recipe) -> list[Variant]:
     """The variants that make sense for a recipe, the full model first."""
-    found = [FULL]
+    chosen = [FULL]
     if recipe.network.streams == "dual":
-        found.append(Variant("detail stream only", {"train.network.streams": "detail"}))
+        chosen.append(Variant("detail stream only", {"train.network.streams": "detail"}))
     if recipe.network.attention:
-        found.append(Variant("no attention", {"train.network.attention": False}))
+        chosen.append(Variant("no attention", {"train.network.attention": False}))
     if recipe.masks and recipe.network.nested:
-        found.append(Variant("U-Net decoder", {"train.network.nested": False}))
+        chosen.append(Variant("U-Net decoder", {"train.network.nested": False}))
     if recipe.masks and recipe.augment.paste > 0:
-        found.append(Variant("no target pasting", {"train.augment.paste": 0.0}))
-    return [*found, Variant("no TTA", ONE_VIEW, trained=False)]
+        chosen.append(Variant("no target pasting", {"train.augment.paste": 0.0}))
+    return [*chosen, Variant("no TTA", ONE_VIEW, trained=False)]
 
 
 def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
@@ -100,43 +100,43 @@ def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
     results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
     rows = [
         Ablated(
-            variant=one["variant"],
-            parameters=one["parameters"],
-            figures=[Figure(**figure) for figure in one["figures"]],
-            differences=[] if one is results[0] else differences(results[0]["samples"], one["samples"]),
+            variant=result["variant"],
+            parameters=result["parameters"],
+            figures=[Figure(**figure) for figure in result["figures"]],
+            differences=[] if result is results[0] else differences(results[0]["samples"], result["samples"]),
         )
-        for one in results
+        for result in results
     ]
     data = f"{plan.data.name} {plan.split}"
-    found = Ablation(data=data, epochs=plan.epochs, settings=dict(plan.settings), variants=rows)
-    told = {"task": plan.task, **found.model_dump(mode="json")}
-    _write(out / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    _write(out / TABLE, table(found))
-    return found
+    ablation = Ablation(data=data, epochs=plan.epochs, settings=dict(plan.settings), variants=rows)
+    summary = {"task": plan.task, **ablation.model_dump(mode="json")}
+    _write(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    _write(out / TABLE, table(ablation))
+    return ablation
 
 
-def add_ablation(folder: Path, found: Ablation) -> None:
+def add_ablation(folder: Path, ablation: Ablation) -> None:
     """Puts it on the card of a bundle, in place of the one that was there."""
-    write_card(folder, read_card(folder).model_copy(update={"ablation": found}))
+    write_card(folder, read_card(folder).model_copy(update={"ablation": ablation}))
 
 
-def table(found: Ablation) -> str:
+def table(ablation: Ablation) -> str:
     """Markdown: a row a variant; the figures that have a bar, or the first few."""
-    names = _columns(found.variants[0])
+    names = _columns(ablation.variants[0])
     head = [
-        f"Each variant trained alike ({found.how}, one seed) and measured on {found.data}; in brackets 95 % intervals "
-        "by group. Below the first variant: the difference from it, paired by group; where its interval holds 0, "
-        "the two are not told apart.",
+        f"Each variant trained alike ({ablation.how}, one seed) and measured on {ablation.data}; in brackets 95 % "
+        "intervals by group. Below the first variant: the difference from it, paired by group; where its interval "
+        "holds 0, the two are not told apart.",
         "",
         "| variant | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
     ]
     rows = []
-    for one in found.variants:
-        figures = {figure.name: figure for figure in one.figures}
-        apart = {difference.name: difference for difference in one.differences}
+    for variant in ablation.variants:
+        figures = {figure.name: figure for figure in variant.figures}
+        apart = {difference.name: difference for difference in variant.differences}
         cells = [_cell(figures.get(name), apart.get(name)) for name in names]
-        rows.append(f"| {one.variant} | " + " | ".join(cells) + " |")
+        rows.append(f"| {variant.variant} | " + " | ".join(cells) + " |")
     return "\n".join([*head, *rows]) + "\n"
 
 
@@ -153,9 +153,9 @@ def _cell(figure: Figure | None, apart: Difference | None) -> str:
     return _with_interval(figure, ".3f")
 
 
-def _with_interval(one: Figure | Difference, digits: str) -> str:
-    interval = "" if one.ci95 is None else f" [{one.ci95[0]:{digits}}, {one.ci95[1]:{digits}}]"
-    return f"{one.value:{digits}}{interval}"
+def _with_interval(figure: Figure | Difference, digits: str) -> str:
+    interval = "" if figure.ci95 is None else f" [{figure.ci95[0]:{digits}}, {figure.ci95[1]:{digits}}]"
+    return f"{figure.value:{digits}}{interval}"
 
 
 def _recipe(config: TaskConfig) -> Recipe:
@@ -173,8 +173,8 @@ def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, on_record
         return _finished(folder / RESULT, key)
     weights = out / FULL.folder / "run" / "model.safetensors"
     if variant.trained:
-        told = _named(on_record, variant.name)
-        weights = train(load_task(str(task)), plan.data, folder / "run", told)
+        named = _named(on_record, variant.name)
+        weights = train(load_task(str(task)), plan.data, folder / "run", named)
     make_bundle(str(task), weights, plan.data, folder / "bundle", _silent, Packing(smallest=False))
     evaluation = evaluate(str(task), plan.data, plan.split, _silent)
     result = {
@@ -210,8 +210,8 @@ def _shortened(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
         raise SettingsError(f"{epochs} epochs for {len(recipe.phases)} phases", "one a phase at least")
     phases = [phase.model_dump(exclude_none=True) for phase in recipe.phases]
     total, left = sum(phase.epochs for phase in recipe.phases), epochs
-    for place, (phase, short) in enumerate(zip(recipe.phases, phases, strict=True)):
-        after = len(phases) - place - 1
+    for index, (phase, short) in enumerate(zip(recipe.phases, phases, strict=True)):
+        after = len(phases) - index - 1
         short["epochs"] = left if not after else min(max(1, round(epochs * phase.epochs / total)), left - after)
         left -= short["epochs"]
     return phases

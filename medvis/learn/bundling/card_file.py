@@ -21,34 +21,34 @@ def write_card(folder: Path, card: Card) -> None:
     write_atomic(folder / CARD, body.encode())
 
 
-def add_figures(folder: Path, found: Evaluation, command: str) -> Card:
+def add_figures(folder: Path, evaluation: Evaluation, command: str) -> Card:
     """The card with figures and worst cases in place of those that were measured on the same data, where those stood.
 
     Args:
         folder: the bundle.
-        found: of this bundle. What a person has seen in one of its worst cases stays on the card.
+        evaluation: of this bundle. What a person has seen in one of its worst cases stays on the card.
         command: how anybody can measure it again.
     """
     card = read_card(folder)
-    names = {figure.name for figure in found.figures}
-    stale = [one.data in (None, found.data) and one.name in names for one in card.figures]
-    fresh = [figure.model_copy(update={"data": found.data}) for figure in found.figures]
+    names = {figure.name for figure in evaluation.figures}
+    stale = [figure.data in (None, evaluation.data) and figure.name in names for figure in card.figures]
+    fresh = [figure.model_copy(update={"data": evaluation.data}) for figure in evaluation.figures]
     commands = dict.fromkeys([*filter(None, card.measured_by.splitlines()), command])
     measured = {"figures": _in_place(card.figures, stale, fresh), "measured_by": "\n".join(commands)}
-    new = card.model_copy(update={**measured, "worst": _worst(card, found)})
+    new = card.model_copy(update={**measured, "worst": _worst(card, evaluation)})
     write_card(folder, new)
     return new
 
 
-def _worst(card: Card, found: Evaluation) -> list[Worst]:
-    seen = {(one.data, one.id): one.seen for one in card.worst}
-    looked = [{"data": found.data, "seen": seen.get((found.data, one.id))} for one in found.worst]
-    fresh = [one.model_copy(update=more) for one, more in zip(found.worst, looked, strict=True)]
-    return _in_place(card.worst, [one.data == found.data for one in card.worst], fresh)
+def _worst(card: Card, evaluation: Evaluation) -> list[Worst]:
+    seen = {(case.data, case.id): case.seen for case in card.worst}
+    updates = [{"data": evaluation.data, "seen": seen.get((evaluation.data, case.id))} for case in evaluation.worst]
+    fresh = [case.model_copy(update=update) for case, update in zip(evaluation.worst, updates, strict=True)]
+    return _in_place(card.worst, [case.data == evaluation.data for case in card.worst], fresh)
 
 
 def _in_place(old: list[M], stale: list[bool], fresh: list[M]) -> list[M]:
     """The fresh ones where the first stale one was, or at the end; without the stale ones."""
     begin = stale.index(True) if any(stale) else len(old)
-    rest = [one for one, gone in zip(old[begin:], stale[begin:], strict=True) if not gone]
+    rest = [entry for entry, gone in zip(old[begin:], stale[begin:], strict=True) if not gone]
     return [*old[:begin], *fresh, *rest]

@@ -20,8 +20,8 @@ NORMAL = "normal"
 
 def coco_files(folder: Path) -> list[Path]:
     """The JSON files below `folder` that list images and annotations."""
-    places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
-    return [path for place in places for path in sorted(folder.glob(place)) if _looks_right(path)]
+    patterns = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern)) if _looks_right(path)]
 
 
 def read_coco(folder: Path, split: str, files: list[Path]) -> list[Example]:
@@ -44,8 +44,8 @@ def read_coco(folder: Path, split: str, files: list[Path]) -> list[Example]:
         by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in body["annotations"]:
             by_image[annotation["image_id"]].append(annotation)
-        places = _places(folder, path, split)
-        return [_example(image, by_image[image["id"]], names, places) for image in body["images"]]
+        folders = _image_folders(folder, path, split)
+        return [_example(image, by_image[image["id"]], names, folders) for image in body["images"]]
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} lacks {error}", "COCO instances: images, annotations, categories") from error
 
@@ -67,22 +67,22 @@ def _chosen(paths: list[Path], folder: Path, split: str) -> Path:
     named = [path for path in paths if split in path.relative_to(folder).as_posix()]
     if len(paths) == 1 or len(named) == 1:
         return (named or paths)[0]
-    told = ", ".join(path.relative_to(folder).as_posix() for path in named or paths)
-    raise InputError(f"split '{split}' of {folder} may be any of {told}", "a split that names one of them")
+    candidates = ", ".join(path.relative_to(folder).as_posix() for path in named or paths)
+    raise InputError(f"split '{split}' of {folder} may be any of {candidates}", "a split that names one of them")
 
 
-def _places(folder: Path, path: Path, split: str) -> list[Path]:
+def _image_folders(folder: Path, path: Path, split: str) -> list[Path]:
     """Where the images may lie, the likeliest first."""
     stem = path.stem.removeprefix("instances_")
     return [path.parent, folder / stem, folder / split, folder / "images" / split, folder / "images", folder]
 
 
 def _example(
-    image: dict[str, Any], annotations: list[dict[str, Any]], names: dict[Any, str], places: list[Path]
+    image: dict[str, Any], annotations: list[dict[str, Any]], names: dict[Any, str], folders: list[Path]
 ) -> Example:
-    file = next((place / image["file_name"] for place in places if (place / image["file_name"]).is_file()), None)
+    file = next((path for path in (folder / image["file_name"] for folder in folders) if path.is_file()), None)
     if file is None:
-        raise InputError(f"image {image['file_name']} is not there", f"it in {places[0]} or images/ beside")
+        raise InputError(f"image {image['file_name']} is not there", f"it in {folders[0]} or images/ beside")
     kinds = sorted({names[annotation["category_id"]] for annotation in annotations})
     label = kinds[0] if len(kinds) == 1 else "" if kinds else NORMAL
     outlines = Outlines(str(file), tuple(annotation.get("segmentation") for annotation in annotations))
@@ -102,12 +102,12 @@ class Outlines:
     def __call__(self, shape: tuple[int, int]) -> Bools:
         """All of them as bool [rows, cols]. Raises InputError where one is of another shape, or none at all."""
         mask = np.zeros(shape, bool)
-        for one in self.segmentations:
+        for part in self.segmentations:
             try:
-                mask |= _polygons(one, shape) if isinstance(one, list) else _runs(one, shape)
+                mask |= _polygons(part, shape) if isinstance(part, list) else _runs(part, shape)
             except (KeyError, TypeError, ValueError, IndexError) as error:
-                found = f"{self.name}: a segmentation cannot be drawn ({error})"
-                raise InputError(found, f"polygons or run lengths of {shape[0]}×{shape[1]} px") from error
+                message = f"{self.name}: a segmentation cannot be drawn ({error})"
+                raise InputError(message, f"polygons or run lengths of {shape[0]}×{shape[1]} px") from error
         return mask
 
 

@@ -29,11 +29,13 @@ def read_examples(folder: Path, split: str, readers: int = 1) -> tuple[list[Exam
     Raises:
         InputError: no such layout or split, or nothing in it is labelled.
     """
-    found = _read(folder, split, readers)
-    labelled = [one for one in found if one.outline is not None or one.label.casefold() not in UNKNOWN]
+    examples = _read(folder, split, readers)
+    labelled = [
+        example for example in examples if example.outline is not None or example.label.casefold() not in UNKNOWN
+    ]
     if not labelled:
         raise InputError(f"nothing in split '{split}' of {folder} is labelled", "labels or masks")
-    return labelled, len(found) - len(labelled)
+    return labelled, len(examples) - len(labelled)
 
 
 def _read(folder: Path, split: str, readers: int) -> list[Example]:

@@ -17,15 +17,15 @@ from matplotlib.figure import Figure
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.errors import InputError, OutputError
 from medvis.io.atomic import whole_file
-from medvis.learn.figures.curves import Froc, reliability_bins, roc_curve
+from medvis.learn.figures.curves import Froc
 from medvis.learn.figures.metrics import auc, calibration_error
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 GREY = "#888888"
-# What a record says beside its losses and figures.
+# What a record holds beside its losses and figures.
 NO_LOSS = frozenset({"epoch", "of", "size", "seconds", "rate", "lr", "eta", "eta_s", "step"})
-# Of the figures on val, those that are no share of 1: they would press the others to the floor.
+# Of the figures on val, those that are no fraction of 1: they would press the others to the floor.
 COUNTS = frozenset({"val_extra"})
 STYLE: Any = {
     "font.size": 10.0,
@@ -39,7 +39,7 @@ STYLE: Any = {
 
 
 def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The losses over the epochs and, beside them, the figures on val: shares of 1, and what is counted.
+    """The losses over the epochs and, beside them, the figures on val: fractions of 1, and what is counted.
 
     Args:
         records: lines of metrics.jsonl: `epoch`, `loss` and its parts, `val_*` where it was measured, `size`. Of two
@@ -55,12 +55,12 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     by_epoch = {int(record["epoch"]): record for record in records}
     lines = [by_epoch[epoch] for epoch in sorted(by_epoch)]
     names = list(dict.fromkeys(name for record in lines for name in record if _is_number(record[name])))
-    held = [name for name in names if name.startswith("val_") and not name.endswith("loss")]
-    losses = [name for name in names if name not in NO_LOSS and name not in held]
-    shares, counts = [name for name in held if name not in COUNTS], [name for name in held if name in COUNTS]
+    on_val = [name for name in names if name.startswith("val_") and not name.endswith("loss")]
+    losses = [name for name in names if name not in NO_LOSS and name not in on_val]
+    fractions, counts = [name for name in on_val if name not in COUNTS], [name for name in on_val if name in COUNTS]
     shown = [
         (losses, "loss"),
-        *((some, title) for some, title in ((shares, "on val"), (counts, "counted on val")) if some),
+        *((some, title) for some, title in ((fractions, "on val"), (counts, "counted on val")) if some),
     ]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1 + 4.6 * len(shown), 4.2), dpi=110, layout="constrained")
@@ -73,16 +73,16 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], title: str) -> None:  # noqa: ANN401
-    for name, (colour, dash) in zip(names, _looks(), strict=False):
-        seen = [(record["epoch"], record[name]) for record in records if _is_number(record.get(name))]
-        marker = "o" if len(seen) < 40 else ""
-        axes.plot(*zip(*seen, strict=True), color=colour, linestyle=dash, marker=marker, markersize=3, label=name)
+    for name, (colour, dash) in zip(names, _styles(), strict=False):
+        points = [(record["epoch"], record[name]) for record in records if _is_number(record.get(name))]
+        marker = "o" if len(points) < 40 else ""
+        axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash, marker=marker, markersize=3, label=name)
     sizes = [(record["epoch"], record["size"]) for record in records if "size" in record]
     for (_, before), (epoch, size) in pairwise(sizes):
         if size != before:
             axes.axvline(epoch - 0.5, color=GREY, linewidth=1, linestyle=":")
-            place = {"xy": (epoch - 0.4, 0.99), "xycoords": ("data", "axes fraction"), "va": "top"}
-            axes.annotate(f"{size:g} px", color=GREY, fontsize=8, **place)
+            position = {"xy": (epoch - 0.4, 0.99), "xycoords": ("data", "axes fraction"), "va": "top"}
+            axes.annotate(f"{size:g} px", color=GREY, fontsize=8, **position)
     axes.set(xlabel="epoch", title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     if names:
@@ -92,22 +92,26 @@ def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], t
 def roc(
     curves: Mapping[str, tuple[Float64s, Bools]], path: Path, points: Mapping[str, tuple[float, float]] = {}
 ) -> None:
-    """ROC curves.
+    """ROC curves (`sklearn.metrics.roc_curve`).
 
     Args:
-        curves: name → (scores [n], truth [n]).
+        curves: name → (scores [n], truth [n]); a curve without both classes is left out.
         path: PNG to write.
         points: name → (false positive rate, sensitivity) at the shipped threshold.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    from sklearn.metrics import roc_curve  # noqa: PLC0415 - a training draws its learning curve without it
+
+    defined = {name: curve for name, curve in curves.items() if 0 < curve[1].sum() < len(curve[1])}
     with matplotlib.rc_context(STYLE):
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-        for (name, (scores, truth)), (colour, dash) in zip(curves.items(), _looks(), strict=False):
-            area = auc(scores, truth)
-            axes.plot(*roc_curve(scores, truth), color=colour, linestyle=dash, label=f"{name} (AUC {area:.3f})")
+        for (name, (scores, truth)), (colour, dash) in zip(defined.items(), _styles(), strict=False):
+            false_positive_rate, sensitivity, _ = roc_curve(truth, scores)
+            label = f"{name} (AUC {auc(scores, truth):.3f})"
+            axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=dash, label=label)
             if name in points:
                 axes.plot(*points[name], color=colour, marker="o", linestyle="", label="shipped threshold")
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
@@ -128,7 +132,7 @@ def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _square()
-        for (name, curve), (colour, dash) in zip(curves.items(), _looks(), strict=False):
+        for (name, curve), (colour, dash) in zip(curves.items(), _styles(), strict=False):
             axes.step(curve.extra, curve.recall, where="post", color=colour, linestyle=dash, label=name)
             axes.plot(*curve.shipped, color=colour, marker="o", linestyle="", label=f"{name}, shipped threshold")
         most = max((float(curve.extra.max(initial=0)) for curve in curves.values()), default=0.0)
@@ -142,7 +146,7 @@ def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None
 
 
 def reliability(curves: Mapping[str, tuple[Float64s, Bools]], path: Path, bins: int = 10) -> None:
-    """How often what is said with some probability is true, and below how often it is said.
+    """How often a prediction of some probability is true (`sklearn.calibration`), and below how often it is made.
 
     Args:
         curves: name → (probability [n] in 0…1, truth [n]).
@@ -152,24 +156,26 @@ def reliability(curves: Mapping[str, tuple[Float64s, Bools]], path: Path, bins: 
     Raises:
         OutputError: the file cannot be written.
     """
+    from sklearn.calibration import calibration_curve  # noqa: PLC0415 - a training draws its learning curve without it
+
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 6), dpi=110, layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect")
         edges = np.linspace(0, 1, bins + 1)
-        for (name, (chance, truth)), (colour, dash) in zip(curves.items(), _looks(), strict=False):
-            said, true, _ = reliability_bins(chance, truth, bins)
-            told = f"{name} (error {calibration_error(chance, truth, bins):.3f}, n={len(truth)})"
-            axes.plot(said, true, color=colour, linestyle=dash, marker="o", markersize=4, label=told)
-            below.hist(chance, edges, histtype="step", color=colour, linestyle=dash)
-        axes.set(ylabel="share that is true", title="Reliability", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
-        below.set(xlabel="probability said", ylabel="count")
+        for (name, (probability, truth)), (colour, dash) in zip(curves.items(), _styles(), strict=False):
+            true, predicted = calibration_curve(truth, probability, n_bins=bins)
+            label = f"{name} (error {calibration_error(probability, truth, bins):.3f}, n={len(truth)})"
+            axes.plot(predicted, true, color=colour, linestyle=dash, marker="o", markersize=4, label=label)
+            below.hist(probability, edges, histtype="step", color=colour, linestyle=dash)
+        axes.set(ylabel="fraction that is true", title="Reliability", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
+        below.set(xlabel="predicted probability", ylabel="count")
         axes.legend(loc="upper left", fontsize=8)
         save(figure, path)
 
 
 def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
-    """Counts of true (rows) against said classes (columns); the shade is the share of the row.
+    """Counts of true (rows) against predicted classes (columns); the shade is the fraction of the row.
 
     Args:
         matrix: [k, k].
@@ -179,19 +185,19 @@ def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    fraction = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 2.6 + 0.75 * len(names)
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
         axes = figure.add_subplot()
-        shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        shown = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
         for row, col in np.ndindex(matrix.shape):
-            ink = "white" if share[row, col] > 0.55 else "black"
+            ink = "white" if fraction[row, col] > 0.55 else "black"
             axes.text(col, row, str(matrix[row, col]), ha="center", va="center", color=ink)
         axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="said", ylabel="true", title="Confusion")
-        figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
+        axes.set(xlabel="predicted", ylabel="true", title="Confusion")
+        figure.colorbar(shown, ax=axes, label="fraction of the true class", shrink=0.8)
         save(figure, path)
 
 
@@ -200,7 +206,7 @@ def _square() -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def _looks() -> Any:  # noqa: ANN401 - an endless iterator
+def _styles() -> Any:  # noqa: ANN401 - an endless iterator
     """Colours, each with a dash of its own, so that grey print and all eyes tell the lines apart."""
     return zip(cycle(COLOURS), cycle(DASHES), strict=False)
 
