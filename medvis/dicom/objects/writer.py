@@ -12,7 +12,6 @@ from medvis.core.outcome import Outcome
 from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.dicom.objects.envelope import save
-from medvis.dicom.objects.lean import lighten
 from medvis.dicom.objects.source_study import SourceStudy, check_source, open_study
 from medvis.dicom.read.facts import without_identity
 from medvis.dicom.read.load import pydicom_notes
@@ -56,7 +55,6 @@ class ObjectWriter(Writer):
                 that no object can refer to it; or what was written is not what was meant.
         """
         source = open_study(outcome.case.scan)
-        lighten()
         path = folder / self.file
         try:
             with pydicom_notes():

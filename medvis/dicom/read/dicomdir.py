@@ -1,7 +1,7 @@
 """A DICOMDIR, the index of a medium (PS3.3 F, PS3.10 8): which files it lists, and which of them are there.
 
 `pydicom.fileset` is not used: it takes names as they are written, and so finds no file on a medium whose names were
-mounted in lower case or with versions, and it walks the records by their offsets, which are wrong in a copied index.
+mounted in lower case or with versions (ISO 9660).
 """
 
 from __future__ import annotations

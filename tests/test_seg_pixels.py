@@ -1,10 +1,4 @@
-"""Large results beside a large scan: what is not held as a whole, and that nothing is lost by it."""
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""The pixels of a Segmentation, which are put in plane by plane, so that none is held as a whole; and none is lost."""
 
 import numpy as np
 import pytest
@@ -15,45 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 highdicom = pytest.importorskip("highdicom")
 
-from medvis.dicom.objects.lean import Modules
 from medvis.dicom.objects.seg.pixels import pack_bits, tokens
-
-STANDARD = Path(highdicom.__file__).parent / "_standard" / "module_attribute_map.json"
-
-
-def test_every_module_is_what_the_whole_file_says():
-    """If this fails after an update of highdicom, it lays the file out in another way."""
-    whole, modules = json.loads(STANDARD.read_bytes()), Modules(STANDARD)
-    assert list(modules) == list(whole) and len(modules) == len(whole)
-    assert all(modules[name] == whole[name] for name in whole)
-    assert "sr-document-general" in modules and "no-module" not in modules
-
-
-@pytest.mark.parametrize("text", ["{}", '{"a":[{"keyword":"x"}]}', '{\n    "a": [\n    ]\n}'])
-def test_a_file_of_another_layout_is_left_to_highdicom(tmp_path, text):
-    (tmp_path / "map.json").write_text(text)
-    with pytest.raises(ValueError, match="not laid out"):
-        Modules(tmp_path / "map.json")
-
-
-CHILD = """
-import sys
-from pathlib import Path
-import results_maker as make
-from highdicom import _standard_utils
-whole = _standard_utils.get_module_attribute_map
-outcome = make.outcome_of(make.series(Path(sys.argv[1]) / "in"))
-made = make.written(outcome, Path(sys.argv[1]) / "out", "seg", "sr", "sc", "pm")
-print(len(made), whole.cache_info().currsize)
-"""
-
-
-def test_no_writer_makes_highdicom_load_the_whole(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path)], cwd=Path(__file__).parent, capture_output=True, text=True,
-        check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert (done.stdout, done.returncode) == ("4 0\n", 0), done.stderr
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 5), st.integers(1, 7))))
