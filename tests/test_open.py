@@ -188,7 +188,7 @@ def test_volumes_of_several_readers_in_one_folder(tmp_path, readers):
     assert open_scan(tmp_path, "second").source.format == "star"
 
 
-def test_objects_that_are_no_images_do_not_hide_other_volumes(tmp_path, readers):
+def test_objects_that_are_no_images_do_not_hide_other_volumes(tmp_path, readers, medvis):
     readers["star"] = Star
     report = maker.ct(np.zeros((3, 3)), SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33", Rows=None)
     maker.save(report, tmp_path / "report.dcm")
@@ -197,6 +197,7 @@ def test_objects_that_are_no_images_do_not_hide_other_volumes(tmp_path, readers)
     with volumes(shutil.make_archive(str(tmp_path.parent / "study"), "zip", tmp_path)) as inside:
         reasons = {volume.label: volume.why_not for volume in inside}
     assert reasons == {"dicom": "the input holds no DICOM image, but 1 Comprehensive SR", "a": None}
+    assert b"no volume: the input holds no DICOM image" in medvis("info", tmp_path).stdout
 
 
 def test_a_folder_of_nifti_volumes_alone(tmp_path):

@@ -77,7 +77,8 @@ def _listing(inside: Volumes) -> dict[str, Any]:
 def _row(volume: Volume) -> Sequence[str]:
     facts = volume.facts
     if not facts:
-        return (volume.label, "", "", "", "", "", "", volume.description)
+        remark = f"no volume: {volume.why_not}" if volume.why_not else volume.description
+        return (volume.label, "", "", "", "", "", "", remark)
     spacing = facts["spacing_mm"]
     step = facts["slice_spacing_mm"]
     return (
