@@ -18,7 +18,8 @@ from tiny_task import write_task
 from medvis.errors import InputError, ModelError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
-from medvis.learn.data.index import load_grey_scans, read_index
+from medvis.learn.data.ct_pictures import load_ct_pictures
+from medvis.learn.data.index import read_index
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import export, train
 from medvis.model.bundle import read_card
@@ -142,7 +143,7 @@ def test_another_bundle_can_be_evaluated_in_its_place(home, data, tmp_path):
 
 
 def test_the_torch_backend_gives_the_same_findings_as_fp32(home, data):
-    scans = load_grey_scans(read_index(data, "test"), 2)
+    scans = load_ct_pictures(read_index(data, "test"), 2)
     hu, _ = scans.cut(1, None)
     found = {}
     for backend in ("onnx", "torch"):

@@ -19,7 +19,8 @@ from medvis.learn.bundling.calibrate import (
     OUTLINES,
     calibrate,
 )
-from medvis.learn.data.index import load_grey_scans, read_index
+from medvis.learn.data.ct_pictures import load_ct_pictures
+from medvis.learn.data.index import read_index
 from medvis.learn.figures.metrics import dice, iou
 from medvis.learn.measuring.crops import run_crops
 from medvis.stages.scoring import logistic
@@ -58,7 +59,7 @@ def test_the_finding_score_tells_nodules_from_the_rest(fitted):
 
 def test_a_series_keeps_nearly_all_nodules_that_a_slice_shows(data, fitted):
     thresholds, calibration = fitted
-    scans = load_grey_scans(read_index(data, "val"), 2)
+    scans = load_ct_pictures(read_index(data, "val"), 2)
     best: dict[str, float] = {}
     line = pipeline(EVERYWHERE, Blobs(labels=LABELS, thresholds=thresholds, calibration=calibration))
     for crop in run_crops(line, scans, None, "measure", quiet):
@@ -134,7 +135,7 @@ def test_the_same_data_give_the_same_calibration(data, fitted):
 
 def test_fitted_thresholds_do_at_least_as_well_on_val_as_none(data, fitted):
     thresholds, calibration = fitted
-    scans = load_grey_scans(read_index(data, "val"), 2)
+    scans = load_ct_pictures(read_index(data, "val"), 2)
 
     def mean(**card):
         line = pipeline(EVERYWHERE, Blobs(labels=LABELS, **card))

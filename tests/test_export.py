@@ -20,7 +20,7 @@ from medvis.learn.bundling.certificate import Seen, changed, objections, quality
 from medvis.learn.bundling.export import Parity, parity
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import Quantiser
-from medvis.learn.bundling.validation_views import Held
+from medvis.learn.bundling.validation_views import ValidationViews
 from medvis.model.card import OUTPUTS
 from medvis.model.onnx import OnnxPredictor
 from medvis.model.torch import TorchPredictor
@@ -186,7 +186,7 @@ def held(count=8, **changes):
     masks = outputs(tiny_graph(), views)[1][:, 0] > 0
     groups = [f"g{place // 2}" for place in range(count)]
     facts = {"views": views, "groups": groups, "masks": masks, "columns": [0, 1], "truth": np.arange(count) % 2}
-    return Held(**{**facts, **changes})
+    return ValidationViews(**{**facts, **changes})
 
 
 def test_a_graph_is_compared_with_its_reference():

@@ -13,17 +13,11 @@ from tiny_data import SEEDS, SIDE, write_data
 from medvis.core.geometry import Geometry
 from medvis.errors import InputError
 from medvis.io.writers.mask import write_nifti
-from medvis.learn.data.index import (
-    GreyScans,
-    Row,
-    joined,
-    load_grey_scans,
-    load_volume,
-    read_grey,
-    read_index,
-    read_indices,
-)
+from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_volume
+from medvis.learn.data.index import Row, read_index, read_indices
+from medvis.learn.data.views import read_hounsfield
 from medvis.learn.measuring.crops import run_crops
+from medvis.ops.chest.hounsfield import to_hounsfield
 from medvis.ops.chest.lungs import lung_field
 from medvis.phantom.series import geometry_of
 from medvis.phantom.volume import NoduleSpec, PhantomSpec, chest_phantom
@@ -36,7 +30,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scans(data):
-    return load_grey_scans(read_index(data, "val"), 2)
+    return load_ct_pictures(read_index(data, "val"), 2)
 
 
 @pytest.fixture
@@ -103,25 +97,23 @@ def test_masks_and_labels_may_be_absent(change):
     folder = change(lambda row: {key: row[key] for key in ("id", "split", "group", "image")})
     rows = read_index(folder, "val")
     assert rows[0].mask is None and rows[0].label == ""
-    assert not load_grey_scans(rows).mask.any()
+    assert not load_ct_pictures(rows).mask.any()
 
 
 def test_a_mask_pixel_counts_where_enough_readers_marked_it(data):
     rows = read_index(data, "train")
-    areas = [int(load_grey_scans(rows, readers).mask.sum()) for readers in (1, 2, 3, 4)]
+    areas = [int(load_ct_pictures(rows, readers).mask.sum()) for readers in (1, 2, 3, 4)]
     assert areas[0] > areas[1] > areas[2] == areas[3] > 0
     votes = read_indices(rows[0].mask)
     assert set(np.unique(votes)) == {0, 1, 2, 4}, "palette indices, not colours"
-    np.testing.assert_array_equal(load_grey_scans(rows[:1], 2).mask[0], votes >= 2)
+    np.testing.assert_array_equal(load_ct_pictures(rows[:1], 2).mask[0], votes >= 2)
 
 
 def test_pictures_come_back_on_the_hounsfield_scale(scans):
-    assert scans.grey.shape == scans.mask.shape == (len(scans), SIDE, SIDE) and scans.grey.dtype == np.uint8
-    for index in range(len(scans)):
-        hu = scans.hounsfield(index)
-        low, high = scans.scale[index]
-        assert hu.dtype == np.float32
-        assert hu.min() == pytest.approx(low, abs=1) and hu.max() == pytest.approx(high, abs=1)
+    assert scans.values.shape == scans.mask.shape == (len(scans), SIDE, SIDE) and scans.values.dtype == np.float32
+    assert scans.shape == (SIDE, SIDE)
+    for index, hu in enumerate(scans.values):
+        np.testing.assert_array_equal(hu, to_hounsfield(cv2.imread(str(scans.rows[index].image), cv2.IMREAD_GRAYSCALE)))
         assert hu[scans.mask[index] > 0].mean() == pytest.approx(-20, abs=100), "soft tissue in the nodule"
 
 
@@ -151,8 +143,8 @@ def test_a_cut_is_a_part_of_the_picture(scans):
 def test_an_unreadable_picture_or_mask_is_one_line(data, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"bad.png is not a readable picture"):
-        read_grey(bad)
+    with pytest.raises(InputError, match=r"bad.png is text; wanted: "):
+        read_hounsfield(bad)
     for path in (bad, tmp_path / "gone.png"):
         with pytest.raises(InputError, match=r"png is not a readable mask"):
             read_indices(path)
@@ -163,26 +155,28 @@ def test_a_picture_or_mask_of_another_size_is_one_line(change, what):
     folder = change(lambda row: row)
     rows = read_index(folder, "val")
     path = getattr(rows[3], what.removesuffix("s"))
-    cv2.imwrite(str(path), np.zeros((64, 64), np.uint8))
+    cv2.imwrite(str(path), np.eye(64, dtype=np.uint8) * 9)
     with pytest.raises(InputError, match=rf"{rows[3].id}.png is .*64.*; wanted: .*{SIDE}"):
-        load_grey_scans(rows)
+        load_ct_pictures(rows)
 
 
-def grey(count, value, region=None):
-    array = np.full((count, 8, 8), value, np.uint8)
+def pictures(count, value, region=None):
+    """Pictures of one value, but for a black corner; of value 0 all black."""
+    hu = np.full((count, 8, 8), value, np.float32)
+    hu[:, 0, 0] = 0
     rows = [Row(f"{value}-{index}", "train", "g", "", None, None, {}) for index in range(count)]
-    return GreyScans(rows, array, array // 2, np.tile(np.array([value, 1000], np.float32), (count, 1)), region)
+    return CtPictures(rows, hu, np.zeros(hu.shape, np.uint8), region)
 
 
 def test_sets_are_joined_without_the_pictures_that_have_nowhere_to_crop():
     region = np.zeros((3, 8, 8), bool)
     region[1, 2:4] = True
-    both = joined([grey(3, 7, region), grey(2, 9), grey(1, 0)])
+    both = joined([pictures(3, 7, region), pictures(2, 9), pictures(1, 0)])
     assert [row.id for row in both.rows] == ["7-1", "9-0", "9-1"]
-    assert both.grey[:, 0, 0].tolist() == [7, 9, 9] and both.scale[:, 0].tolist() == [7, 9, 9]
+    assert both.values[:, 1, 1].tolist() == [7, 9, 9]
     assert both.region.shape == (3, 8, 8)
     np.testing.assert_array_equal(both.region[0], region[1])
-    assert both.region[1:].all(), "all but black"
+    assert both.region[1:].sum() == 2 * 63 and not both.region[1:, 0, 0].any(), "all but black"
 
 
 def test_a_volume_gives_its_frames_with_the_lungs_as_region(tmp_path):
@@ -191,11 +185,10 @@ def test_a_volume_gives_its_frames_with_the_lungs_as_region(tmp_path):
     write_nifti(hu.astype(np.int32), geometry_of(spec), tmp_path / "image.nii.gz")
     write_nifti(labels, geometry_of(spec), tmp_path / "label.nii.gz")
     scans = load_volume(tmp_path)
-    assert len(scans) == 3 and scans.grey.shape == (3, 160, 160)
+    assert len(scans) == 3 and scans.values.shape == (3, 160, 160)
     np.testing.assert_array_equal(scans.mask, labels > 0)
     np.testing.assert_array_equal(scans.region, lung_field(hu, None, spec.spacing).mask)
-    near = np.clip(hu[1], -1350, 1050)
-    np.testing.assert_allclose(scans.hounsfield(1), near, atol=2400 / 255 + 0.1)
+    np.testing.assert_allclose(scans.values[1], hu[1], atol=0.51)
     with pytest.raises(InputError):
         load_volume(tmp_path / "absent")
 
@@ -204,7 +197,7 @@ def test_a_scan_of_a_crop_knows_its_spacing_only_where_the_index_does(data):
     rows = read_index(data, "val")[:2]
     rows[1].fields["pixel_spacing_mm"] = ""
     done = []
-    crops = run_crops(pipeline(EVERYWHERE), load_grey_scans(rows), None, "window", lambda *at: done.append(at))
+    crops = run_crops(pipeline(EVERYWHERE), load_ct_pictures(rows), None, "window", lambda *at: done.append(at))
     first, second = list(crops)
     assert first.case.scan.geometry.spacing == (0.7, 0.7)
     assert second.case.scan.geometry == Geometry()

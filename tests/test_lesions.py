@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_data import write_data
+from tiny_readers import reader_of
 
 from medvis.errors import SettingsError
-from medvis.learn.data.index import GreyScans, Row, joined, load_grey_scans, read_index
+from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures
+from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.views import Range
 from medvis.learn.training.lesions import LesionSampler
 from medvis.learn.training.recipe import Recipe, TrainLabel
-from medvis.learn.training.sampling import Range, class_targets
+from medvis.learn.training.sampling import class_targets
 from medvis.settings import load_task, validated
 
 REACH = Range(-1350, 1050)
@@ -34,7 +37,8 @@ def recipe(augment=None, **changes) -> Recipe:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
-    return load_grey_scans(read_index(write_data(tmp_path_factory.mktemp("data")), "train"), 2)
+    rows = read_index(write_data(tmp_path_factory.mktemp("data")), "train")
+    return load_ct_pictures(rows, 2).shown(reader_of("lung-nodule"))
 
 
 def lesions(scans, made, extra=None, reach=REACH):
@@ -87,10 +91,9 @@ def test_without_augmentation_a_crop_is_a_piece_of_its_picture_off_centre(scans)
         rows, cols = np.nonzero(crop.mask[0] > 0.5)
         assert crop.mask.sum() > 20, "the lesion is in it"
         places.append((rows.mean(), cols.mean()))
-        low, high = scans.scale[index]
-        hu = hounsfield(crop)
-        assert low - 1 <= hu.min() and hu.max() <= high + 1
-        assert hu[crop.mask[0] > 0.5].mean() > -250
+        pieces = np.lib.stride_tricks.sliding_window_view(scans.values[index], (64, 64))
+        assert (pieces == crop.view[0]).all((2, 3)).any(), "cut out, bit for bit"
+        assert hounsfield(crop)[crop.mask[0] > 0.5].mean() > -250
     assert np.std(places, axis=0).min() > 5, "nothing is to be learned from the place"
     assert np.ptp(places, axis=0).min() > 15
 
@@ -113,22 +116,20 @@ def test_a_pasted_lesion_brings_its_own_targets(scans):
 
 def hard():
     rng = np.random.default_rng(0)
-    grey = rng.integers(1, 255, (2, 80, 80)).astype(np.uint8)
+    values = rng.uniform(0.6, 1.0, (2, 80, 80)).astype(np.float32)
     rows = [Row(str(n), "train", "g", "", None, None, {}) for n in range(2)]
-    region = np.zeros(grey.shape, bool)
+    region = np.zeros(values.shape, bool)
     region[:, 40:44, 40:44] = True
-    scale = np.tile(np.array([5000, 9000], np.float32), (2, 1))
-    return joined([GreyScans(rows, grey, np.zeros_like(grey), scale, region)])
+    return joined([CtPictures(rows, values, np.zeros(values.shape, np.uint8), region)])
 
 
 def test_hard_negatives_come_from_the_region_of_the_extra_pictures(scans):
-    wide = Range(-1000, 9000)
-    sampler = lesions(scans, recipe(hard_negative_share=0.5), hard(), wide)
-    taken = [crop for crop in crops(sampler, 32) + crops(sampler, 32, epoch=1) if hounsfield(crop, wide).min() >= 4999]
+    sampler = lesions(scans, recipe(hard_negative_share=0.5), hard())
+    taken = [crop for crop in crops(sampler, 32) + crops(sampler, 32, epoch=1) if crop.view.min() >= 0.6]
     assert 3 < len(taken) < 21, "about half of them"
     assert all(crop.known.tolist() == [1, 0, 0] and crop.classes[0] == 0 for crop in taken)
-    plain = crops(lesions(scans, recipe(), None, wide), 32)
-    assert not any(hounsfield(crop, wide).min() >= 4999 for crop in plain)
+    plain = crops(lesions(scans, recipe()), 32)
+    assert not any(crop.view.min() >= 0.6 for crop in plain)
 
 
 def test_labels_are_smoothed_towards_the_middle(scans):

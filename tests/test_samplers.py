@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
+from tiny_readers import reader_of
 
 from medvis.errors import InputError
 from medvis.learn.data.index import read_index
-from medvis.learn.data.pictures import Pictures, fitted, fitted_shape, load_pictures
+from medvis.learn.data.pictures import Pictures, fitted, load_pictures
+from medvis.learn.data.views import Range
 from medvis.learn.training.recipe import Recipe, TrainLabel
-from medvis.learn.training.sampling import Range, balanced, class_targets, planes, smoothed, targets_in
+from medvis.learn.training.sampling import balanced, class_targets, planes, smoothed, targets_in
 from medvis.learn.training.tiles import TileSampler
 from medvis.learn.training.whole import PictureSampler, fitted_mask
+from medvis.ops.fit import shape_in_square
 
 REACH = Range(0, 255)
 FULL = {
@@ -27,13 +30,13 @@ FULL = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return load_pictures(read_index(write_whole(tmp_path_factory.mktemp("whole")), "train"), 1)
+    return load_pictures(read_index(write_whole(tmp_path_factory.mktemp("whole")), "train"), reader_of("chest-tb"), 1)
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     rows = read_index(write_tiles(tmp_path_factory.mktemp("tiles")), "train")
-    return load_pictures([row for row in rows if row.mask], 3)
+    return load_pictures([row for row in rows if row.mask], reader_of("ball-screw"), 3)
 
 
 def pictures(data, **changes):
@@ -79,11 +82,11 @@ def test_a_crop_has_the_promised_shapes_and_ranges(make, channels, size, request
 def test_with_everything_off_a_whole_picture_is_the_view_of_the_inference(whole):
     sampler = pictures(whole)
     seen = [sampler.crop(0, index, 64) for index in range(len(sampler))]
-    views = [fitted(image, 64) for image in whole.images]
+    views = [fitted(view, 64) for view in whole.views]
     for crop in seen:
         distance = [np.abs(crop.view - view).max() for view in views]
         row = int(np.argmin(distance))
-        assert distance[row] < 0.5 / 255 + 1e-6
+        assert distance[row] == 0
         assert crop.classes.tolist() == [float(whole.rows[row].label == name) for name in ("blob", "clean")]
         assert crop.known.tolist() == [1, 1]
         np.testing.assert_allclose(crop.mask[0] * 255, fitted_mask(whole.masks[row], (48, 80), 64), atol=1e-3)
@@ -95,12 +98,12 @@ def test_without_masks_there_is_no_mask_channel(whole):
 
 
 def test_a_picture_keeps_its_shape_and_is_mirrored_to_a_square():
-    image = np.random.default_rng(0).integers(0, 255, (48, 96, 3)).astype(np.uint8)
+    image = np.random.default_rng(0).random((48, 96, 3), np.float32)
     view = fitted(image, 96)
-    assert view.shape == (3, 96, 96) and fitted_shape((48, 96), 96) == (48, 96)
-    np.testing.assert_allclose(view[:, :48] * 255, image.transpose(2, 0, 1), atol=1e-3)
+    assert view.shape == (3, 96, 96) and shape_in_square((48, 96), 96) == (48, 96)
+    np.testing.assert_array_equal(view[:, :48], image.transpose(2, 0, 1))
     np.testing.assert_allclose(view[:, 48:], view[:, 47::-1])
-    assert fitted(image, 32).shape == (3, 32, 32) and fitted_shape((48, 96), 32) == (16, 32)
+    assert fitted(image, 32).shape == (3, 32, 32) and shape_in_square((48, 96), 32) == (16, 32)
     assert fitted_mask(None, (48, 96), 32).max() == 0
 
 
@@ -144,7 +147,7 @@ def test_near_crops_show_targets_larger(large):
 
 
 def test_pictures_without_a_single_target_are_no_data_for_tiles(large):
-    empty = Pictures(large.rows, large.images, [None] * len(large))
+    empty = Pictures(large.rows, large.views, [None] * len(large))
     with pytest.raises(InputError, match=r"no picture of the training split has a target"):
         tiles(empty)
 
@@ -157,10 +160,12 @@ def test_a_broken_picture_or_a_mask_of_another_size_is_one_line(tmp_path):
 
     cv2.imwrite(str(rows[0].mask), np.zeros((8, 9), np.uint8))
     with pytest.raises(InputError, match=r"\.png is 8 × 9 px; wanted: 48 × 80 px as .*\.png"):
-        load_pictures(rows, 1)
+        load_pictures(rows, reader_of("chest-tb"), 1)
+    with pytest.raises(InputError, match=r"has 1 channel\(s\) in the model's view; wanted: 3, as train.channels says"):
+        load_pictures(rows[1:], reader_of("chest-tb"), 3)
     rows[0].image.write_text("no picture")
-    with pytest.raises(InputError, match=r"is not a readable picture"):
-        load_pictures(rows, 1)
+    with pytest.raises(InputError, match=r"\.png is text; wanted: "):
+        load_pictures(rows, reader_of("chest-tb"), 1)
 
 
 NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=40)

@@ -12,14 +12,15 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 import numpy as np
 from safetensors.torch import load_file
 from tiny_data import write_data
+from tiny_readers import reader_of
 from tiny_task import RECIPE, Killed, write_task
 
 from medvis.errors import InputError, ModelError, SettingsError
-from medvis.learn.bundling.bundle import input_range
+from medvis.learn.data.views import Range, ViewReader
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.schedule import epochs_of
-from medvis.learn.training.train import Range, Trainer, net_spec
+from medvis.learn.training.train import Trainer, net_spec
 from medvis.nets.weights import load_net
 from medvis.settings import load_task
 
@@ -139,10 +140,10 @@ def test_hard_negatives_and_an_absent_volume_are_taken_as_they_are(data, tmp_pat
     shutil.copy(data / "index.csv", data / "whole" / "index.csv")
     extra = {"hard_negatives": "whole/index.csv", "negative_volume": "absent", "hard_negative_share": 0.5}
     recipe = Recipe(**{**RECIPE, **extra})
-    trainer = Trainer(recipe, Range(-1350, 1050), data, tmp_path / "run", lambda _: None)
+    trainer = Trainer(recipe, reader_of("lung-nodule"), data, tmp_path / "run", lambda _: None)
     assert len(trainer.sampler.extra) == 12 and trainer.sampler.extra.region.any()
     plain = Trainer(
-        Recipe(**{**RECIPE, "negative_volume": "absent"}), Range(-1350, 1050), data, tmp_path, lambda _: None
+        Recipe(**{**RECIPE, "negative_volume": "absent"}), reader_of("lung-nodule"), data, tmp_path, lambda _: None
     )
     assert plain.sampler.extra is None
 
@@ -172,7 +173,7 @@ def test_a_phase_with_a_rate_starts_a_cosine_of_its_own_and_may_weigh_the_rating
 
 def test_the_pretrained_trunk_learns_more_slowly(data, tmp_path):
     recipe = Recipe(**{**RECIPE, "network": {**RECIPE["network"], "streams": "dual"}})
-    trainer = Trainer(recipe, Range(-1350, 1050), data, tmp_path, lambda _: None)
+    trainer = Trainer(recipe, reader_of("lung-nodule"), data, tmp_path, lambda _: None)
     trainer.run()
     rate, trunk_rate = (group["lr"] for group in trainer.optimiser.param_groups)
     assert rate > 0 and trunk_rate == pytest.approx(0.3 * rate)
@@ -184,7 +185,7 @@ def test_the_pretrained_trunk_learns_more_slowly(data, tmp_path):
 
 
 def test_the_average_follows_the_weights(data, tmp_path):
-    trainer = Trainer(Recipe(**RECIPE), Range(-1350, 1050), data, tmp_path, lambda _: None)
+    trainer = Trainer(Recipe(**RECIPE), reader_of("lung-nodule"), data, tmp_path, lambda _: None)
     old = [p.clone() for p in trainer.average.module.parameters()]
     trainer.average.n_averaged.fill_(90)
     with torch.no_grad():
@@ -198,9 +199,12 @@ def test_the_average_follows_the_weights(data, tmp_path):
 
 def test_the_network_sees_its_range():
     hu = np.array([[[-2000.0, -1350.0, -150.0, 1050.0, 3000.0]]], np.float32)
-    view = Range(-1350, 1050).view(hu)
-    assert view.shape == (1, 1, 1, 5) and view.dtype == torch.float32
-    np.testing.assert_allclose(view[0, 0, 0], [0, 0, 0.5, 1, 1])
+    reach = Range(-1350, 1050)
+    view = reach.view(hu)
+    assert view.dtype == np.float32
+    np.testing.assert_allclose(view[0, 0], [0, 0, 0.5, 1, 1])
+    np.testing.assert_allclose(reach.units(view)[0, 0], [-1350, -1350, -150, 1050, 1050])
+    assert reach.span == 2400 and reach.fraction(-150) == 0.5 and reach.fraction(3450) == 2
 
 
 def test_windows_of_the_bank_are_fractions_of_the_range():
@@ -210,10 +214,9 @@ def test_windows_of_the_bank_are_fractions_of_the_range():
 
 
 def test_the_range_is_that_of_the_window_stage():
-    config = load_task("lung-nodule")
-    assert input_range(config) == (-1350, 1050)
-    with pytest.raises(SettingsError, match=r"has no window to train in; wanted: stages.window with center and width"):
-        input_range(load_task("lung-nodule", {"stages.window.center": None}))
+    assert reader_of("lung-nodule").range == Range(-1350, 1050)
+    assert reader_of("chest-tb").range == reader_of("ball-screw").range == Range(0, 255)
+    assert ViewReader(load_task("lung-nodule", {"stages.window.preset": "lung"})).range == Range(-1350, 150)
 
 
 def test_what_cannot_be_trained_is_one_line(data, tmp_path):

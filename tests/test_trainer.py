@@ -9,11 +9,12 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 import numpy as np
 from safetensors.torch import load_file
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
+from tiny_readers import reader_of
 from tiny_task import Killed
 
 from medvis.errors import ModelError, SettingsError
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.train import Range, Trainer, device_of, heads_of
+from medvis.learn.training.train import Trainer, device_of, heads_of
 from medvis.nets.weights import load_net
 
 
@@ -37,7 +38,8 @@ def other_kind(request, tmp_path_factory):
 
 
 def trainer(data, recipe, out, say=lambda _: None):
-    return Trainer(Recipe(**recipe), Range(0, 255), data, out, say)
+    reader = reader_of("ball-screw" if recipe.get("channels") == 3 else "chest-tb")
+    return Trainer(Recipe(**recipe), reader, data, out, say)
 
 
 def test_pictures_and_tiles_train_and_resume_as_lesions_do(other_kind, tmp_path):

@@ -8,17 +8,15 @@ torch = pytest.importorskip("torch", reason="validation needs the extra 'train'"
 
 import numpy as np
 from tiny_pictures import tile_recipe, whole_recipe, write_tiles, write_whole
+from tiny_readers import reader_of
 
 from medvis.errors import InputError
 from medvis.learn.data.index import read_index
 from medvis.learn.data.pictures import load_pictures
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Range
 from medvis.learn.training.sources import labelled, sources
 from medvis.learn.training.validation import PictureValidator, TileValidator
 from medvis.nets.model import Output
-
-REACH = Range(0, 255)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +39,8 @@ def eye(views, sign=1.0, blind=False):
 
 
 def picture_validator(folder, **changes):
-    pictures = load_pictures(read_index(folder, "val"), 1)
-    return PictureValidator(pictures, Recipe(**whole_recipe(**changes)), REACH)
+    pictures = load_pictures(read_index(folder, "val"), reader_of("chest-tb"), 1)
+    return PictureValidator(pictures, Recipe(**whole_recipe(**changes)))
 
 
 def test_who_sees_everything_scores_one(whole):
@@ -70,7 +68,7 @@ def test_without_masks_or_classes_there_is_no_figure_of_them(whole):
 
 def tile_validator(folder):
     rows = labelled(read_index(folder, "val"))
-    return TileValidator(load_pictures(rows, 3), REACH)
+    return TileValidator(load_pictures(rows, reader_of("ball-screw"), 3))
 
 
 def test_whole_large_pictures_are_judged_by_pixels_and_by_targets(large):
@@ -92,16 +90,16 @@ def test_false_targets_are_counted_apart(large):
 
 def test_what_nobody_labelled_is_left_out(large):
     assert len(labelled(read_index(large, "train"))) == 12 and len(read_index(large, "train")) == 15
-    sampler, _ = sources(Recipe(**tile_recipe()), REACH, large)
-    assert len(sampler) == 24 and all(image.mean() > 50 for image in sampler.pictures.images)
+    sampler, _ = sources(Recipe(**tile_recipe()), reader_of("ball-screw"), large)
+    assert len(sampler) == 24 and all(view.mean() > 0.2 for view in sampler.pictures.views)
 
 
 def test_too_few_pictures_are_one_line(whole):
     with pytest.raises(InputError, match=r"has 24 training pictures; wanted: at least one batch of 64"):
-        sources(Recipe(**whole_recipe(batch=64)), REACH, whole)
+        sources(Recipe(**whole_recipe(batch=64)), reader_of("chest-tb"), whole)
 
 
 def test_val_is_a_fixed_part(whole):
-    _, some = sources(Recipe(**whole_recipe(validate_on=3)), REACH, whole)
-    _, again = sources(Recipe(**whole_recipe(validate_on=3)), REACH, whole)
+    _, some = sources(Recipe(**whole_recipe(validate_on=3)), reader_of("chest-tb"), whole)
+    _, again = sources(Recipe(**whole_recipe(validate_on=3)), reader_of("chest-tb"), whole)
     assert len(some.pictures) == 3 and [r.id for r in some.pictures.rows] == [r.id for r in again.pictures.rows]

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvis.errors import ModelError, SettingsError
-from medvis.learn.bundling.bundle import input_range
+from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.train import Range, Trainer, net_spec
+from medvis.learn.training.train import Trainer, net_spec
 from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import Heads, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
@@ -51,14 +51,14 @@ class Student(Trainer):
     Args:
         teacher: of the same inputs, labels and masks.
         teaching: its weight in the loss.
-        recipe, reach, data, folder, on_record: see `Trainer`.
+        recipe, reader, data, folder, on_record: see `Trainer`.
 
     Raises:
         ModelError: the teacher has other inputs, labels or masks than the student.
     """
 
     def __init__(self, teacher: DualStreamUNetPP, teaching: Teaching, recipe: Recipe, **run: Any) -> None:  # noqa: ANN401 - of `Trainer`
-        _check_alike(teacher.spec, net_spec(recipe, run["reach"]))
+        _check_alike(teacher.spec, net_spec(recipe, run["reader"].range))
         super().__init__(recipe, **run)
         self.teaching = teaching
         self.teacher = teacher.eval().requires_grad_(False).to(self.device)
@@ -127,8 +127,8 @@ def distil(
         raise SettingsError(f"task '{config.task}' has no train: section")
     recipe, large = validated(Recipe, config.train, "train"), load_net(teacher)
     recipe = _narrower(recipe, large.spec)
-    reach = Range(*input_range(config))
-    student = Student(large, teaching or Teaching(), recipe, reach=reach, data=data, folder=out, on_record=on_record)
+    reader = ViewReader(config)
+    student = Student(large, teaching or Teaching(), recipe, reader=reader, data=data, folder=out, on_record=on_record)
     sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
     return student.run(), sizes
 

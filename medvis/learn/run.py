@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import SettingsError
-from medvis.learn.bundling.bundle import Packing, input_range, make_bundle, recalibrate
+from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate
+from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.train import Range, Trainer
+from medvis.learn.training.train import Trainer
 from medvis.settings import TaskConfig, validated
 
 
@@ -24,7 +25,7 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
     if not config.train:
         raise SettingsError(f"task '{config.task}' has no train: section")
     recipe = validated(Recipe, config.train, "train")
-    return Trainer(recipe, Range(*input_range(config)), data, out, on_record).run()
+    return Trainer(recipe, ViewReader(config), data, out, on_record).run()
 
 
 def export(

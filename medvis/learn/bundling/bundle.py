@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medvis.errors import ModelError, SettingsError
+from medvis.errors import ModelError
 from medvis.learn.bundling.calibrate import calibrate
 from medvis.learn.bundling.calibrate_whole import calibrate_pictures
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.bundling.export import export_onnx, parity
 from medvis.learn.bundling.precision import Precision, as_trained, choose
-from medvis.learn.bundling.validation_views import Held, held_of
+from medvis.learn.bundling.validation_views import ValidationViews, validation_views
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
 from medvis.model.card import Card, ModelFile
@@ -61,7 +61,7 @@ def make_bundle(
     recipe = validated(Recipe, config.train, "train")
     net = load_net(weights)
     _check_fit(net, recipe, weights)
-    held = held_of(task, recipe, data) if packing.smallest else None
+    held = validation_views(task, recipe, data) if packing.smallest else None
     body, precision, certificate = _graph(net, held, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(body)
@@ -123,7 +123,7 @@ def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
             raise ModelError(f"{weights} has {found[name]} {name}", f"{wanted} as in the train: section of the task")
 
 
-def _graph(net: DualStreamUNetPP, held: Held | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
+def _graph(net: DualStreamUNetPP, held: ValidationViews | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
     """The graph to ship, its precision, and the certificate of its parity; without `held`, as it was trained."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "fp32.onnx"
@@ -172,15 +172,3 @@ def _told(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-def input_range(config: TaskConfig) -> tuple[float, float]:
-    """The modality units that the model's 0…1 stands for, from the window stage. Raises SettingsError without one."""
-    window = config.stages.get("window") or {}
-    if window.get("range") == "stored" and window.get("center") is None:
-        return 0.0, 255.0  # pictures of 8 bits, as all data sets of pictures are
-    center, width = window.get("center"), window.get("width")
-    if center is None or width is None:
-        wanted = "stages.window with center and width, or range: stored for pictures"
-        raise SettingsError(f"task '{config.task}' has no window to train in", wanted)
-    return center - width / 2, center + width / 2

@@ -16,7 +16,8 @@ from medvis.core.logits import sigmoid
 from medvis.core.scan import Scan
 from medvis.errors import ModelError
 from medvis.learn.bundling.logistic import fit_scaled_logistic, named_weights
-from medvis.learn.data.index import Row, load_grey_scans, read_index
+from medvis.learn.data.ct_pictures import load_ct_pictures
+from medvis.learn.data.index import Row, read_index
 from medvis.learn.figures.matching import one_lesion, overlaps
 from medvis.learn.figures.metrics import auc, calibration_error, dice
 from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, run_crops
@@ -124,7 +125,7 @@ def calibrate(
     patient = {"stages.infer.candidate.reject": 0.0}
     pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
     train = pipeline.config.train
-    scans = load_grey_scans(read_index(data, "val"), int(train.get("readers", 1)))
+    scans = load_ct_pictures(read_index(data, "val"), int(train.get("readers", 1)))
     crops = [_prediction(crop) for crop in run_crops(pipeline, scans, None, "infer", progress)]
     whole = Pipeline(task, patient, predictor)
     frames, held_out = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Float64s
-from medvis.learn.bundling.validation_views import Held, batches
+from medvis.learn.bundling.validation_views import ValidationViews, batches
 from medvis.learn.figures.metrics import auc, dice
 
 # A smaller graph ships only if Dice and AUC fall by no more than this, and no more than this share of decisions change.
@@ -58,7 +58,7 @@ def session_of(graph: bytes, threads: int = 0) -> Any:  # noqa: ANN401 - onnxrun
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def see(graph: bytes, held: Held) -> Seen:
+def see(graph: bytes, held: ValidationViews) -> Seen:
     """Runs a graph over all views."""
     session = session_of(graph)
     scores: list[float] = []
@@ -78,7 +78,7 @@ def see(graph: bytes, held: Held) -> Seen:
     )
 
 
-def quality(seen: Seen, held: Held) -> dict[str, float]:
+def quality(seen: Seen, held: ValidationViews) -> dict[str, float]:
     """Dice, AUC (of several classes the mean of each against the rest) and accuracy, each where it is defined."""
     figures: dict[str, float] = {}
     if seen.overlap is not None and len(seen.overlap):

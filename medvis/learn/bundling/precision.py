@@ -13,7 +13,7 @@ from medvis.core.logits import sigmoid
 from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import METHODS, Quantiser
-from medvis.learn.bundling.validation_views import Held, batches
+from medvis.learn.bundling.validation_views import ValidationViews, batches
 
 Precision = Literal["int8", "fp16", "fp32"]
 # A tenth of the views sets the ranges, of few views up to three tenths: fewer than `LEAST` miss what rare views reach,
@@ -44,7 +44,7 @@ class Choice:
     """
 
     fp32: bytes
-    held: Held
+    held: ValidationViews
     tried: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Choice:
         return not found
 
 
-def choose(graph: bytes, held: Held, seed: int) -> tuple[Candidate, dict[str, Any]]:
+def choose(graph: bytes, held: ValidationViews, seed: int) -> tuple[Candidate, dict[str, Any]]:
     """The smallest graph that says the same as fp32, and the certificate of that.
 
     Args:
@@ -104,7 +104,7 @@ def as_trained(graph: bytes) -> tuple[Candidate, dict[str, Any]]:
     return chosen, {"ships": "fp32", "why": "nothing smaller was asked for", "tried": []}
 
 
-def smaller_candidates(graph: bytes, fp32: bytes, ranges: Held) -> Iterator[Candidate]:
+def smaller_candidates(graph: bytes, fp32: bytes, ranges: ValidationViews) -> Iterator[Candidate]:
     """From small to large; each is made only if none before it was good enough."""
     import onnx  # noqa: PLC0415 - an extra
 

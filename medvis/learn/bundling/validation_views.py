@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 
 from medvis.core.arrays import Bools, Float32s, Indices
 from medvis.errors import InputError
+from medvis.learn.data.ct_pictures import load_ct_pictures
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
-from medvis.learn.data.index import load_grey_scans, read_index
-from medvis.learn.measuring.crops import EVERYWHERE, run_crops
+from medvis.learn.data.index import read_index
+from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
 from medvis.ops.fit import fit
 from medvis.ops.tiles import cut
-from medvis.pipeline import Pipeline, load
+from medvis.settings import load_task
 
 
 @dataclass(frozen=True)
-class Held:
+class ValidationViews:
     """Views of val pictures and what is to be seen on them.
 
     Attributes:
@@ -43,13 +44,13 @@ class Held:
     def __len__(self) -> int:
         return len(self.views)
 
-    def part(self, rows: Indices) -> Held:
+    def part(self, rows: Indices) -> ValidationViews:
         """Some of the views."""
         masks = None if self.masks is None else self.masks[rows]
         groups = [self.groups[row] for row in rows]
         return replace(self, views=self.views[rows], groups=groups, masks=masks, truth=self.truth[rows])
 
-    def halves(self, share: float, most: int, seed: int) -> tuple[Held, Held]:
+    def halves(self, share: float, most: int, seed: int) -> tuple[ValidationViews, ValidationViews]:
         """Two parts without a common group: about `share` of the views (`most` at the most), and the rest.
 
         Raises:
@@ -70,49 +71,42 @@ class Held:
         return self.part(np.flatnonzero(inside)[:most]), self.part(np.flatnonzero(~inside))
 
 
-def held_of(task: str, recipe: Recipe, data: Path) -> Held:
+def validation_views(task: str, recipe: Recipe, data: Path) -> ValidationViews:
     """The val split, as the recipe's sampler shows it to the network.
 
     Raises:
         InputError: there is no val split, or it cannot be read.
     """
+    config = load_task(task)
+    reader = ViewReader(config)
     if recipe.sampler == "lesions":
-        return _lesions(task, recipe, data)
-    pipeline = Pipeline(task)
-    examples, _ = read_examples(data, "val", int(pipeline.config.train.get("readers", 1)))
-    side = recipe.phases[-1].size
-    shown = [_show(pipeline, one, side, whole=recipe.sampler == "pictures", masks=recipe.masks) for one in examples]
+        return _lesions(reader, recipe, data)
+    examples, _ = read_examples(data, "val", int(config.train.get("readers", 1)))
+    shown = [_show(reader, example, recipe) for example in examples]
     names = [label.name.casefold() for label in recipe.labels if label.kind == "class"]
-    columns = [place for place, label in enumerate(recipe.labels) if label.kind == "class"]
-    truth = [names.index(one.label.casefold()) if one.label.casefold() in names else -1 for one in examples]
-    return Held(
+    columns = [index for index, label in enumerate(recipe.labels) if label.kind == "class"]
+    labels = [example.label.casefold() for example in examples]
+    truth = [names.index(label) if label in names else -1 for label in labels]
+    return ValidationViews(
         np.stack([view for view, _ in shown]),
-        [one.group for one in examples],
+        [example.group for example in examples],
         np.stack([mask for _, mask in shown]) if recipe.masks else None,
         columns,
         np.array(truth, np.int64),
     )
 
 
-def _show(pipeline: Pipeline, example: Example, side: int, whole: bool, masks: bool) -> tuple[Float32s, Bools]:
+def _show(reader: ViewReader, example: Example, recipe: Recipe) -> tuple[Float32s, Bools]:
     """One picture fitted into a square, or a square cut out of it; and the mask of that."""
-    case, _ = pipeline.run(pipeline.accept(load(example.image)), last=_last(pipeline))
-    assert case.view is not None  # the pipeline has run up to enhance
-    image = np.ascontiguousarray(case.view[0].transpose(2, 0, 1), np.float32)
-    shape = (image.shape[1], image.shape[2])
-    marked = example.mask(shape) if masks else None
-    mask = np.zeros(shape, bool) if marked is None else marked
-    plane = mask[None].astype(np.float32)
-    if whole:
+    side = recipe.phases[-1].size
+    view = reader.picture(example.image)
+    marked = example.mask(view.shape[:2]) if recipe.masks else None
+    mask = np.zeros(view.shape[:2], bool) if marked is None else marked
+    image, plane = np.ascontiguousarray(view.transpose(2, 0, 1)), mask[None].astype(np.float32)
+    if recipe.sampler == "pictures":
         return fit(image, side), fit(plane, side)[0] > 0.5
     corner = _corner(mask, side)
     return cut(image, corner, side), cut(plane, corner, side)[0] > 0.5
-
-
-def _last(pipeline: Pipeline) -> str:
-    """The stage that the network's input comes from."""
-    names = [stage.name for stage in pipeline.stages]
-    return names[names.index("infer") - 1]
 
 
 def _corner(mask: Bools, side: int) -> tuple[int, int]:
@@ -127,25 +121,18 @@ def _corner(mask: Bools, side: int) -> tuple[int, int]:
     return min(max(top, 0), max(rows - side, 0)), min(max(left, 0), max(cols - side, 0))
 
 
-def _lesions(task: str, recipe: Recipe, data: Path) -> Held:
+def _lesions(reader: ViewReader, recipe: Recipe, data: Path) -> ValidationViews:
     """Off-centre sub-crops around lesions, and the rating that the data are labelled with."""
-    scans = load_grey_scans(read_index(data, "val"), recipe.readers)
+    scans = load_ct_pictures(read_index(data, "val"), recipe.readers)
     windows = scans.off_centre(recipe.phases[-1].size, recipe.seed)
-    pipeline = Pipeline(task, EVERYWHERE)
-    views, masks = [], []
-    for crop in run_crops(pipeline, scans, windows, _last(pipeline), _silent):
-        assert crop.case.view is not None  # the pipeline has run up to enhance
-        views.append(np.ascontiguousarray(crop.case.view[0].transpose(2, 0, 1), np.float32))
-        masks.append(crop.truth)
+    crops = [scans.cut(index, window) for index, window in enumerate(windows)]
+    views = [reader.ct(hu, str(row.image)) for row, (hu, _) in zip(scans.rows, crops, strict=True)]
     names = [label.name for label in recipe.labels]
     column = [names.index("malignancy")] if "malignancy" in names else []
     known = {"benign": 0, "malignant": 1}
     truth = np.array([known.get(row.label, -1) for row in scans.rows], np.int64)
-    return Held(np.stack(views), [row.group for row in scans.rows], np.stack(masks), column, truth)
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
+    groups = [row.group for row in scans.rows]
+    return ValidationViews(np.stack(views)[:, None], groups, np.stack([mask for _, mask in crops]), column, truth)
 
 
 def batches(views: Float32s, size: int) -> Sequence[Float32s]:

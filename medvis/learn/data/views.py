@@ -36,6 +36,14 @@ class Range:
         """A value in modality units on the scale of the network's input; it may lie outside 0…1."""
         return (value - self.low) / self.span
 
+    def units(self, view: Float32s) -> Float32s:
+        """A view in 0…1 in modality units, any shape; what lay outside the range is at its ends."""
+        return np.asarray(self.low + view * self.span, np.float32)
+
+    def view(self, values: Float32s) -> Float32s:
+        """Modality units → 0…1, any shape."""
+        return np.asarray(np.clip((values - self.low) / self.span, 0, 1), np.float32)
+
 
 class ViewReader:
     """Shows pictures as inference does: everything before `infer`, whatever the model of the task has learned so far.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from medvis.core.arrays import Bools, Float32s, Indices
+from medvis.core.arrays import Bools, Indices
 from medvis.core.case import Case
-from medvis.core.geometry import Geometry
-from medvis.core.scan import Scan, Source
-from medvis.learn.data.index import GreyScans, Row
+from medvis.learn.data.ct_pictures import CtPictures
+from medvis.learn.data.index import Row
+from medvis.learn.data.views import ct_scan
 from medvis.pipeline import Pipeline
 
 # Called with (done, total).
@@ -34,7 +34,7 @@ class CropCase:
 
 
 def run_crops(
-    pipeline: Pipeline, scans: GreyScans, windows: Indices | None, last: str, progress: Progress
+    pipeline: Pipeline, scans: CtPictures, windows: Indices | None, last: str, progress: Progress
 ) -> Iterator[CropCase]:
     """Every crop through the pipeline up to stage `last`.
 
@@ -51,15 +51,9 @@ def run_crops(
         yield crop
 
 
-def run_crop(pipeline: Pipeline, scans: GreyScans, index: int, window: Indices | None, last: str | None) -> CropCase:
+def run_crop(pipeline: Pipeline, scans: CtPictures, index: int, window: Indices | None, last: str | None) -> CropCase:
     """One crop through the pipeline up to stage `last` (None: all of it); the rest as `run_crops`."""
-    hu, truth = scans.cut(index, window)
-    case, _ = pipeline.run(Case(scan=_scan(scans.rows[index], hu), task=pipeline.asked), last=last)
-    return CropCase(scans.rows[index], case, truth)
-
-
-def _scan(row: Row, hu: Float32s) -> Scan:
-    spacing = row.number("pixel_spacing_mm")
-    geometry = Geometry(spacing=None if spacing is None else (spacing, spacing))
-    source = Source(path=str(row.image), format="png", sha256="")
-    return Scan(pixels=hu[None, :, :, None].copy(), geometry=geometry, source=source, unit="HU", modality="CT")
+    row, (hu, truth) = scans.rows[index], scans.cut(index, window)
+    scan = ct_scan(hu, str(row.image), row.number("pixel_spacing_mm"))
+    case, _ = pipeline.run(Case(scan=scan, task=pipeline.asked), last=last)
+    return CropCase(row, case, truth)

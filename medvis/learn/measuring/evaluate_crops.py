@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
-from medvis.learn.data.index import GreyScans, Row, load_grey_scans, read_index
+from medvis.learn.data.ct_pictures import CtPictures, load_ct_pictures
+from medvis.learn.data.index import Row, read_index
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
 from medvis.learn.measuring.crops import CropCase, Progress, run_crop, run_crops
@@ -39,12 +40,12 @@ class CropScore:
 def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progress) -> Evaluation:
     """All figures of a split, by a pipeline that searches everywhere. Raises MedvisError."""
     readers = int(pipeline.config.train.get("readers", 1))
-    scans = load_grey_scans(read_index(data, split), readers)
+    scans = load_ct_pictures(read_index(data, split), readers)
     windows = scans.off_centre(SIDE, SEED)
     maker, scores = FigureMaker(pipeline.config.evaluate), []
     for index, crop in enumerate(run_crops(pipeline, scans, windows, "measure", progress)):
         top, left, _ = windows[index]
-        scores.append(_score(crop, _disc(scans.grey.shape[1], (int(top), int(left))), maker.settings.hit))
+        scores.append(_score(crop, _disc(scans.shape[0], (int(top), int(left))), maker.settings.hit))
     rated = _rated(scores)
     rating = _malignancy(maker, rated)
     worst = sorted(range(len(scores)), key=lambda index: (scores[index].dice, -scores[index].area))[:WORST]
@@ -174,7 +175,7 @@ def _draw_rating(rated: Rated, kind: str, path: Path) -> None:
         plots.reliability(curves, path)
 
 
-def _draw_crop(pipeline: Pipeline, scans: GreyScans, crop_of: tuple[int, Indices], path: Path) -> None:
+def _draw_crop(pipeline: Pipeline, scans: CtPictures, crop_of: tuple[int, Indices], path: Path) -> None:
     from medvis.learn.measuring.gallery import draw_case  # noqa: PLC0415 - matplotlib, only where something is drawn
 
     index, window = crop_of

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Float32s
+from medvis.learn.data.views import Range
 
 Rate = Field(default=0.0, ge=0, le=1)
 
@@ -79,7 +80,10 @@ def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, 
     mirrored = -1.0 if rng.random() < settings.mirror else 1.0
     # A part that is off must not use up a random number: crops stay the same when a part is added.
     turned = -1.0 if settings.upside_down and rng.random() < settings.upside_down else 1.0
-    grid = (np.arange(size, dtype=np.float32) - (size - 1) / 2) / zoom
+    # Around whole pixels: a crop that is neither turned nor zoomed is cut out, not interpolated.
+    middle = (size - 1) / 2
+    focus = round(focus[0] - middle) + middle, round(focus[1] - middle) + middle
+    grid = (np.arange(size, dtype=np.float32) - middle) / zoom
     rows, cols = np.meshgrid(grid * turned, grid * mirrored, indexing="ij")
     cos, sin = np.cos(angle), np.sin(angle)
     source_rows = focus[0] + cos * rows - sin * cols
@@ -93,32 +97,47 @@ def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, 
 def sample(
     image: NDArray[np.generic], maps: tuple[Float32s, Float32s], interpolation: int = cv2.INTER_LINEAR
 ) -> Float32s:
-    """The crop of `image` [h, w] or [h, w, 3] under `maps`, mirrored beyond the edge."""
-    crop = cv2.remap(image.astype(np.float32), maps[1], maps[0], interpolation, borderMode=cv2.BORDER_REFLECT_101)
+    """The crop of `image` [h, w] or [h, w, 3] under `maps`, mirrored beyond the edge, as `ops.tiles.cut` does."""
+    crop = cv2.remap(image.astype(np.float32), maps[1], maps[0], interpolation, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(crop, np.float32)
 
 
-def scanner(values: Float32s, rng: Generator, settings: Augment, middle: float = -400.0) -> Float32s:
-    """Another scanner's or camera's version of a crop [s, s] or [s, s, 3]: scale, sharpness, motion and noise.
+def scanner(view: Float32s, rng: Generator, settings: Augment, reach: Range, middle: float) -> Float32s:
+    """Another scanner's or camera's version of a crop: scale, sharpness, motion and noise.
 
-    `middle` is the value that a stretch of the scale leaves in place.
+    What is switched off leaves the pixels as they are, bit for bit.
+
+    Args:
+        view: float32 [s, s] or [s, s, 3] in 0…1, what the network sees.
+        rng: the only source of chance.
+        settings: rates, in modality units.
+        reach: the modality units that 0…1 stands for.
+        middle: the value in modality units that a stretch of the scale leaves in place.
+
+    Returns:
+        As `view`, in 0…1.
     """
     shift, stretch = settings.window
-    values = (values - middle) * float(1 + rng.normal(0, stretch)) + middle + float(rng.normal(0, shift))
-    if settings.colour and values.ndim == 3:
-        values = values * np.asarray(1 + rng.normal(0, settings.colour, values.shape[2]), np.float32)
+    gain, offset = float(1 + rng.normal(0, stretch)), float(rng.normal(0, shift)) / reach.span
+    if shift or stretch:
+        fixed = reach.fraction(middle)
+        view = (view - np.float32(fixed)) * gain + np.float32(fixed + offset)
+    if settings.colour and view.ndim == 3:
+        view = view * np.asarray(1 + rng.normal(0, settings.colour, view.shape[2]), np.float32)
     if rng.random() < settings.blur:
-        values = np.asarray(cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
+        view = np.asarray(cv2.GaussianBlur(view, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
     if rng.random() < settings.motion:
         streak = _streak(int(rng.integers(3, 8)), rng.uniform(0, np.pi))
-        values = np.asarray(cv2.filter2D(values, -1, streak), np.float32)
+        view = np.asarray(cv2.filter2D(view, -1, streak), np.float32)
     if settings.speckle:
         level = rng.uniform(0, settings.speckle)
-        values = values * (1 + level * _grain(rng, values.shape))
+        # Noise relative to the value itself, which is 0 where the modality's is.
+        zero = np.float32(reach.fraction(0.0))
+        view = zero + (view - zero) * (1 + level * _grain(rng, view.shape))
     level = rng.uniform(0, settings.noise) * (rng.random() < 0.6)
     if level > 1:
-        values = values + level * _grain(rng, values.shape)
-    return np.asarray(values, np.float32)
+        view = view + np.float32(level / reach.span) * _grain(rng, view.shape)
+    return np.asarray(np.clip(view, 0, 1), np.float32)
 
 
 def finish(view: Float32s, mask: Float32s, rng: Generator, settings: Augment) -> tuple[Float32s, Float32s]:

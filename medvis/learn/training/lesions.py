@@ -7,27 +7,30 @@ import numpy as np
 from numpy.random import Generator
 
 from medvis.core.arrays import Float32s, Uint8s
-from medvis.learn.data.index import GreyScans
+from medvis.learn.data.ct_pictures import CtPictures
+from medvis.learn.data.views import Range
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import paste
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Crop, Range, class_targets, planes, smoothed, targets_in
+from medvis.learn.training.sampling import Crop, class_targets, planes, smoothed, targets_in
 
-# HU [s, s], mask [s, s] and whose lesion it is, if any one's.
+# View [s, s] in 0…1, mask [s, s], and the index of the picture whose lesion it is, if it is of one.
 Taken = tuple[Float32s, Float32s, int | None]
+# HU that stay where they are when the scale is stretched.
+MIDDLE = -400.0
 
 
 class LesionSampler:
     """See `sampling.Sampler`.
 
     Args:
-        scans: pictures with one target each, near the centre.
+        scans: views of pictures with one target each, near the centre (`CtPictures.shown`).
         recipe: labels and augmentation.
         reach: HU that the network's input stands for.
-        extra: whole slices for hard negatives, or None.
+        extra: views of whole slices for hard negatives, or None.
     """
 
-    def __init__(self, scans: GreyScans, recipe: Recipe, reach: Range, extra: GreyScans | None = None) -> None:
+    def __init__(self, scans: CtPictures, recipe: Recipe, reach: Range, extra: CtPictures | None = None) -> None:
         self.scans, self.recipe, self.reach, self.extra = scans, recipe, reach, extra
         self.targets = [class_targets(row, recipe.labels) for row in scans.rows]
         self.centres = [_centre(mask) for mask in scans.mask]
@@ -44,14 +47,15 @@ class LesionSampler:
             # Pasting is for targets of few pixels; from near there are none.
             settings = settings.model_copy(update={"zoom": settings.near_zoom, "paste": 0.0})
         if self.extra is not None and rng.random() < self.recipe.hard_negative_share:
-            hu, mask, about = self._hard(rng, settings, size)
+            view, mask, owner = self._hard(rng, settings, size)
         elif rng.random() < settings.absent:
-            hu, mask, about = self._absent(rng, settings, index, size)
+            view, mask, owner = self._absent(rng, settings, index, size)
         else:
-            hu, mask, about = self._present(rng, settings, index, size)
-        own = None if about is None else self.targets[about]
+            view, mask, owner = self._present(rng, settings, index, size)
+        own = None if owner is None else self.targets[owner]
         classes, known = targets_in(mask, own, self.recipe.labels)
-        view, masks = finish(planes(self.reach.share(scanner(hu, rng, settings))), mask[None], rng, settings)
+        view = scanner(view, rng, settings, self.reach, MIDDLE)
+        view, masks = finish(planes(view), mask[None], rng, settings)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
 
     def _present(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
@@ -62,38 +66,36 @@ class LesionSampler:
     def _absent(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
         low, high = settings.zoom
         settings = settings.model_copy(update={"zoom": (max(low, 1.0), max(high, 1.6))})
-        side = self.scans.grey.shape[1]
+        side = self.scans.shape[0]
         spots = rng.uniform(0, side, (16, 2))
         far = np.linalg.norm(spots - np.array(self.centres[index]), axis=1)
         focus = spots[int(far.argmax())]
-        hu, mask = self._take(rng, settings, index, size, (focus[0], focus[1]))
+        view, mask = self._take(rng, settings, index, size, (focus[0], focus[1]))
         if rng.random() >= settings.paste or mask.max() > 0.5:
-            return hu, mask, index
+            return view, mask, index
         donor = int(rng.integers(len(self.scans)))
         zoom = float(np.clip(rng.uniform(5, 15) / max(self.diameters[donor], 1.0), 0.5, 2.0))
-        one = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
-        pasted = paste(hu, *self._take(rng, one, donor, size, self.centres[donor]), rng)
-        return (hu, mask, index) if pasted is None else (*pasted, donor)
+        small = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
+        lesion, inside = self._take(rng, small, donor, size, self.centres[donor])
+        pasted = paste(self.reach.units(view), self.reach.units(lesion), inside, rng)
+        return (view, mask, index) if pasted is None else (self.reach.view(pasted[0]), pasted[1], donor)
 
     def _hard(self, rng: Generator, settings: Augment, size: int) -> Taken:
         assert self.extra is not None  # narrows the type; `crop` has checked
         index = int(rng.integers(len(self.extra)))
-        hu = self.extra.hounsfield(index)
+        values = self.extra.values[index]
         assert self.extra.region is not None  # `joined` has filled it in
         inside = np.flatnonzero(self.extra.region[index])
-        row, col = divmod(int(inside[rng.integers(len(inside))]), hu.shape[1])
+        row, col = divmod(int(inside[rng.integers(len(inside))]), values.shape[1])
         maps = crop_maps(rng, settings, size, (row, col))
         mask = sample(self.extra.mask[index], maps)
-        return sample(hu, maps), mask, None
+        return sample(values, maps), mask, None
 
     def _take(
         self, rng: Generator, settings: Augment, index: int, size: int, focus: tuple[float, float]
     ) -> tuple[Float32s, Float32s]:
         maps = crop_maps(rng, settings, size, focus)
-        low, high = self.scans.scale[index]
-        grey = sample(self.scans.grey[index], maps)
-        hu = np.asarray(low + grey * ((high - low) / 255.0), np.float32)
-        return hu, sample(self.scans.mask[index], maps)
+        return sample(self.scans.values[index], maps), sample(self.scans.mask[index], maps)
 
 
 def _centre(mask: Uint8s) -> tuple[float, float]:

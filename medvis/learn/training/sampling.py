@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from medvis.core.arrays import Float32s, Indices
 from medvis.learn.data.index import Row
 from medvis.learn.training.recipe import TrainLabel
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Targets = tuple[Float32s, Float32s]
 # Pixels of a target that must be in a crop for it to be there.
@@ -47,25 +44,6 @@ class Sampler(Protocol):
     def crop(self, epoch: int, index: int, size: int) -> Crop:
         """One augmented crop of `size` px."""
         ...
-
-
-@dataclass(frozen=True)
-class Range:
-    """The modality units that the network's input 0…1 stands for."""
-
-    low: float
-    high: float
-
-    def share(self, values: Float32s) -> Float32s:
-        """Modality units → 0…1, any shape."""
-        return np.asarray(np.clip((values - self.low) / (self.high - self.low), 0, 1), np.float32)
-
-    def view(self, values: Float32s) -> Tensor:
-        """Modality units [b, h, w] → tensor [b, 1, h, w] in 0…1, channels last."""
-        import torch  # noqa: PLC0415 - the samplers do without
-
-        shares = torch.from_numpy(self.share(values))
-        return shares.unsqueeze(1).contiguous(memory_format=torch.channels_last)
 
 
 def planes(image: Float32s) -> Float32s:

@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from medvis.core.arrays import Bools, Float32s, Uint8s
+from medvis.core.arrays import Array, Bools, Float32s, Uint8s
 from medvis.errors import InputError
 from medvis.learn.data.pictures import Pictures
+from medvis.learn.data.views import Range
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import transplant
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Crop, Range, planes, smoothed, targets_in
+from medvis.learn.training.sampling import Crop, planes, smoothed, targets_in
 
 # Sides in px that a pasted target may have (requirement: small targets).
 SMALL = (5.0, 15.0)
@@ -32,7 +33,7 @@ class TileSampler:
 
     def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
         self.pictures, self.recipe, self.reach = pictures, recipe, reach
-        self.masks = [_bytes(mask, image) for mask, image in zip(pictures.masks, pictures.images, strict=True)]
+        self.masks = [_bytes(mask, image) for mask, image in zip(pictures.masks, pictures.views, strict=True)]
         self.parts = [_parts(mask) for mask in self.masks]
         self.donors = [(index, part) for index, parts in enumerate(self.parts) for part in range(len(parts))]
         if not self.donors:
@@ -48,11 +49,11 @@ class TileSampler:
             settings = settings.model_copy(update={"zoom": settings.near_zoom, "paste": 0.0})
         picture = index % len(self.pictures)
         if rng.random() < settings.absent or not len(self.parts[picture]):
-            values, mask = self._anywhere(rng, settings, picture, size)
+            view, mask = self._anywhere(rng, settings, picture, size)
         else:
-            values, mask = self._present(rng, settings, picture, size)
-        values = scanner(values, rng, settings, (self.reach.low + self.reach.high) / 2)
-        view, masks = finish(planes(self.reach.share(values)), mask[None], rng, settings)
+            view, mask = self._present(rng, settings, picture, size)
+        view = scanner(view, rng, settings, self.reach, (self.reach.low + self.reach.high) / 2)
+        view, masks = finish(planes(view), mask[None], rng, settings)
         classes, known = targets_in(masks[0], None, self.recipe.labels)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
 
@@ -69,22 +70,24 @@ class TileSampler:
         rows, cols = self.masks[picture].shape
         margin = min(size / 3, rows / 2, cols / 2)
         focus = rng.uniform(margin, rows - margin), rng.uniform(margin, cols - margin)
-        values, mask = self._take(rng, settings, picture, size, focus)
+        view, mask = self._take(rng, settings, picture, size, focus)
         if rng.random() >= settings.paste:
-            return values, mask
+            return view, mask
         donor, part = self.donors[int(rng.integers(len(self.donors)))]
         row, col, side = self.parts[donor][part]
         zoom = float(np.clip(rng.uniform(*SMALL) / side, 0.1, 2.0))
-        one = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
-        target, inside = self._take(rng, one, donor, size, (row, col))
-        pasted = transplant(values, mask > 0.1, (target, _central(inside)), rng)
-        return (values, mask) if pasted is None else (pasted[0], np.maximum(mask, pasted[1]))
+        small = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
+        target, inside = self._take(rng, small, donor, size, (row, col))
+        donated = self.reach.units(target), _central(inside)
+        pasted = transplant(self.reach.units(view), mask > 0.1, donated, rng)
+        return (view, mask) if pasted is None else (self.reach.view(pasted[0]), np.maximum(mask, pasted[1]))
 
     def _take(
         self, rng: Generator, settings: Augment, picture: int, size: int, focus: tuple[float, float]
     ) -> tuple[Float32s, Float32s]:
         maps = crop_maps(rng, settings, size, focus)
-        image, mask = self.pictures.images[picture], self.masks[picture]
+        image: Array = self.pictures.views[picture]
+        mask: Array = self.masks[picture]
         if settings.zoom[1] < 0.7:
             # So much smaller, single pixels would stand for whole patches.
             image, mask = _soft(image, settings.zoom[1]), _soft(mask, settings.zoom[1])
@@ -92,7 +95,7 @@ class TileSampler:
         return values, sample(mask, maps) / np.float32(255)
 
 
-def _bytes(mask: Bools | None, image: Uint8s) -> Uint8s:
+def _bytes(mask: Bools | None, image: Float32s) -> Uint8s:
     return np.zeros(image.shape[:2], np.uint8) if mask is None else mask.astype(np.uint8) * np.uint8(255)
 
 
@@ -113,5 +116,5 @@ def _central(mask: Float32s) -> Float32s:
     return np.asarray(mask * inside, np.float32)
 
 
-def _soft(image: Uint8s, zoom: float) -> Uint8s:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / zoom), np.uint8)
+def _soft(image: Array, zoom: float) -> Array:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / zoom), image.dtype)

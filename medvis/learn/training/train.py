@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from medvis.errors import ModelError, SettingsError
+from medvis.learn.data.views import Range, ViewReader
 from medvis.learn.training.average import WeightAverage
 from medvis.learn.training.batches import Batches
 from medvis.learn.training.checkpoint import BROKEN, CURVE, Record, read, save, unfit
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Range
 from medvis.learn.training.schedule import Epoch, epochs_of
 from medvis.learn.training.sources import sources
 from medvis.nets.loss_weights import LossWeights
@@ -30,7 +30,7 @@ from medvis.nets.losses import Heads, Target, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import save_net
 
-__all__ = ["Range", "Trainer", "device_of", "heads_of", "net_spec"]
+__all__ = ["Trainer", "device_of", "heads_of", "net_spec"]
 
 OnRecord = Callable[[Record], None]
 # Batches from which the averaged weights get their batch-norm statistics.
@@ -39,8 +39,7 @@ NORM_BATCHES = 12
 
 def net_spec(recipe: Recipe, reach: Range) -> NetSpec:
     """The network that a recipe asks for."""
-    span = reach.high - reach.low
-    cuts = [((low - reach.low) / span, (high - reach.low) / span) for low, high in recipe.cuts]
+    cuts = [(reach.fraction(low), reach.fraction(high)) for low, high in recipe.cuts]
     shape = recipe.network.model_dump()
     return NetSpec(channels=recipe.channels, classes=len(recipe.labels), masks=int(recipe.masks), cuts=cuts, **shape)
 
@@ -63,7 +62,7 @@ class Trainer:
 
     Args:
         recipe: the `train:` section.
-        reach: units of the network's input.
+        reader: shows the pictures as inference does.
         data: data set folder.
         folder: where checkpoints (`last.ckpt`), `metrics.jsonl`, `learning-curve.png` and the result
             (`model.safetensors`) go.
@@ -71,15 +70,15 @@ class Trainer:
             (`eta_s`).
     """
 
-    def __init__(self, recipe: Recipe, reach: Range, data: Path, folder: Path, on_record: OnRecord) -> None:
-        self.recipe, self.reach, self.folder, self.on_record = recipe, reach, folder, on_record
+    def __init__(self, recipe: Recipe, reader: ViewReader, data: Path, folder: Path, on_record: OnRecord) -> None:
+        self.recipe, self.folder, self.on_record = recipe, folder, on_record
         self.device = device_of(recipe)
         _make_reproducible(recipe, self.device)
         self.plan, self.heads = epochs_of(recipe), heads_of(recipe)
-        self.sampler, self.figures = sources(recipe, reach, data)
+        self.sampler, self.figures = sources(recipe, reader, data)
         self.batches = Batches(self.sampler, recipe, self.device)
         folder.mkdir(parents=True, exist_ok=True)
-        self.model = DualStreamUNetPP(net_spec(recipe, reach))
+        self.model = DualStreamUNetPP(net_spec(recipe, reader.range))
         if recipe.pretrained and self.model.encoder.overview is not None:
             self.model.encoder.overview.trunk.load_imagenet()
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medvis.core.arrays import Bools, Float32s, Uint8s
-from medvis.learn.data.index import GreyScans
-from medvis.learn.data.pictures import Pictures, fitted, fitted_shape
+from medvis.core.arrays import Bools, Float32s
+from medvis.learn.data.ct_pictures import CtPictures
+from medvis.learn.data.pictures import Pictures, fitted
 from medvis.learn.figures.metrics import auc, confusion_matrix, dice, macro_f1
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import Range, class_targets
+from medvis.learn.training.sampling import class_targets
 from medvis.nets.model import MULTIPLE_OF, Output
+from medvis.ops.fit import shape_in_square
 
 See = Callable[[Tensor], Output]
 # Figures by name from the network's way to see [b, c, h, w] in 0…1; `val_score` says which epoch is the best.
@@ -26,10 +27,11 @@ LESION_SIDE = 96
 class LesionValidator:
     """Mean Dice at 0.5 on fixed off-centre crops; a miss counts as 0."""
 
-    def __init__(self, scans: GreyScans, recipe: Recipe, reach: Range) -> None:
+    def __init__(self, scans: CtPictures, recipe: Recipe) -> None:
         windows = scans.off_centre(LESION_SIDE, recipe.seed)
         crops = [scans.cut(index, window) for index, window in enumerate(windows)]
-        self.views = reach.view(np.stack([hu for hu, _ in crops]))
+        views = torch.from_numpy(np.stack([view for view, _ in crops])).unsqueeze(1)
+        self.views = views.contiguous(memory_format=torch.channels_last)
         self.truth = np.stack([mask for _, mask in crops])
 
     def __call__(self, see: See) -> dict[str, float]:
@@ -44,10 +46,9 @@ class LesionValidator:
 class PictureValidator:
     """Classes of whole pictures, and Dice of those that hold a target."""
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
+    def __init__(self, pictures: Pictures, recipe: Recipe) -> None:
         self.pictures, self.recipe, self.side = pictures, recipe, recipe.phases[-1].size
-        shares = [reach.share(fitted(image, self.side) * np.float32(255)) for image in pictures.images]
-        self.views = torch.from_numpy(np.stack(shares))
+        self.views = torch.from_numpy(np.stack([fitted(view, self.side) for view in pictures.views]))
         targets = [class_targets(row, recipe.labels) for row in pictures.rows]
         self.targets, self.known = (np.stack(part) for part in zip(*targets, strict=True))
         self.exclusive = [index for index, label in enumerate(recipe.labels) if label.kind == "class"]
@@ -70,7 +71,7 @@ class PictureValidator:
         scores = []
         for one, truth in zip(found, self.pictures.masks[start : start + len(found)], strict=True):
             if truth is not None and truth.any():
-                rows, cols = fitted_shape(truth.shape, self.side)
+                rows, cols = shape_in_square((truth.shape[0], truth.shape[1]), self.side)
                 grown = cv2.resize(one[:rows, :cols].astype(np.float32), truth.shape[::-1])
                 scores.append(dice(np.asarray(grown) > 0.5, truth))
         return scores
@@ -91,17 +92,17 @@ class PictureValidator:
 class TileValidator:
     """Whole large pictures at native resolution: Dice, targets found, and false ones, at 0.5."""
 
-    def __init__(self, pictures: Pictures, reach: Range) -> None:
-        self.pictures, self.reach = pictures, reach
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
 
     def __call__(self, see: See) -> dict[str, float]:
         """{val_dice, val_recall, val_extra (false components a picture), val_score}."""
         scores: list[float] = []
         hits: list[bool] = []
         extra = 0
-        for image, mask in zip(self.pictures.images, self.pictures.masks, strict=True):
-            truth = np.zeros(image.shape[:2], bool) if mask is None else mask
-            found = self._found(image, see)
+        for view, mask in zip(self.pictures.views, self.pictures.masks, strict=True):
+            truth = np.zeros(view.shape[:2], bool) if mask is None else mask
+            found = self._found(view, see)
             if truth.any():
                 scores.append(dice(found, truth))
             hits += _touched(truth, found)
@@ -111,11 +112,12 @@ class TileValidator:
         recall, extras = float(np.mean(hits or [False])), extra / max(len(self.pictures), 1)
         return {**told, "val_recall": round(recall, 4), "val_extra": round(extras, 3)}
 
-    def _found(self, image: Uint8s, see: See) -> Bools:
-        rows, cols = image.shape[:2]
+    @staticmethod
+    def _found(view: Float32s, see: See) -> Bools:
+        rows, cols = view.shape[:2]
         pad = ((0, -rows % MULTIPLE_OF), (0, -cols % MULTIPLE_OF), (0, 0))
-        view = self.reach.share(np.pad(image, pad, mode="symmetric").transpose(2, 0, 1).astype(np.float32))
-        return np.asarray(_numpy(see(torch.from_numpy(view)[None]).mask_logits[0, 0])[:rows, :cols] > 0)
+        planes = np.ascontiguousarray(np.pad(view, pad, mode="symmetric").transpose(2, 0, 1))
+        return np.asarray(_numpy(see(torch.from_numpy(planes)[None]).mask_logits[0, 0])[:rows, :cols] > 0)
 
 
 def _touched(these: Bools, others: Bools) -> list[bool]:

@@ -8,9 +8,10 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Indices, Uint8s
 from medvis.learn.data.pictures import Pictures, fitted
+from medvis.learn.data.views import Range
 from medvis.learn.training.augment import crop_maps, finish, sample, scanner
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import LEAST, Crop, Range, balanced, class_targets, planes, smoothed
+from medvis.learn.training.sampling import LEAST, Crop, balanced, class_targets, planes, smoothed
 
 
 class PictureSampler:
@@ -26,7 +27,7 @@ class PictureSampler:
         self.pictures, self.recipe, self.reach = pictures, recipe, reach
         self.targets = [class_targets(row, recipe.labels) for row in pictures.rows]
         self.names = [row.label for row in pictures.rows]
-        self._views: tuple[int, list[Uint8s], list[Uint8s]] = (0, [], [])
+        self._views: tuple[int, list[Float32s], list[Uint8s]] = (0, [], [])
         self._orders: dict[int, Indices] = {}
         self._lock = Lock()
 
@@ -42,8 +43,9 @@ class PictureSampler:
         move = rng.uniform(-settings.shift, settings.shift, 2) * size
         maps = crop_maps(rng, settings, size, (middle + move[0], middle + move[1]))
         mask = sample(masks[row], maps)[None] / np.float32(255) if masks else np.zeros((0, size, size), np.float32)
-        values = scanner(sample(images[row], maps), rng, settings, (self.reach.low + self.reach.high) / 2)
-        view, mask = finish(planes(self.reach.share(values)), mask, rng, settings)
+        middle_value = (self.reach.low + self.reach.high) / 2
+        view = scanner(sample(images[row], maps), rng, settings, self.reach, middle_value)
+        view, mask = finish(planes(view), mask, rng, settings)
         classes, known = self.targets[row][0].copy(), self.targets[row][1]
         for position, label in enumerate(self.recipe.labels):
             if label.kind != "class" and label.column is None and masks:
@@ -57,27 +59,26 @@ class PictureSampler:
                 self._orders = {epoch: balanced(self.names, self.recipe.balance, len(self), rng)}
             return self._orders[epoch]
 
-    def _fitted(self, size: int) -> tuple[list[Uint8s], list[Uint8s]]:
-        """All pictures and masks (0…255) as square views of that size; made once a size."""
+    def _fitted(self, size: int) -> tuple[list[Float32s], list[Uint8s]]:
+        """All pictures (0…1) and masks (0…255) as square views of that size; made once a size."""
         with self._lock:
             if self._views[0] != size:
-                images = [_bytes(fitted(image, size)) for image in self.pictures.images]
+                images = [_interleaved(fitted(view, size)) for view in self.pictures.views]
                 self._views = size, images, self._fitted_masks(size) if self.recipe.masks else []
             return self._views[1], self._views[2]
 
     def _fitted_masks(self, size: int) -> list[Uint8s]:
-        pairs = zip(self.pictures.images, self.pictures.masks, strict=True)
-        return [fitted_mask(mask, image.shape[:2], size) for image, mask in pairs]
+        pairs = zip(self.pictures.views, self.pictures.masks, strict=True)
+        return [fitted_mask(mask, view.shape[:2], size) for view, mask in pairs]
 
 
 def fitted_mask(mask: Bools | None, shape: tuple[int, ...], size: int) -> Uint8s:
     """The mask of a picture of `shape` on its fitted view, uint8 [size, size] in 0…255; no mask: nothing is there."""
     if mask is None:
         mask = np.zeros(shape[:2], bool)
-    return _bytes(fitted(mask[..., None].astype(np.uint8) * np.uint8(255), size))
+    return np.asarray(np.rint(fitted(mask[..., None].astype(np.float32), size)[0] * 255), np.uint8)
 
 
-def _bytes(view: Float32s) -> Uint8s:
-    """[c, s, s] in 0…1 → uint8 [s, s] or [s, s, 3]."""
-    image = np.rint(view * 255).astype(np.uint8)
-    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+def _interleaved(view: Float32s) -> Float32s:
+    """[c, s, s] → [s, s] or [s, s, 3]."""
+    return view[0] if len(view) == 1 else np.ascontiguousarray(view.transpose(1, 2, 0))
