@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import results_maker as make
+from tiny_bundle import pipeline_of
 from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
 from medvis import plugins
 from medvis.batch.publish import check_scan, publish
 from medvis.core.protocols import Writer
 from medvis.errors import MedvisError, OutputError
-from medvis.pipeline import Pipeline
 
 NAMES = plugins.names("medvis.writers")
 
@@ -35,7 +35,7 @@ def outcomes(tmp_path_factory):
     grey = np.where(make.hounsfield()[2] > 0, 30, 220).astype(np.uint8)
     cv2.imwrite(str(folder / "picture.png"), grey)
     task = write_whole(tmp_path_factory.mktemp("whole"))
-    whole = Pipeline(task, predictor=Tones(CHEST, {"tuberculosis": (20, 0.9)}))
+    whole = pipeline_of(task, predictor=Tones(CHEST, {"tuberculosis": (20, 0.9)}))
     return {
         "series": make.outcome_of(make.series(folder / "series")),
         "nothing": make.outcome_of(make.series(folder / "nothing", balls=False)),
