@@ -21,11 +21,11 @@ from medvis.errors import SettingsError
 from medvis.tasks import SUFFIXES, task_file
 
 
-class _Settings(BaseModel):
+class _TaskSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Accepts(_Settings):
+class Accepts(_TaskSettings):
     """Which scans a task is for. An empty list means: any.
 
     `auto` is False where a scan's modality and body part cannot tell that this task is wanted (rasters).
@@ -39,7 +39,7 @@ class Accepts(_Settings):
     auto: bool = True
 
 
-class Taxonomy(_Settings):
+class Taxonomy(_TaskSettings):
     """What a finding of this task is called, and its SNOMED CT code."""
 
     finding: str
@@ -47,7 +47,7 @@ class Taxonomy(_Settings):
     site: Code | None = None
 
 
-class Measured(_Settings):
+class Measured(_TaskSettings):
     """How `medvis evaluate` judges the task, and what stands beside its figures. A figure is named by its key.
 
     Attributes:
@@ -65,7 +65,7 @@ class Measured(_Settings):
     baselines: dict[str, str] = {}
 
 
-class TaskConfig(_Settings):
+class TaskConfig(_TaskSettings):
     """One task."""
 
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")

@@ -13,7 +13,7 @@ from medvis.cli.options import Json, Quiet
 from medvis.errors import BatchError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from medvis.dicom.deidentify.run import Result, Written
+    from medvis.dicom.deidentify.run import DeidentificationResult, Written
 
 _PROFILE = "basic, and what of it is loosened: modified-dates, patient-characteristics, uids; separated by commas."
 
@@ -58,7 +58,7 @@ def deidentify(
     _settle(result)
 
 
-def _say(result: Result, json: bool, quiet: bool) -> None:
+def _say(result: DeidentificationResult, json: bool, quiet: bool) -> None:
     if json:
         emit_json({"files": [_facts(one) for one in result.written]}, indent=2)
     else:
@@ -80,7 +80,7 @@ def _facts(one: Written) -> dict[str, Any]:
     }
 
 
-def _settle(result: Result) -> None:
+def _settle(result: DeidentificationResult) -> None:
     """Ends with the code of the failures if nothing was written, else as a batch with failures."""
     if not result.failed and not result.written:
         raise InputError("no DICOM object was found", "DICOM files, or folders with some in them")

@@ -11,7 +11,7 @@ SCHEMA_VERSION = "1.0"
 NOTICE = "Research use only. Not a medical device. Not for diagnosis or treatment decisions."
 
 
-class _Model(BaseModel):
+class _ReportModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 
@@ -32,7 +32,7 @@ def _between(probability: float, least: str, text: str, most: str) -> str:
     return f">{most}" if probability >= 0.995 else text
 
 
-class Code(_Model):
+class Code(_ReportModel):
     """A coded concept, e.g. SNOMED CT (scheme ``SCT``)."""
 
     scheme: str
@@ -40,7 +40,7 @@ class Code(_Model):
     meaning: str
 
 
-class Box(_Model):
+class Box(_ReportModel):
     """Half-open pixel box on one frame: rows row0 ≤ r < row1, columns col0 ≤ c < col1."""
 
     frame: int
@@ -50,7 +50,7 @@ class Box(_Model):
     col1: int
 
 
-class Intensity(_Model):
+class Intensity(_ReportModel):
     """Statistics of the pixels inside a finding, in the scan's unit (HU for CT)."""
 
     unit: str
@@ -60,7 +60,7 @@ class Intensity(_Model):
     max: float
 
 
-class Attribute(_Model):
+class Attribute(_ReportModel):
     """One descriptor of a finding, e.g. texture = solid.
 
     `score` is the model's estimate on the scale of the readers (e.g. 1–5), `spread` its standard deviation over views.
@@ -73,7 +73,7 @@ class Attribute(_Model):
     spread: float | None = None
 
 
-class Reading(_Model):
+class Reading(_ReportModel):
     """One line of a differential: what it may be, and how likely among the listed ones."""
 
     name: str
@@ -81,7 +81,7 @@ class Reading(_Model):
     code: Code | None = None
 
 
-class Finding(_Model):
+class Finding(_ReportModel):
     """One lesion. Lengths in mm, in the plane of its key frame; rows and columns are 0-based pixels."""
 
     id: int = Field(ge=1, description="Value of this finding in the mask")
@@ -116,7 +116,7 @@ class Finding(_Model):
     unknown: dict[str, str] = Field(default={}, description="Field → why it is null")
 
 
-class Verdict(_Model):
+class Verdict(_ReportModel):
     """What the image says as a whole; `refer` where the tool cannot tell, with the reasons."""
 
     decision: Literal["positive", "negative", "refer"]
@@ -124,7 +124,7 @@ class Verdict(_Model):
     reasons: list[str]
 
 
-class ScanFacts(_Model):
+class ScanFacts(_ReportModel):
     """What was read."""
 
     path: str
@@ -145,7 +145,7 @@ class ScanFacts(_Model):
     unknown: dict[str, str] = {}
 
 
-class Quality(_Model):
+class Quality(_ReportModel):
     """Facts about the image that bear on trust; null where not measured."""
 
     valid_fraction: float = Field(description="Share of pixels that are not padding")
@@ -154,7 +154,7 @@ class Quality(_Model):
     searched_fraction: float | None = Field(description="Share of the pixels that were searched")
 
 
-class Provenance(_Model):
+class Provenance(_ReportModel):
     """What produced this report. `timings_s` is the only part that differs between two runs on one machine."""
 
     medvis: str
@@ -174,7 +174,7 @@ class Picture:
     png: bytes = field(default=b"", repr=False, compare=False)
 
 
-class Report(_Model):
+class Report(_ReportModel):
     """The report of one image or series."""
 
     schema_version: Literal["1.0"] = "1.0"

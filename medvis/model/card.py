@@ -13,11 +13,11 @@ from medvis.model.contract import InputContract
 OUTPUTS = ("class_logits", "mask_logits", "evidence", "embedding")
 
 
-class _Model(BaseModel):
+class _CardModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelFile(_Model):
+class ModelFile(_CardModel):
     """The weights and what they must hash to."""
 
     file: str = "model.onnx"
@@ -26,7 +26,7 @@ class ModelFile(_Model):
     bytes: int
 
 
-class Figure(_Model):
+class Figure(_CardModel):
     """One measured number with its interval, its bar and its baseline; `data` names the data set and split."""
 
     name: str
@@ -46,7 +46,7 @@ class Figure(_Model):
         return self.value >= float(number) if sign == "≥" else self.value <= float(number)
 
 
-class Provenance(_Model):
+class DatasetReference(_CardModel):
     """One set of data the model was trained or tested on."""
 
     name: str
@@ -55,7 +55,7 @@ class Provenance(_Model):
     used_for: str
 
 
-class Worst(_Model):
+class Worst(_CardModel):
     """One of the test cases that the model did worst on.
 
     Attributes:
@@ -73,7 +73,7 @@ class Worst(_Model):
     seen: str | None = None
 
 
-class Difference(_Model):
+class Difference(_CardModel):
     """A figure less that of another model on the same data, with the interval of the paired bootstrap by group."""
 
     name: str
@@ -81,7 +81,7 @@ class Difference(_Model):
     ci95: tuple[float, float] | None = None
 
 
-class Ablated(_Model):
+class Ablated(_CardModel):
     """One variant of the model, trained and measured as the others but for what its name says."""
 
     variant: str
@@ -90,7 +90,7 @@ class Ablated(_Model):
     differences: list[Difference] = Field(default=[], description="From the first variant, where it can be paired")
 
 
-class Ablation(_Model):
+class Ablation(_CardModel):
     """What each part of the model is worth. All variants had the same budget, which need not be the shipped model's."""
 
     data: str = Field(description="Data set and split that were measured on")
@@ -105,7 +105,7 @@ class Ablation(_Model):
         return ", ".join([budget, *(f"{name} {value}" for name, value in self.settings.items())])
 
 
-class Card(_Model):
+class Card(_CardModel):
     """The whole card. `thresholds` and `calibration` were fitted on val, never on test."""
 
     task: str
@@ -121,7 +121,7 @@ class Card(_Model):
     thresholds: dict[str, float]
     calibration: dict[str, Any] = {}
     parity: dict[str, Any] = {}
-    data: list[Provenance]
+    data: list[DatasetReference]
     figures: list[Figure]
     measured_by: str
     training: dict[str, Any] = {}

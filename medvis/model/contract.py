@@ -16,11 +16,11 @@ PICTURE_UNITS = frozenset({"grey", "US", "RGB"})
 OVERRULE = "--set input_contract=ignore looks all the same: the verdict is 'refer', and no figure of the card holds"
 
 
-class _Model(BaseModel):
+class _ContractModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LearnedWindow(_Model):
+class LearnedWindow(_ContractModel):
     """A window in modality units (PS3.3 C.11.2.1.2), or a range; see `medvis.preprocess.window.WindowSettings`."""
 
     center: float | None = None
@@ -36,7 +36,7 @@ class LearnedWindow(_Model):
         return self
 
 
-class LearnedEnhancement(_Model):
+class LearnedEnhancement(_ContractModel):
     """CLAHE with clip limit and tiles, a denoiser with its strength, or none."""
 
     method: Literal["clahe", "denoise", "none"]
@@ -45,7 +45,7 @@ class LearnedEnhancement(_Model):
     strength: float | None = None
 
 
-class LearnedViews(_Model):
+class LearnedViews(_ContractModel):
     """The views that thresholds and probabilities were fitted with.
 
     Attributes:
@@ -62,7 +62,7 @@ class LearnedViews(_Model):
     spacing_mm: float | None = None
 
 
-class InputContract(_Model):
+class InputContract(_ContractModel):
     """What the graph expects: float32 [b, channels, h, w] in 0…1, h and w multiples of `multiple_of`.
 
     Attributes:
@@ -83,7 +83,7 @@ class InputContract(_Model):
     stages: dict[str, dict[str, Any]] = {}
 
 
-class Difference(NamedTuple):
+class ContractDifference(NamedTuple):
     """Something that a pipeline shows in another way than the model learned it."""
 
     setting: str
@@ -96,7 +96,7 @@ class Difference(NamedTuple):
         return f"{self.setting} is {self.found} instead of {self.learned}"
 
 
-def differences(contract: InputContract, shown: Mapping[str, Any]) -> list[Difference]:
+def differences(contract: InputContract, shown: Mapping[str, Any]) -> list[ContractDifference]:
     """Where a pipeline differs from the contract.
 
     Args:
@@ -117,25 +117,25 @@ def differences(contract: InputContract, shown: Mapping[str, Any]) -> list[Diffe
         *_stages(shown.get("stages", {}), contract.stages),
     ]
     if contract.colour == "BGR":
-        found.append(Difference("the order of the channels", "RGB", "BGR"))
+        found.append(ContractDifference("the order of the channels", "RGB", "BGR"))
     return [item for item in found if item is not None]
 
 
-def unit_differs(contract: InputContract, units: Sequence[str]) -> Difference | None:
+def unit_differs(contract: InputContract, units: Sequence[str]) -> ContractDifference | None:
     """Whether scans of any of these units are none that the model learned from; no unit stands for all of them."""
     learned = PICTURE_UNITS if contract.unit in PICTURE_UNITS else frozenset({contract.unit})
     if units and learned.issuperset(units):
         return None
     if not units and learned is PICTURE_UNITS:
         return None  # pictures name no unit; that of each scan is compared when it is looked at
-    return Difference("the unit", " or ".join(units) or "any", contract.unit)
+    return ContractDifference("the unit", " or ".join(units) or "any", contract.unit)
 
 
-def _compared(setting: str, shown: BaseModel, learned: BaseModel) -> Difference | None:
-    return None if shown == learned else Difference(setting, _text(shown), _text(learned))
+def _compared(setting: str, shown: BaseModel, learned: BaseModel) -> ContractDifference | None:
+    return None if shown == learned else ContractDifference(setting, _text(shown), _text(learned))
 
 
-def _views(shown: Mapping[str, Any] | None, learned: LearnedViews) -> Iterator[Difference]:
+def _views(shown: Mapping[str, Any] | None, learned: LearnedViews) -> Iterator[ContractDifference]:
     """Field by field, since few of many are ever changed."""
     if shown is None:
         return
@@ -144,15 +144,15 @@ def _views(shown: Mapping[str, Any] | None, learned: LearnedViews) -> Iterator[D
     for name in LearnedViews.model_fields:
         found, wanted = getattr(views, name), getattr(learned, name)
         if found != wanted:
-            yield Difference(f"stages.infer.{names.get(name, name)}", _value(found), _value(wanted))
+            yield ContractDifference(f"stages.infer.{names.get(name, name)}", _value(found), _value(wanted))
 
 
-def _stages(shown: Mapping[str, Any], learned: Mapping[str, Any]) -> Iterator[Difference]:
+def _stages(shown: Mapping[str, Any], learned: Mapping[str, Any]) -> Iterator[ContractDifference]:
     for name in dict.fromkeys([*shown, *learned]):
         if name not in shown:
-            yield Difference(f"stages.{name}", "absent", _value(learned[name]))
+            yield ContractDifference(f"stages.{name}", "absent", _value(learned[name]))
         elif shown[name] != learned.get(name):
-            yield Difference(f"stages.{name}", _value(shown[name]), _value(learned.get(name, "absent")))
+            yield ContractDifference(f"stages.{name}", _value(shown[name]), _value(learned.get(name, "absent")))
 
 
 def _text(model: BaseModel) -> str:

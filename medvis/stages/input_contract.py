@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medvis.core.case import Case
 from medvis.core.protocols import Stage
 from medvis.errors import SettingsError
-from medvis.model.contract import OVERRULE, Difference, InputContract, differences, unit_differs
+from medvis.model.contract import OVERRULE, ContractDifference, InputContract, differences, unit_differs
 
 if TYPE_CHECKING:
     from medvis.stages.base import Context
@@ -47,8 +47,8 @@ def check_settings(context: Context) -> None:
     """
     contract = context.card.input
     unit = unit_differs(contract, context.task.accepts.units)
-    found = [*([] if unit is None else [unit]), *differences(contract, shown_by(context.stages))]
-    _refuse(context, found)
+    deviations = [*([] if unit is None else [unit]), *differences(contract, shown_by(context.stages))]
+    _refuse(context, deviations)
 
 
 def check_case(context: Context, case: Case) -> list[str]:
@@ -64,9 +64,9 @@ def check_case(context: Context, case: Case) -> list[str]:
     _require_channels(contract, case)
     unit = unit_differs(contract, [case.scan.unit])
     recorded = {step.name: step.settings for step in case.scan.trail}
-    found = [*([] if unit is None else [unit]), *differences(contract, shown_by(context.stages, recorded))]
-    _refuse(context, found)
-    return [difference.line for difference in found]
+    deviations = [*([] if unit is None else [unit]), *differences(contract, shown_by(context.stages, recorded))]
+    _refuse(context, deviations)
+    return [difference.line for difference in deviations]
 
 
 def reason(lines: Sequence[str]) -> str:
@@ -74,10 +74,10 @@ def reason(lines: Sequence[str]) -> str:
     return f"the model did not learn from images shown like this, and no figure of its card holds: {'; '.join(lines)}"
 
 
-def _refuse(context: Context, found: Sequence[Difference]) -> None:
-    if not found or context.task.input_contract == "ignore":
+def _refuse(context: Context, deviations: Sequence[ContractDifference]) -> None:
+    if not deviations or context.task.input_contract == "ignore":
         return
-    first, more = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    first, more = deviations[0], f" (and {len(deviations) - 1} more)" if len(deviations) > 1 else ""
     card = context.card
     raise SettingsError(
         f"task '{context.task.task}': {first.setting} is {first.found}{more}",

@@ -49,7 +49,7 @@ class Written:
 
 
 @dataclass
-class Result:
+class DeidentificationResult:
     """What became of all files; `failed` holds (path, why), `left_out` what is no DICOM file or only an index."""
 
     written: list[Written] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Deidentifier:
         self._numbers: dict[tuple[str, ...], int] = {}
         self._counts: dict[tuple[str, ...], int] = {}
 
-    def run(self, paths: Sequence[Path], folder: Path, tick: Callable[[int, int], None]) -> Result:
+    def run(self, paths: Sequence[Path], folder: Path, tick: Callable[[int, int], None]) -> DeidentificationResult:
         """Cleans all files at the paths, folders with everything below them.
 
         Nothing is in `folder` before all files have been tried; one that fails does not stop the others.
@@ -89,7 +89,7 @@ class Deidentifier:
             raise InputError(f"{', '.join(map(str, paths))} holds no file", "DICOM files, or folders with some in them")
         _free(folder)
         made = not folder.exists()
-        result = Result()
+        result = DeidentificationResult()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             private = Path(tempfile.mkdtemp(prefix=".medvis-", dir=folder))
@@ -109,7 +109,7 @@ class Deidentifier:
         result.written = [_moved(written, private, folder) for written in result.written]
         return result
 
-    def _one(self, path: Path, private: Path, result: Result) -> None:
+    def _one(self, path: Path, private: Path, result: DeidentificationResult) -> None:
         try:
             if path.name.upper() == _INDEX or not is_dicom(head_of(path)):
                 result.left_out.append(path)
