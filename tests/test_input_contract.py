@@ -9,12 +9,14 @@ from tiny_bundle import contract_of, pipeline_of, write_bundle
 from tiny_chest import Blobs, chest
 from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
+from medvis.builtin_tasks import configs_folder
 from medvis.core.case import Case
 from medvis.errors import ModelError, SettingsError
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.contract import InputContract, differences, unit_differs
 from medvis.pipeline import Pipeline
-from medvis.settings import configs_folder, load_task, task_names
+from medvis.settings import load_task
+from medvis.tasks import task_names
 
 NARROW = {"stages.window.center": 40, "stages.window.width": 400}
 LEARNED = "center -150, width 2400, function LINEAR_EXACT"

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medvis.errors import ModelError
+from medvis.model.contract import text_of
 
 if TYPE_CHECKING:
     from medvis.core.labels import Label
     from medvis.model.card import Ablated, Ablation, Card, Difference, Figure, Worst
+    from medvis.model.contract import InputContract
     from medvis.settings import TaskConfig
 
 
@@ -40,12 +42,19 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         *_list("known failures", card.known_failures),
         *_list("measure again", card.measured_by.splitlines()),
         ("model", f"{model.file}, {model.bytes / 1e6:.1f} MB {model.precision}, SHA-256 {model.sha256}"),
-        ("input", f"{card.input.channels} channel(s), {card.input.unit}, crops of {card.input.crop} px"),
+        *_list("input", _input(card.input)),
         ("labels", ", ".join(_label(label) for label in card.labels) or "none"),
         ("masks", ", ".join(card.masks) or "none"),
         ("thresholds", ", ".join(f"{name} {value:.3g}" for name, value in card.thresholds.items()) or "none"),
         *_fitted(card),
     ]
+
+
+def _input(contract: InputContract) -> list[str]:
+    """What the model has learned to look at: images that are shown otherwise are refused."""
+    size = f"{contract.channels} channel(s), {contract.colour}, {contract.unit}, crops of {contract.crop} px"
+    learned = {"window": contract.window, "enhancement": contract.enhancement, "views": contract.views}
+    return [size, *(f"{name}: {text_of(part)}" for name, part in learned.items())]
 
 
 def _label(label: Label) -> str:

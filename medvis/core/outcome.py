@@ -8,7 +8,6 @@ from pathlib import Path
 
 from medvis.core.case import Case
 from medvis.core.display import DicomResults, Display
-from medvis.core.html import report_html
 from medvis.core.report import Code, Report
 
 
@@ -40,4 +39,6 @@ class Outcome:
 
     def _repr_html_(self) -> str:
         """For notebooks: the report with its picture."""
+        from medvis.core.html import report_html  # noqa: PLC0415 - only where it is shown
+
         return report_html(self.report, self.png())

@@ -132,7 +132,7 @@ def unit_differs(contract: InputContract, units: Sequence[str]) -> ContractDiffe
 
 
 def _compared(setting: str, shown: BaseModel, learned: BaseModel) -> ContractDifference | None:
-    return None if shown == learned else ContractDifference(setting, _text(shown), _text(learned))
+    return None if shown == learned else ContractDifference(setting, text_of(shown), text_of(learned))
 
 
 def _views(shown: Mapping[str, Any] | None, learned: LearnedViews) -> Iterator[ContractDifference]:
@@ -155,7 +155,8 @@ def _stages(shown: Mapping[str, Any], learned: Mapping[str, Any]) -> Iterator[Co
             yield ContractDifference(f"stages.{name}", _value(shown[name]), _value(learned.get(name, "absent")))
 
 
-def _text(model: BaseModel) -> str:
+def text_of(model: BaseModel) -> str:
+    """A part of a contract in words, e.g. ``center -150, width 2400, function LINEAR_EXACT``."""
     values = model.model_dump(exclude_none=True)
     return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
 
