@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 
 from medvis.batch.journal import FILE, Journal, Result
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 from medvis.errors import SettingsError
 from medvis.pacs.dimse.receive import RefusedError
 from medvis.pacs.listener.store import Store, short
@@ -22,8 +22,8 @@ from medvis.pacs.listener.store import Store, short
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
-def instance(number: int = 1, study: str = "1.2") -> Identity:
-    return Identity(study, f"{study}.1", f"{study}.1.{number}", CT, "1.2.840.10008.1.2.1")
+def instance(number: int = 1, study: str = "1.2") -> InstanceUids:
+    return InstanceUids(study, f"{study}.1", f"{study}.1.{number}", CT, "1.2.840.10008.1.2.1")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_study_goes_through_its_states(store):
 def test_a_result_that_comes_back_is_ours(store):
     store.keep(instance(1), BytesIO(b"one"))
     store.journal.diagnosed("1.2", store.journal.digest("1.2"), [Result("9.1", "out/a")])
-    assert store.keep(Identity("1.2", "9", "9.1", CT, "1.2"), BytesIO(b"a result")) == "own"
+    assert store.keep(InstanceUids("1.2", "9", "9.1", CT, "1.2"), BytesIO(b"a result")) == "own"
     assert [study.state for study in store.journal.due("sending", time.time())] == ["sending"]
 
 

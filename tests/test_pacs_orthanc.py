@@ -14,7 +14,7 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 from pydicom import dcmread
 
 from medvis.pacs.files import identity_of_file
-from medvis.pacs.web.fetch import fetched
+from medvis.pacs.remote import fetched
 
 
 @pytest.fixture(scope="module")

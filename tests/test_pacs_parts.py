@@ -15,10 +15,11 @@ pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.cli.network import seconds
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
+from medvis.pacs.dimse.query import identifier
 from medvis.pacs.files import file_header, identity_of_data, identity_of_file
-from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
-from medvis.pacs.query import checked_keys, identifier
+from medvis.pacs.peers import DimsePeer, RetrieveTarget, WebPeer, parse_peer, split_url
+from medvis.pacs.query import checked_keys
 from medvis.pacs.settings import ListenSettings, Tls
 from medvis.pacs.tls import client_context, server_context
 from medvis.pacs.web.credentials import credentials
@@ -65,9 +66,9 @@ def test_plain_http_to_another_machine_has_to_be_permitted(monkeypatch):
     ("path", "target"),
     [
         ("", None),
-        ("/studies/1.2", Target("1.2")),
-        ("/studies/1.2/series/3.4/", Target("1.2", "3.4")),
-        ("/studies/1.2/series/3.4/instances/5.6", Target("1.2", "3.4", "5.6")),
+        ("/studies/1.2", RetrieveTarget("1.2")),
+        ("/studies/1.2/series/3.4/", RetrieveTarget("1.2", "3.4")),
+        ("/studies/1.2/series/3.4/instances/5.6", RetrieveTarget("1.2", "3.4", "5.6")),
     ],
 )
 def test_what_a_url_names(path, target):
@@ -83,7 +84,7 @@ def test_a_url_that_names_something_else(path):
 @pytest.mark.parametrize("uid", ["", "..", "1/2", "1.2 ", "1." + "2" * 64, "1..2", "1.2\n"])
 def test_a_uid_is_digits_and_dots(uid):
     with pytest.raises(UsageError):
-        Target(uid)
+        RetrieveTarget(uid)
 
 
 def header_of(url: str) -> str | None:
@@ -180,7 +181,7 @@ def test_a_data_set_and_its_file_have_one_identity(slices, tmp_path):
 
     identity = identity_of_file(slices[0])
     ds = dcmread(slices[0], stop_before_pixels=True)
-    assert identity == Identity(
+    assert identity == InstanceUids(
         ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID, CT, ds.file_meta.TransferSyntaxUID
     )
     data = DicomBytesIO()

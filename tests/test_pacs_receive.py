@@ -21,7 +21,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
 from medvis.errors import MedvisError, OutputError, SettingsError
-from medvis.pacs.dimse.associations import SYNTAXES, association, one_each
+from medvis.pacs.dimse.associations import SYNTAXES, association, contexts_in_groups
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.listener.listener import Listener
 from medvis.pacs.peers import DimsePeer, PeerError
@@ -70,7 +70,7 @@ def raw_store(tmp_path):
             stream.write(bytes(128) + b"DICM")
             write_file_meta_info(stream, meta, enforce_standard=False)
             stream.write(data)
-        with association(peer_of(listener), one_each([(CT, EXPLICIT)])[0], Tls()) as held:
+        with association(peer_of(listener), contexts_in_groups([(CT, EXPLICIT)])[0], Tls()) as held:
             return held.send_c_store(path).get("Status")
 
     return send
@@ -134,7 +134,7 @@ def test_a_rejection_is_said_in_words(slices, tmp_path):
 
 def test_no_more_associations_than_allowed(slices, tmp_path):
     with receiving(tmp_path / "s", max_associations=1) as listener:
-        contexts = one_each([(CT, EXPLICIT)])[0]
+        contexts = contexts_in_groups([(CT, EXPLICIT)])[0]
         with association(peer_of(listener), contexts, Tls()), pytest.raises(PeerError):
             failures(slices, listener)
         until(lambda: serves(listener, slices), 20)
@@ -200,7 +200,9 @@ def test_garbage_on_the_port_harms_nobody(words, slices, tmp_path):
 def test_half_a_data_set_is_no_instance(slices, tmp_path):
     with receiving(tmp_path / "s", max_associations=1) as listener:
         entity = AE("SENDER")
-        held = entity.associate("127.0.0.1", listener.port, contexts=one_each([(CT, EXPLICIT)])[0], ae_title="MEDVIS")
+        held = entity.associate(
+            "127.0.0.1", listener.port, contexts=contexts_in_groups([(CT, EXPLICIT)])[0], ae_title="MEDVIS"
+        )
         request = C_STORE()
         request.MessageID, request.Priority = 1, 2
         request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, "1.2.3"

@@ -14,11 +14,12 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.errors import InputError
 from medvis.pacs.files import identity_of_file
-from medvis.pacs.peers import Target, WebPeer
+from medvis.pacs.peers import RetrieveTarget, WebPeer
+from medvis.pacs.remote import fetched
 from medvis.pacs.settings import Tls
 from medvis.pacs.web import client as webclient
 from medvis.pacs.web.client import Web
-from medvis.pacs.web.fetch import fetch_all, fetched
+from medvis.pacs.web.fetch import fetch_all
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=xyz'
 
@@ -66,9 +67,9 @@ def part(body: bytes) -> bytes:
 
 
 @pytest.fixture
-def wanted(slices) -> Target:
+def wanted(slices) -> RetrieveTarget:
     identity = identity_of_file(slices[0])
-    return Target(identity.study, identity.series, identity.instance)
+    return RetrieveTarget(identity.study, identity.series, identity.instance)
 
 
 @pytest.fixture
@@ -119,14 +120,14 @@ def test_another_instance_is_not_taken_for_the_one_asked_for(wanted, slices, tmp
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def listing(*targets: Target) -> bytes:
+def listing(*targets: RetrieveTarget) -> bytes:
     tags = {"0020000E": "series", "00080018": "instance"}
     items = [{tag: {"vr": "UI", "Value": [getattr(one, name)]} for tag, name in tags.items()} for one in targets]
     return json.dumps(items).encode()
 
 
 def test_a_study_of_which_a_part_is_missing_is_no_folder(wanted, image):
-    other = Target(wanted.study, str(wanted.series), "1.2.3")
+    other = RetrieveTarget(wanted.study, str(wanted.series), "1.2.3")
     answers = (200, {}, listing(wanted, other)), (200, {"Content-Type": RELATED}, part(image))
     with service(*answers) as (peer, _):
         url = f"{peer}/studies/{wanted.study}"
@@ -136,7 +137,7 @@ def test_a_study_of_which_a_part_is_missing_is_no_folder(wanted, image):
 
 
 def test_a_listing_that_names_no_instance_leads_nowhere(wanted):
-    hostile = listing(Target(wanted.study, "1.2", "1.3")).replace(b"1.3", b"../../x")
+    hostile = listing(RetrieveTarget(wanted.study, "1.2", "1.3")).replace(b"1.3", b"../../x")
     refused = pytest.raises(InputError, match="one that is none")
     with service((200, {}, hostile)) as (peer, _), refused, fetched(f"{peer}/studies/{wanted.study}"):
         pass

@@ -16,7 +16,7 @@ from medvis.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
     from medvis.pacs.dimse.retrieve import Route
-    from medvis.pacs.peers import DimsePeer, Target, WebPeer
+    from medvis.pacs.peers import DimsePeer, RetrieveTarget, WebPeer
 
 _LEVELS = ("study", "series", "instance")
 _VIAS = ("auto", "get", "move")
@@ -73,7 +73,9 @@ def pull(
     _fetch(peer, target, output, route, json, quiet)
 
 
-def _fetch(peer: DimsePeer | WebPeer, target: Target, folder: Path, route: Route, json: bool, quiet: bool) -> None:
+def _fetch(
+    peer: DimsePeer | WebPeer, target: RetrieveTarget, folder: Path, route: Route, json: bool, quiet: bool
+) -> None:
     from medvis.pacs.pull import pull as pull_all
 
     with waiting("pull", quiet=quiet) as tick:
@@ -94,7 +96,12 @@ def _fetch(peer: DimsePeer | WebPeer, target: Target, folder: Path, route: Route
 
 
 def _list(
-    peer: DimsePeer | WebPeer, target: Target | None, texts: list[str], level: str | None, route: Route, json: bool
+    peer: DimsePeer | WebPeer,
+    target: RetrieveTarget | None,
+    texts: list[str],
+    level: str | None,
+    route: Route,
+    json: bool,
 ) -> None:
     from medvis.cli.tables import show_rows
     from medvis.pacs.query import SHOWN, checked_keys, find

@@ -1,4 +1,4 @@
-"""UIDs: what names an instance, and the one way in which medvis makes new ones (PS3.5 B.2)."""
+"""UIDs of instances, and how medvis makes new ones (PS3.5 B.2)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DEIDENTIFIER_UID = f"{ROOT}.87214563990427718402175633920178826145"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What an instance is; `syntax` is the transfer syntax that it is encoded in."""
+class InstanceUids:
+    """The UIDs of an instance: study, series, SOP instance, SOP class and transfer syntax."""
 
     study: str
     series: str

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -27,7 +27,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def file_header(identity: Identity) -> bytes:
+def file_header(identity: InstanceUids) -> bytes:
     """Preamble and file meta information (PS3.10 7.1), the same for the same instance whoever sent it."""
     from pydicom.dataset import FileMetaDataset  # noqa: PLC0415 - 0.2 s, not for --help
     from pydicom.filebase import DicomBytesIO  # noqa: PLC0415 - as above
@@ -45,7 +45,7 @@ def file_header(identity: Identity) -> bytes:
     return PREAMBLE + header.getvalue()
 
 
-def identity_of_data(head: bytes | memoryview, syntax: str) -> Identity:
+def identity_of_data(head: bytes | memoryview, syntax: str) -> InstanceUids:
     """The identity of an encoded data set, from its first elements.
 
     Args:
@@ -63,15 +63,15 @@ def identity_of_data(head: bytes | memoryview, syntax: str) -> Identity:
         first = bytes(head[:_HEAD_BYTES])
         if syntax == _DEFLATED:
             first = zlib.decompressobj(-zlib.MAX_WBITS).decompress(first, _HEAD_BYTES)
-        found = read_dataset(
+        dataset = read_dataset(
             BytesIO(first), kind.is_implicit_VR, kind.is_little_endian, stop_when=lambda tag, *_: tag > _AFTER_SERIES
         )
-        return _identity(found, syntax)
+        return _identity(dataset, syntax)
     except Exception as error:  # a hostile data set leads pydicom to any error at all
         raise ValueError(f"no DICOM data set: {type(error).__name__}") from error
 
 
-def identity_of_file(path: Path) -> Identity:
+def identity_of_file(path: Path) -> InstanceUids:
     """The identity of a DICOM file with file meta information.
 
     Raises:
@@ -81,8 +81,8 @@ def identity_of_file(path: Path) -> Identity:
     from pydicom import dcmread  # noqa: PLC0415 - 0.2 s, not for --help
 
     try:
-        found = dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
-        return _identity(found, str(found.file_meta.TransferSyntaxUID))
+        dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
+        return _identity(dataset, str(dataset.file_meta.TransferSyntaxUID))
     except OSError:
         raise
     except Exception as error:  # as above
@@ -92,9 +92,9 @@ def identity_of_file(path: Path) -> Identity:
 _KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 
-def _identity(found: Dataset, syntax: str) -> Identity:
-    uids = [str(found[keyword].value or "").strip() for keyword in _KEYWORDS]
+def _identity(dataset: Dataset, syntax: str) -> InstanceUids:
+    uids = [str(dataset[keyword].value or "").strip() for keyword in _KEYWORDS]
     if not all(is_uid(uid) for uid in uids):
         raise ValueError("a UID is missing or is none")
     study, series, instance, sop_class = uids
-    return Identity(study, series, instance, sop_class, syntax)
+    return InstanceUids(study, series, instance, sop_class, syntax)

@@ -1,4 +1,4 @@
-"""Who is on the other side: a DICOM application entity, or a DICOMweb service; from what the user typed."""
+"""Parses peers: a DICOM application entity (AET@host:port) or a DICOMweb service (URL), and what of it to retrieve."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WebPeer:
 
 
 @dataclass(frozen=True)
-class Target:
+class RetrieveTarget:
     """What to fetch: a study, one series of it, or one instance of that."""
 
     study: str
@@ -96,16 +96,16 @@ def checked_url(url: str) -> str:
     return url
 
 
-def split_url(url: str) -> tuple[WebPeer, Target | None]:
+def split_url(url: str) -> tuple[WebPeer, RetrieveTarget | None]:
     """A DICOMweb URL in two: the service and, if it goes on with ``/studies/UID…``, what it names (PS3.18 10.1.1).
 
     Raises:
         UsageError: as `checked_url`; or the path goes on in another way.
     """
-    base, found, path = checked_url(url).rstrip("/").partition("/studies/")
-    if not found:
+    base, separator, path = checked_url(url).rstrip("/").partition("/studies/")
+    if not separator:
         return WebPeer(base), None
     parts = path.split("/")
     if parts[1::2] != ["series", "instances"][: len(parts) // 2] or len(parts) not in (1, 3, 5):
         raise UsageError(f"{url} names no study", "…/studies/UID, …/studies/UID/series/UID")
-    return WebPeer(base), Target(*parts[::2])
+    return WebPeer(base), RetrieveTarget(*parts[::2])

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from medvis.errors import UsageError
 from medvis.pacs.dimse.retrieve import Route, retrieve
-from medvis.pacs.peers import DimsePeer, Target, WebPeer, parse_peer, split_url
+from medvis.pacs.peers import DimsePeer, RetrieveTarget, WebPeer, parse_peer, split_url
 from medvis.pacs.query import instances
-from medvis.pacs.web.fetch import Pulled, fetch_all
+from medvis.pacs.retrieval import Pulled
+from medvis.pacs.web.fetch import fetch_all
 
 
-def source_of(text: str, study: str | None, series: str | None) -> tuple[DimsePeer | WebPeer, Target | None]:
+def source_of(text: str, study: str | None, series: str | None) -> tuple[DimsePeer | WebPeer, RetrieveTarget | None]:
     """The peer, and what of it is meant: by a DICOMweb URL that goes on with /studies/UID, or by the options.
 
     Raises:
@@ -20,7 +21,7 @@ def source_of(text: str, study: str | None, series: str | None) -> tuple[DimsePe
     """
     if series is not None and study is None:
         raise UsageError("--series without --study", "both")
-    asked = Target(study, series) if study is not None else None
+    asked = RetrieveTarget(study, series) if study is not None else None
     if not text.startswith(("http://", "https://")):
         return parse_peer(text), asked
     peer, named = split_url(text)
@@ -31,7 +32,7 @@ def source_of(text: str, study: str | None, series: str | None) -> tuple[DimsePe
 
 def pull(
     peer: DimsePeer | WebPeer,
-    target: Target,
+    target: RetrieveTarget,
     folder: Path,
     route: Route,
     started: Callable[[int], Callable[[], object]] = lambda _: lambda: None,
@@ -52,5 +53,5 @@ def pull(
     wanted = instances(peer, target, route.tls, route.aet)
     done = started(len(wanted))
     if isinstance(peer, WebPeer):
-        return fetch_all(peer, [one for one, _ in wanted], folder, route.tls, done)
+        return fetch_all(peer, [instance for instance, _ in wanted], folder, route.tls, done)
     return retrieve(peer, wanted, folder, route, done)

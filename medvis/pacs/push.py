@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pynetdicom.association import Association
 
-from medvis.pacs.dimse.associations import NATIVE, SUCCESS, association, describe_status, one_each
+from medvis.pacs.dimse.associations import NATIVE, SUCCESS, association, contexts_in_groups, describe_status
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.peers import DimsePeer, WebPeer
 from medvis.pacs.settings import AET, Tls
@@ -63,22 +63,22 @@ def _stow(paths: Sequence[Path], peer: WebPeer, tls: Tls) -> Iterator[Sent]:
 def _store(known: dict[Path, tuple[str, str]], peer: DimsePeer, tls: Tls, aet: str) -> Iterator[Sent]:
     wanted = [*known.values(), *((sop, NATIVE[1]) for sop, syntax in known.values() if syntax == NATIVE[0])]
     left = dict(known)
-    for contexts in one_each(wanted):
-        offered = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in contexts}
+    for contexts in contexts_in_groups(wanted):
+        offered = {(str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in contexts}
         mine = [path for path, pair in left.items() if pair in offered]
         for path in mine:
             del left[path]
         if mine:
-            with association(peer, contexts, tls, aet) as held:
+            with association(peer, contexts, tls, aet) as assoc:
                 for path in mine:
-                    yield Sent(path, _one(held, path))
+                    yield Sent(path, _store_file(assoc, path))
 
 
-def _one(held: Association, path: Path) -> str | None:
-    if not held.is_established:
+def _store_file(assoc: Association, path: Path) -> str | None:
+    if not assoc.is_established:
         return "the peer ended the association"
     try:
-        status = _send(held, path)
+        status = _send(assoc, path)
     except (OSError, ValueError, AttributeError, RuntimeError) as error:
         return f"the peer does not take it: {error}"
     code = status.get("Status")
@@ -87,12 +87,12 @@ def _one(held: Association, path: Path) -> str | None:
     return f"refused: {describe_status(code)}"
 
 
-def _send(held: Association, path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _send(assoc: Association, path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
     """As it is; if the peer takes uncompressed data in implicit VR only, which all must (PS3.5 10.1), then so."""
     try:
-        return held.send_c_store(path)
+        return assoc.send_c_store(path)
     except ValueError:
         whole = dcmread(path)
         if whole.file_meta.TransferSyntaxUID != NATIVE[0]:
             raise
-        return held.send_c_store(whole)
+        return assoc.send_c_store(whole)

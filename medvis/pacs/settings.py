@@ -15,11 +15,11 @@ AET = "MEDVIS"
 MAX_PDU = 1 << 20
 
 
-class _Settings(BaseModel):
+class _NetworkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Tls(_Settings):
+class Tls(_NetworkSettings):
     """Certificate and key in PEM that show who we are, and the authorities that the other side is checked against.
 
     For a listener, `ca` means that clients must show a certificate signed by it (mutual authentication).
@@ -36,7 +36,7 @@ class Tls(_Settings):
         return self
 
 
-class ListenSettings(_Settings):
+class ListenSettings(_NetworkSettings):
     """Everything about `medvis listen`, except the settings of the task.
 
     Attributes:

@@ -88,28 +88,28 @@ def association(
     entity = application(aet)
     if peer.tls:
         options["tls_args"] = (client_context(tls), peer.host)
-    held = entity.associate(peer.host, peer.port, contexts=list(contexts), ae_title=peer.aet, **options)
-    if not held.is_established:
-        raise PeerError(_why_not(peer, held), hint="check title, host and port, and that the peer knows ours")
+    assoc = entity.associate(peer.host, peer.port, contexts=list(contexts), ae_title=peer.aet, **options)
+    if not assoc.is_established:
+        raise PeerError(_why_not(peer, assoc), hint="check title, host and port, and that the peer knows ours")
     try:
-        yield held
+        yield assoc
     except BaseException:
-        held.abort()
+        assoc.abort()
         raise
-    if held.is_established:
-        held.release()
+    if assoc.is_established:
+        assoc.release()
 
 
-def _why_not(peer: DimsePeer, held: Association) -> str:
-    answer = held.acceptor.primitive
-    if held.is_rejected and answer is not None:
+def _why_not(peer: DimsePeer, assoc: Association) -> str:
+    answer = assoc.acceptor.primitive
+    if assoc.is_rejected and answer is not None:
         return f"{peer} rejects the association: {answer.reason_str.lower()}"
-    if held.is_aborted and answer is not None:
+    if assoc.is_aborted and answer is not None:
         return f"{peer} accepts nothing of what we propose"
     return f"{peer} cannot be reached" + (", or TLS with it fails" if peer.tls else "")
 
 
-def one_each(pairs: Sequence[tuple[str, str]]) -> list[list[PresentationContext]]:
+def contexts_in_groups(pairs: Sequence[tuple[str, str]]) -> list[list[PresentationContext]]:
     """A presentation context for each (SOP class, transfer syntax), so that the peer cannot choose for us.
 
     Returns:

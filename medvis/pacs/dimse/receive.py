@@ -13,7 +13,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 from medvis.errors import OutputError
 from medvis.pacs.dimse.associations import SUCCESS, application, storage_contexts
 from medvis.pacs.dimse.server import Limits, make_server
@@ -43,7 +43,7 @@ class Handlers:
         refused: somebody was turned away: the reason, and who in words.
     """
 
-    keep: Callable[[Identity, BytesIO, Association], None]
+    keep: Callable[[InstanceUids, BytesIO, Association], None]
     closed: Callable[[Association, bool], None] = field(default=lambda *_: None)
     refused: Callable[[str, str], None] = field(default=lambda *_: None)
 
@@ -88,8 +88,8 @@ class Receiver:
         """Takes nothing new and ends what is open; what was not confirmed will be sent again by its sender."""
         with suppress(ValueError):  # pynetdicom's list of servers does not know one that it did not start
             self._server.shutdown()
-        for held in self._entity.active_associations:
-            held.abort()
+        for assoc in self._entity.active_associations:
+            assoc.abort()
 
     def _events(self) -> list[Any]:
         return [
@@ -116,7 +116,7 @@ def take(event: Event, handlers: Handlers) -> int:
     return SUCCESS
 
 
-def _identified(event: Event, data: BytesIO) -> Identity:
+def _identified(event: Event, data: BytesIO) -> InstanceUids:
     request = event.request
     try:
         identity = identity_of_data(data.getbuffer(), str(event.context.transfer_syntax))
@@ -128,8 +128,8 @@ def _identified(event: Event, data: BytesIO) -> Identity:
     return identity
 
 
-def sender(held: Association) -> str:
+def sender(assoc: Association) -> str:
     """Who is at the other end, for a log; what a title may hold is up to them."""
-    remote = held.requestor
+    remote = assoc.requestor
     title = "".join(char if " " < char <= "~" else "_" for char in str(remote.ae_title).strip())
     return f"{title}@{remote.address}"

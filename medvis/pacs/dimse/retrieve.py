@@ -12,22 +12,23 @@ from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 from medvis.io.atomic import whole_file, write_error
 from medvis.pacs.dimse.associations import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
+from medvis.pacs.dimse.query import identifier
 from medvis.pacs.dimse.receive import MISMATCH, Handlers, Receiver, RefusedError, take
 from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import file_header
-from medvis.pacs.peers import DimsePeer, PeerError, Target
-from medvis.pacs.query import identifier
+from medvis.pacs.peers import DimsePeer, PeerError, RetrieveTarget
+from medvis.pacs.retrieval import Pulled, instance_path
 from medvis.pacs.settings import AET, PORT, Tls
 from medvis.pacs.tls import server_context
-from medvis.pacs.web.fetch import Pulled, place_of
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model – GET
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"  # the same – MOVE
 Via = Literal["auto", "get", "move"]
-_PENDING = (0xFF00, 0xFF01)
+Instances = Sequence[tuple[RetrieveTarget, str]]
+"""Instances with their SOP class UIDs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Route:
 
 def retrieve(
     peer: DimsePeer,
-    wanted: Sequence[tuple[Target, str]],
+    wanted: Instances,
     folder: Path,
     route: Route,
     done: Callable[[], object] = lambda: None,
@@ -61,7 +62,7 @@ def retrieve(
     Args:
         peer: who has them.
         wanted: instances with their SOP classes, as `query.instances` lists them.
-        folder: where they go, as `place_of` says.
+        folder: where they go, as `instance_path` says.
         route: how.
         done: called after each instance.
 
@@ -69,7 +70,7 @@ def retrieve(
         PeerError: the peer cannot be reached, or offers no way.
         OutputError: for C-MOVE, our port cannot be listened on.
     """
-    missing = [(target, sop_class) for target, sop_class in wanted if not place_of(folder, target).is_file()]
+    missing = [(target, sop_class) for target, sop_class in wanted if not instance_path(folder, target).is_file()]
     reasons: dict[str, str] = {}
     if missing:
         handlers = _handlers({target for target, _ in missing}, folder, done, reasons)
@@ -80,32 +81,34 @@ def retrieve(
             _move(peer, missing, handlers, route, reasons)
     pulled = Pulled()
     for target, _ in wanted:
-        if place_of(folder, target).is_file():
-            pulled.files.append(place_of(folder, target))
+        if instance_path(folder, target).is_file():
+            pulled.files.append(instance_path(folder, target))
         else:
             why = reasons.get(str(target.instance)) or reasons.get(str(target.series)) or "the peer did not send it"
             pulled.failures.append((f"instance {target.instance}", why))
     return pulled
 
 
-def _handlers(wanted: set[Target], folder: Path, done: Callable[[], object], reasons: dict[str, str]) -> Handlers:
-    def keep(identity: Identity, data: BytesIO, _: Association) -> None:
-        target = Target(identity.study, identity.series, identity.instance)
+def _handlers(
+    wanted: set[RetrieveTarget], folder: Path, done: Callable[[], object], reasons: dict[str, str]
+) -> Handlers:
+    def keep(identity: InstanceUids, data: BytesIO, _: Association) -> None:
+        target = RetrieveTarget(identity.study, identity.series, identity.instance)
         if target not in wanted:
             raise RefusedError(MISMATCH, "nobody asked for this instance")
         try:
-            with whole_file(place_of(folder, target), durable=True) as stream:
+            with whole_file(instance_path(folder, target), durable=True) as stream:
                 stream.write(file_header(identity))
                 stream.write(data.getbuffer())
         except OSError as error:
-            reasons[identity.instance] = write_error(place_of(folder, target), error).line
+            reasons[identity.instance] = write_error(instance_path(folder, target), error).line
             raise
         done()
 
     return Handlers(keep)
 
 
-def _series(missing: Sequence[tuple[Target, str]]) -> Iterator[tuple[str, Any]]:
+def _series(missing: Instances) -> Iterator[tuple[str, Any]]:
     """(series, request) for each series that lacks something."""
     for study, series in dict.fromkeys((target.study, str(target.series)) for target, _ in missing):
         yield series, identifier("series", {"StudyInstanceUID": study, "SeriesInstanceUID": series})
@@ -121,7 +124,11 @@ def _note(series: str, answers: Iterator[tuple[Any, Any]], reasons: dict[str, st
 
 
 def _get(
-    peer: DimsePeer, missing: Sequence[tuple[Target, str]], handlers: Handlers, route: Route, reasons: dict[str, str]
+    peer: DimsePeer,
+    missing: Instances,
+    handlers: Handlers,
+    route: Route,
+    reasons: dict[str, str],
 ) -> bool:
     """False: the peer does not offer C-GET."""
     classes = sorted({sop_class for _, sop_class in missing if sop_class})
@@ -133,22 +140,26 @@ def _get(
         "ext_neg": [build_role(sop_class, scp_role=True) for sop_class in classes],
         "evt_handlers": [(evt.EVT_C_STORE, lambda event: take(event, handlers))],
     }
-    with association(peer, contexts, route.tls, route.aet, **options) as held:
-        if not any(context.abstract_syntax == GET for context in held.accepted_contexts):
+    with association(peer, contexts, route.tls, route.aet, **options) as assoc:
+        if not any(context.abstract_syntax == GET for context in assoc.accepted_contexts):
             return False
         for series, request in _series(missing):
-            _note(series, held.send_c_get(request, GET), reasons)
+            _note(series, assoc.send_c_get(request, GET), reasons)
     return True
 
 
 def _move(
-    peer: DimsePeer, missing: Sequence[tuple[Target, str]], handlers: Handlers, route: Route, reasons: dict[str, str]
+    peer: DimsePeer,
+    missing: Instances,
+    handlers: Handlers,
+    route: Route,
+    reasons: dict[str, str],
 ) -> None:
     limits = Limits(tls=server_context(route.tls) if peer.tls else None)
     receiver = Receiver((route.host, route.port), route.aet, [], handlers, limits)
     try:
-        with association(peer, [build_context(MOVE)], route.tls, route.aet) as held:
+        with association(peer, [build_context(MOVE)], route.tls, route.aet) as assoc:
             for series, request in _series(missing):
-                _note(series, held.send_c_move(request, route.aet, MOVE), reasons)
+                _note(series, assoc.send_c_move(request, route.aet, MOVE), reasons)
     finally:
         receiver.stop()

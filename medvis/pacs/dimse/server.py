@@ -85,24 +85,24 @@ class Handler(RequestHandler):
     """Bounds what is read from a connection. pynetdicom itself reads as much as a PDU's header claims."""
 
     def _create_association(self) -> Association:
-        held = super()._create_association()
+        assoc = super()._create_association()
         server: Any = self.server
-        channel: Any = held.dul.socket
+        channel: Any = assoc.dul.socket
         read = channel.recv
 
         def bounded(count: int) -> bytearray:
-            if count > MAX_PDU + _PDU_HEADER or _arrived(held) > server.limits.max_object:
+            if count > MAX_PDU + _PDU_HEADER or _arrived(assoc) > server.limits.max_object:
                 server.refused("more bytes than the limit", str(self.client_address[0]))
                 raise OSError("more bytes than the limit")  # pynetdicom closes the connection
             return read(count)  # type: ignore[no-any-return]
 
         channel.recv = bounded
-        return held
+        return assoc
 
 
-def _arrived(held: Association) -> int:
+def _arrived(assoc: Association) -> int:
     """Bytes of the data set that is arriving."""
-    message = held.dimse.message
+    message = assoc.dimse.message
     return 0 if message is None or message.data_set is None else message.data_set.tell()
 
 

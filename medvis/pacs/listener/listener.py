@@ -19,7 +19,7 @@ from pynetdicom.association import Association
 
 from medvis.batch.journal import Result, Study
 from medvis.batch.supervisor import StoppedError, Worker, WorkError
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 from medvis.errors import MedvisError
 from medvis.io.atomic import flush_below, flush_folder
 from medvis.pacs.dimse.receive import Handlers, Receiver, sender
@@ -31,7 +31,7 @@ from medvis.pacs.push import push
 from medvis.pacs.settings import ListenSettings
 from medvis.pacs.tls import server_context
 
-Say = Callable[[str, Mapping[str, object]], None]
+EventSink = Callable[[str, Mapping[str, object]], None]
 _TICK = 0.1
 _MB = 1 << 20
 _CLEAN_EVERY = 60.0
@@ -44,15 +44,15 @@ class Listener:
     Args:
         settings: see there.
         overrides: of the task's settings, dotted key → value.
-        say: takes one event: its name and facts, which hold no identity; studies appear as hashes.
+        emit: takes one event: its name and facts, which hold no identity; studies appear as hashes.
 
     Raises:
         MedvisError: settings that contradict each other, a port or folder that cannot be had.
     """
 
-    def __init__(self, settings: ListenSettings, overrides: Mapping[str, Any], say: Say) -> None:
+    def __init__(self, settings: ListenSettings, overrides: Mapping[str, Any], emit: EventSink) -> None:
         settings.check_reach()
-        self._settings, self._say = settings, say
+        self._settings, self._emit = settings, emit
         self._peer = parse_peer(settings.to) if settings.to is not None else None
         limits = Limits(
             settings.max_associations,
@@ -106,28 +106,28 @@ class Listener:
         for study in self.store.purge(self._settings.keep_days):
             self._event("removed", study=study)
         with self._lock:
-            lost = [held for held in self._open if not held.is_alive()]
-        for held in lost:
-            self._closed(held, False)
+            lost = [assoc for assoc in self._open if not assoc.is_alive()]
+        for assoc in lost:
+            self._closed(assoc, False)
 
-    def _keep(self, identity: Identity, data: BytesIO, held: Association) -> None:
+    def _keep(self, identity: InstanceUids, data: BytesIO, assoc: Association) -> None:
         with self._lock:
-            self._open.setdefault(held, Counter())[identity.study] += 0
+            self._open.setdefault(assoc, Counter())[identity.study] += 0
         if self.store.keep(identity, data) == "new":
             with self._lock:
-                self._open.setdefault(held, Counter())[identity.study] += 1
+                self._open.setdefault(assoc, Counter())[identity.study] += 1
 
-    def _closed(self, held: Association, orderly: bool) -> None:
+    def _closed(self, assoc: Association, orderly: bool) -> None:
         """The association is over, released, or lost: pynetdicom tells the second way about both."""
         with self._lock:
-            counts = self._open.pop(held, Counter())
+            counts = self._open.pop(assoc, Counter())
         for study, new in counts.items():
-            self._event("received", study=study, new=new, sender=sender(held), released=orderly)
+            self._event("received", study=study, new=new, sender=sender(assoc), released=orderly)
 
     def _busy(self, study: str) -> bool:
         """Whether an association that has sent something of the study is still open."""
         with self._lock:
-            return any(study in counts and held.is_alive() for held, counts in self._open.items())
+            return any(study in counts and assoc.is_alive() for assoc, counts in self._open.items())
 
     def _repeat(self, job: Callable[[threading.Event], bool], stop: threading.Event) -> None:
         """Does a job again and again; an error of it, which is a bug or a full disk, costs a pause."""
@@ -228,10 +228,10 @@ class Listener:
             self._event("set aside", reason=reason, study=study.uid)
 
     def _event(self, name: str, facts: Mapping[str, object] | None = None, **more: object) -> None:
-        said = {**(facts or {}), **more}
-        if "study" in said:
-            said["study"] = short(str(said["study"]))
-        self._say(name, said)
+        event = {**(facts or {}), **more}
+        if "study" in event:
+            event["study"] = short(str(event["study"]))
+        self._emit(name, event)
 
     def _counts(self) -> dict[str, int]:
         """How many studies are in which state."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from medvis.batch.journal import Arrival, Journal, Study
 from medvis.dicom.objects.sr.predecessors import FILE
-from medvis.dicom.uids import Identity
+from medvis.dicom.uids import InstanceUids
 from medvis.io.atomic import whole_file, write_error
 from medvis.pacs.dimse.receive import OUT_OF_RESOURCES, RefusedError
 from medvis.pacs.files import file_header
@@ -60,7 +60,7 @@ class Store:
         """Where everything of a study is."""
         return self._studies / short(study)
 
-    def keep(self, identity: Identity, data: BytesIO) -> Arrival:
+    def keep(self, identity: InstanceUids, data: BytesIO) -> Arrival:
         """Puts an instance on the disk and into the queue; when this returns, both are lasting.
 
         The first of several with one UID stays: a UID names one instance for ever (PS3.5 9).
@@ -77,9 +77,9 @@ class Store:
         digest = hashlib.sha256(header)
         digest.update(view)
         name = f"in/{short(identity.series)}/{short(identity.instance)}.dcm"
-        place = self.folder(identity.study) / name
+        path = self.folder(identity.study) / name
         try:
-            with whole_file(place, durable=True, draft_folder=self._drafts) as stream:
+            with whole_file(path, durable=True, draft_folder=self._drafts) as stream:
                 stream.write(header)
                 stream.write(view)
             self.journal.add(identity.study, identity.instance, digest.hexdigest(), name)
@@ -87,7 +87,7 @@ class Store:
             if (
                 self.journal.seen(identity.study, identity.instance) == "new"
             ):  # without a row it would be read, but not counted
-                place.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
             raise RefusedError(OUT_OF_RESOURCES, getattr(error, "strerror", None) or str(error)) from error
         return "new"
 
@@ -97,14 +97,14 @@ class Store:
         Raises:
             OutputError: it cannot be made.
         """
-        place = self.folder(study) / "out" / digest[:16]
+        folder = self.folder(study) / "out" / digest[:16]
         try:
-            if place.exists():
-                shutil.rmtree(place)
-            place.mkdir(parents=True)
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
         except OSError as error:
-            raise write_error(place, error) from error
-        return place
+            raise write_error(folder, error) from error
+        return folder
 
     def reports(self, study: str) -> list[Path]:
         """The DICOM reports of all diagnoses that the destination has."""
@@ -115,13 +115,13 @@ class Store:
         """Removes the results of earlier diagnoses, but not the reports that a later one is to name."""
         out = self.folder(study).absolute() / "out"
         kept = set(self.reports(study))
-        for place in out.iterdir() if out.is_dir() else ():
-            if place.name == digest[:16]:
+        for folder in out.iterdir() if out.is_dir() else ():
+            if folder.name == digest[:16]:
                 continue
-            if not any(path.is_relative_to(place) for path in kept):
-                shutil.rmtree(place, ignore_errors=True)
+            if not any(path.is_relative_to(folder) for path in kept):
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
-            for path in place.rglob("*"):
+            for path in folder.rglob("*"):
                 if path.is_file() and path not in kept:
                     path.unlink(missing_ok=True)
 

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from medvis.io.atomic import whole_file
-from medvis.pacs.peers import PeerError, Target, WebPeer
+from medvis.pacs.peers import PeerError, RetrieveTarget, WebPeer
+from medvis.pacs.retrieval import Match
 from medvis.pacs.settings import Tls, is_loopback
 from medvis.pacs.tls import client_context
 from medvis.pacs.web.credentials import credentials
 from medvis.pacs.web.multipart import Upload, boundary_of, copy_first_part
 
-Match = dict[str, str]
 PAGE = 500
 _ATTEMPTS = 3
 PATIENCE = 0.5
@@ -67,14 +67,14 @@ class Web:
         seen: set[str] = set()
         while True:
             paging = [("limit", str(PAGE)), ("offset", str(len(seen)))]
-            found = self._json(path, [*asked, *paging])
-            fresh = [match for match in found if repr(match) not in seen]
+            matches = self._json(path, [*asked, *paging])
+            fresh = [match for match in matches if repr(match) not in seen]
             yield from fresh
             seen.update(repr(match) for match in fresh)
-            if len(found) < PAGE or not fresh:  # a service that knows no pages gives everything at once
+            if len(matches) < PAGE or not fresh:  # a service that knows no pages gives everything at once
                 return
 
-    def fetch(self, target: Target, place: Path) -> None:
+    def fetch(self, target: RetrieveTarget, path: Path) -> None:
         """WADO-RS (PS3.18 10.4): one instance in the transfer syntax it is stored in, whole or not at all.
 
         Raises:
@@ -84,7 +84,7 @@ class Web:
         url = f"{self.peer.base}/studies/{target.study}/series/{target.series}/instances/{target.instance}"
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._fetch(url, place)
+                self._fetch(url, path)
             except (httpx.TransportError, ValueError) as error:
                 if attempt == _ATTEMPTS:
                     raise PeerError(self._words(error)) from error
@@ -110,7 +110,7 @@ class Web:
             return error.strerror or str(error)
         return _why_not(answer)
 
-    def _fetch(self, url: str, place: Path) -> None:
+    def _fetch(self, url: str, path: Path) -> None:
         with self._client.stream("GET", url, headers={"Accept": _AS_STORED}) as answer:
             if answer.status_code in _BUSY:
                 raise _BusyError(_status(answer))
@@ -118,7 +118,7 @@ class Web:
                 raise PeerError(_status(answer))
             kind = answer.headers.get("content-type", "")
             boundary = boundary_of(kind)
-            with whole_file(place, durable=True) as stream:
+            with whole_file(path, durable=True) as stream:
                 if boundary is not None:
                     copy_first_part(answer.iter_bytes(), boundary, stream.write)
                 elif kind.startswith("application/dicom") and "json" not in kind:

@@ -15,8 +15,8 @@ _BOUNDARY = re.compile(r'boundary="?([^";\s]+)"?', re.IGNORECASE)
 
 def boundary_of(content_type: str) -> bytes | None:
     """The boundary of a multipart content type; None for any other type."""
-    found = _BOUNDARY.search(content_type)
-    return found[1].encode() if found and content_type.lower().startswith("multipart/") else None
+    match = _BOUNDARY.search(content_type)
+    return match[1].encode() if match and content_type.lower().startswith("multipart/") else None
 
 
 def copy_first_part(chunks: Iterator[bytes], boundary: bytes, sink: Callable[[bytes], object]) -> None:
@@ -31,31 +31,31 @@ def copy_first_part(chunks: Iterator[bytes], boundary: bytes, sink: Callable[[by
         ValueError: the message is none, or ends before the part does.
     """
     opening, closing = b"--" + boundary, b"\r\n--" + boundary
-    held = b""
+    buffer = b""
     started = False
     for chunk in chunks:
-        held += chunk
+        buffer += chunk
         if not started:
-            start = _body_start(held, opening)
+            start = _body_start(buffer, opening)
             if start is None:
                 continue
-            held, started = held[start:], True
-        end = held.find(closing)
+            buffer, started = buffer[start:], True
+        end = buffer.find(closing)
         if end >= 0:
-            sink(held[:end])
+            sink(buffer[:end])
             return
         keep = len(closing) - 1
-        sink(held[:-keep])
-        held = held[-keep:]
+        sink(buffer[:-keep])
+        buffer = buffer[-keep:]
     raise ValueError("the answer ends within a file" if started else "the answer holds no file")
 
 
-def _body_start(held: bytes, opening: bytes) -> int | None:
+def _body_start(buffer: bytes, opening: bytes) -> int | None:
     """Where the first part's body starts; None: not there yet."""
-    at = held.find(opening)
-    blank = held.find(b"\r\n\r\n", at) if at >= 0 else -1
+    at = buffer.find(opening)
+    blank = buffer.find(b"\r\n\r\n", at) if at >= 0 else -1
     if blank < 0:
-        if len(held) > _MOST_HEADERS:
+        if len(buffer) > _MOST_HEADERS:
             raise ValueError("the answer is no multipart message")
         return None
     return blank + 4
