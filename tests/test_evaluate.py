@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -13,9 +14,10 @@ from tiny_data import write_data
 from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.errors import InputError
 from medvis.learn.bundling.card_file import add_figures, write_card
+from medvis.learn.data.scans import LabelledScan, labelled_scans
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
-from medvis.learn.measuring.evaluate_slices import evaluate_slices, series_folders
+from medvis.learn.measuring.evaluate_slices import evaluate_slices
 from medvis.learn.measuring.evaluation import Evaluation
 from medvis.model.bundle import read_card
 from medvis.model.card import Card, Figure
@@ -129,14 +131,94 @@ def test_slices_are_judged_alone_and_as_series(slices):
     assert (found.facts["readers"], found.data) == (2, slices.name)
 
 
+@pytest.fixture
+def listed(slices, tmp_path):
+    """The two scans in a set with series.csv: `with` for tests, `without` for training, each of three readers."""
+    root = tmp_path / "listed"
+    shutil.copytree(slices, root)
+    return root
+
+
+def list_scans(root, **rows):
+    lines = [f"{name},{values}" for name, values in rows.items()]
+    (root / "series.csv").write_text("\n".join(["folder,patient,split,complete,readers", *lines]), encoding="utf-8")
+
+
+def test_scans_of_other_splits_are_never_measured(listed):
+    list_scans(listed, **{"with": "P1,test,1,3", "without": "P2,train,1,3"})
+    assert labelled_scans(listed, "test") == [LabelledScan(listed / "with", "P1", complete=True, least=2)]
+    assert labelled_scans(listed / "with", "test") == [LabelledScan(listed / "with", "P1", complete=True, least=2)]
+    found = evaluate_slices(pipeline(), listed, quiet)
+    assert {name.partition("/")[0] for name in found.facts["slices"]} == {"with"}
+    with pytest.raises(InputError, match=r"series.csv has no scan of split 'test'; wanted: one of train"):
+        evaluate("lung-nodule", listed / "without", "test", quiet)
+    with pytest.raises(InputError, match=r"no scan of split 'val'; wanted: one of test, train"):
+        evaluate("lung-nodule", listed, "val", quiet)
+
+
+def test_a_scan_that_is_read_without_a_mark_has_masks_that_are_empty(listed):
+    shutil.rmtree(listed / "without" / "masks")
+    list_scans(listed, **{"with": "P1,train,1,3", "without": "P2,test,1,4"})
+    assert [scan.masked for scan in labelled_scans(listed, "test")] == [True]
+    list_scans(listed, **{"with": "P1,train,1,3", "without": "P2,test,1,0"})
+    assert labelled_scans(listed, "test") == [], "nobody has read it"
+    list_scans(listed, **{"with": "P1,train,1,3", "without": "P2,test,0,4"})
+    assert labelled_scans(listed, "test") == [], "not all of it is marked"
+
+
+def test_a_slice_without_a_mask_is_a_slice_on_which_nothing_is_marked(slices, listed):
+    before = evaluate_slices(pipeline(), slices, quiet)
+    empty = [path for path in listed.glob("*/masks/*.png") if not cv2.imread(str(path), cv2.IMREAD_UNCHANGED).any()]
+    assert empty
+    for path in empty:
+        path.unlink()
+    after = evaluate_slices(pipeline(), listed, quiet)
+    assert (after.figures, after.facts) == (before.figures, before.facts)
+
+
+def test_findings_are_false_only_where_all_is_marked_and_nothing_is_ignored(listed):
+    before = evaluate_slices(pipeline(), listed, quiet)
+    list_scans(listed, **{"with": "P1,test,0,3", "without": "P2,train,1,3"})
+    found = evaluate_slices(pipeline(), listed, quiet)
+    assert [one.name.split(" (")[0] for one in found.figures] == ["Recall of slices with a nodule"] * 2
+    assert {extra for _, extra in found.facts["slices"].values()} == {None}
+    assert "false" not in found.worst[0].description
+    (listed / "series.csv").unlink()
+    (listed / "with" / "ignore").mkdir()
+    for path in (listed / "with" / "masks").glob("*.png"):
+        everywhere = np.full(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape, 255, np.uint8)
+        cv2.imwrite(str(listed / "with" / "ignore" / path.name), everywhere)
+    ignored = evaluate_slices(pipeline(), listed, quiet)
+    extra = {name: [row[name][1] for row in (before.facts["slices"], ignored.facts["slices"])] for name in
+             before.facts["slices"]}  # fmt: skip
+    assert any(was for name, (was, _) in extra.items() if name.startswith("with/")), "else nothing is tested"
+    assert all(now == (0 if name.startswith("with/") else was) for name, (was, now) in extra.items())
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("folder,split\nwith,test", r"series.csv lacks a column or a value; wanted: folder, split, complete"),
+        ("folder,split,complete,readers\nwith,test,1,few", r"has readers 'few' for with; wanted: a whole number"),
+        (b"folder,split,complete\nwith\xff,test,1", r"series.csv cannot be read"),
+    ],
+)
+def test_a_list_of_scans_that_cannot_be_read_is_one_line(listed, table, message):
+    (listed / "series.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
+    with pytest.raises(InputError, match=message):
+        labelled_scans(listed, "test")
+
+
 def test_where_no_slice_has_a_nodule_nothing_is_said_about_recall(slices):
     found = evaluate_slices(pipeline(), slices / "without", quiet)
     assert [one.name.split(",")[0] for one in found.figures] == ["False findings a slice"] * 2
 
 
 def test_the_layout_tells_what_is_measured(slices, data, tmp_path, monkeypatch):
-    assert [folder.name for folder in series_folders(slices)] == ["with", "without"]
-    assert series_folders(slices / "with") == [slices / "with"]
+    assert labelled_scans(slices, "any") == [
+        LabelledScan(slices / name, name, complete=True, least=None) for name in ("with", "without")
+    ]
+    assert labelled_scans(slices / "with", "any") == [LabelledScan(slices / "with", "with")]
     with pytest.raises(InputError, match=r"no folder .*gone; wanted: a data set"):
         evaluate("lung-nodule", tmp_path / "gone", "test", quiet)
     with pytest.raises(InputError, match=r"is no data set; wanted: index.csv with images, .* or folders of NAME.dcm"):

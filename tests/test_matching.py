@@ -15,6 +15,7 @@ from medvis.learn.figures.matching import (
     false_positives,
     findings_of,
     hits,
+    ignoring,
     match,
     one_lesion,
     overlaps,
@@ -46,6 +47,19 @@ def test_one_finding_over_two_lesions_hits_both():
     # 6 columns of the lesion, and 2 of the gap; the other lesion is left out.
     assert over_both == {1: pytest.approx(6 / 8), 2: pytest.approx(6 / 8)}
     assert hits(over_both, 0.5) == [1, 2] and hits(over_both, 0.8) == []
+
+
+def test_a_finding_on_ignored_pixels_is_neither_hit_nor_false():
+    lesion, unsure = mask((0, 10, 0, 10)), mask((0, 10, 8, 14), (15, 18, 20, 25))
+    lesions = ignoring(separate_lesions(lesion), unsure)
+    findings = np.zeros((20, 30), np.int32)
+    findings[0:10, 0:14] = 1  # the lesion, and the ignored pixels beside it, which do not lower its IoU
+    findings[16:20, 20:25] = 2  # partly on ignored pixels
+    findings[12:14, 0:5] = 3  # elsewhere
+    matched = match(findings, lesions)
+    assert hits(matched[1], 1.0) == [1] and hits(matched[2], 0.0) == []
+    assert false_positives(matched) == [3] and best_overlap({2: matched[2]}) == 0
+    assert (lesions[lesion] == 1).all(), "what is marked stays a lesion"
 
 
 def test_a_finding_that_touches_without_hitting_is_neither_hit_nor_false():

@@ -1,4 +1,9 @@
-"""What a graph does not need to compute the same: long names, defaults, and constants that follow from others."""
+"""What a graph does not need to compute the same: long names, defaults, and constants that follow from others.
+
+onnxslim (0.1.98) does not replace it: of the INT8 network of 1.81 MB it leaves 1.76 MB, this module 1.65 MB, with the
+same outputs and no measurable difference in speed; and it has no counterpart to the derived bias scales, fp16 storage
+and short names, so that this code would be needed behind it all the same.
+"""
 
 from __future__ import annotations
 

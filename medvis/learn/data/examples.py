@@ -25,6 +25,7 @@ class Example:
         label: its class; empty where it is not known.
         image: the file, which the pipeline reads.
         outline: gives the reference mask for a picture of (rows, cols); None where the data hold none.
+        unsure: gives the pixels where a finding is neither right nor false, likewise; None: there are none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Example:
     label: str
     image: Path
     outline: Callable[[tuple[int, int]], Bools] | None = None
+    unsure: Callable[[tuple[int, int]], Bools] | None = None
 
     @property
     def normal(self) -> bool:
@@ -64,3 +66,8 @@ class MaskFile:
             size = f"{marked.shape[0]}×{marked.shape[1]} px"
             raise InputError(f"{self.path} is {size}", f"{shape[0]}×{shape[1]} px as its picture")
         return marked
+
+
+def no_pixels(shape: tuple[int, int]) -> Bools:
+    """The mask of a picture on which nothing is marked, bool [rows, cols]."""
+    return np.zeros(shape, bool)

@@ -10,6 +10,8 @@ that covers two neighbouring lesions can so hit both. Then, as in free-response 
 
 Where the reference outlines one target a frame (`one_lesion`), all of its pieces together are the lesion; otherwise
 (`separate_lesions`) each 8-connected piece is one. Where the reference is a box, the box of the finding is compared.
+Pixels of which the readers do not agree can be left out (`ignoring`): a finding that touches them and no lesion is
+neither a hit nor a false positive.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from medvis.learn.figures.metrics import iou
 
 # (x1, y1, x2, y2) in px, both ends inside.
 Box = tuple[float, float, float, float]
-# Number of a lesion → IoU of one finding with it; lesions that the finding does not touch are absent.
+# Number of the pixels that count neither as a lesion nor as background.
+IGNORED = -1
+# Number of a lesion → IoU of one finding with it (`IGNORED` → 0); what the finding does not touch is absent.
 Overlaps = dict[int, float]
 
 
@@ -40,17 +44,25 @@ def one_lesion(reference: Bools) -> Labels:
     return reference.astype(np.int32)
 
 
+def ignoring(lesions: Labels, ignored: Bools) -> Labels:
+    """Lesions with the pixels of `ignored` outside them numbered `IGNORED`, int32 [rows, cols]."""
+    return np.asarray(np.where(ignored & (lesions == 0), IGNORED, lesions), np.int32)
+
+
 def overlaps(finding: Bools, lesions: Labels) -> Overlaps:
     """The IoU of one finding with each lesion that it touches, the pixels of all other lesions left out.
 
     Args:
         finding: bool [rows, cols].
-        lesions: int32 [rows, cols], numbered from 1.
+        lesions: int32 [rows, cols], numbered from 1; −1: `IGNORED`.
     """
     touched = [int(number) for number in np.unique(lesions[finding]) if number]
     background = lesions == 0
     shapes = {number: lesions == number for number in touched}
-    return {number: iou(finding & (lesion | background), lesion) for number, lesion in shapes.items()}
+    return {
+        number: 0.0 if number == IGNORED else iou(finding & (lesion | background), lesion)
+        for number, lesion in shapes.items()
+    }
 
 
 def match(findings: Labels, lesions: Labels, numbers: Iterable[int] | None = None) -> dict[int, Overlaps]:
@@ -58,7 +70,7 @@ def match(findings: Labels, lesions: Labels, numbers: Iterable[int] | None = Non
 
     Args:
         findings: int32 [rows, cols], numbered from 1.
-        lesions: int32 [rows, cols], numbered from 1.
+        lesions: int32 [rows, cols], numbered from 1; −1: `IGNORED`.
         numbers: of the findings that count; None: all in the mask.
 
     Returns:
@@ -75,7 +87,7 @@ def findings_of(mask: NDArray[np.integer]) -> list[int]:
 
 def hits(found: Overlaps, least: float) -> list[int]:
     """The lesions that a finding hits: IoU of at least `least`."""
-    return [number for number, overlap in found.items() if overlap >= least]
+    return [number for number, overlap in found.items() if overlap >= least and number != IGNORED]
 
 
 def best_overlap(matched: dict[int, Overlaps]) -> float:
@@ -84,7 +96,7 @@ def best_overlap(matched: dict[int, Overlaps]) -> float:
 
 
 def false_positives(matched: dict[int, Overlaps]) -> list[int]:
-    """The findings that touch no lesion."""
+    """The findings that touch no lesion, and nothing that is ignored."""
     return [number for number, found in matched.items() if not found]
 
 

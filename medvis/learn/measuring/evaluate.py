@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvis.errors import InputError
+from medvis.learn.data.scans import labelled_scans
 from medvis.learn.measuring.crops import EVERYWHERE, Progress
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
-from medvis.learn.measuring.evaluate_series import boxed_folders, evaluate_series
-from medvis.learn.measuring.evaluate_slices import evaluate_slices, series_folders
+from medvis.learn.measuring.evaluate_series import evaluate_series
+from medvis.learn.measuring.evaluate_slices import evaluate_slices
 from medvis.learn.measuring.evaluation import Evaluation, join
 from medvis.pipeline import Pipeline
 from medvis.settings import load_task
@@ -21,7 +22,7 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
     Args:
         task: name or YAML of the task.
         data: a folder with index.csv; a COCO or MVTec data set; folders of DICOM slices with masks/ or boxes.csv.
-        split: of the data set; without meaning for slices.
+        split: of the data set; without meaning for folders of slices without series.csv.
         progress: called with (done, total).
         bundle: another bundle than the task's own.
 
@@ -35,6 +36,7 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
     if listed and in_hu:
         return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress)
     pipeline = Pipeline(task, own)
-    parts = [] if listed else [evaluate_slices(pipeline, data, progress)] if series_folders(data) else []
-    parts += [evaluate_series(pipeline, data, progress)] if not listed and boxed_folders(data) else []
+    scans = [] if listed else labelled_scans(data, split)
+    parts = [evaluate_slices(pipeline, data, progress, split)] if any(scan.masked for scan in scans) else []
+    parts += [evaluate_series(pipeline, data, progress, split)] if any(scan.boxed for scan in scans) else []
     return join(parts) if parts else evaluate_pictures(pipeline, data, split, progress)

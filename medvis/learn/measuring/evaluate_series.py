@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import InputError
+from medvis.learn.data.scans import BOXES, labelled_scans
 from medvis.learn.figures.matching import Box, box_overlaps, findings_of
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluation import Evaluation, FigureMaker
 from medvis.model.card import Figure
 from medvis.pipeline import Pipeline, load
-
-BOXES = "boxes.csv"
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,13 @@ class SeriesScore:
     others: int
 
 
-def boxed_folders(data: Path) -> list[Path]:
-    """The folders with slices and boxes at or below `data`."""
-    folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
-    return [folder for folder in folders if (folder / BOXES).is_file() and any(folder.glob("*.dcm"))]
+def evaluate_series(pipeline: Pipeline, data: Path, progress: Progress, split: str = "test") -> Evaluation:
+    """All figures of the boxed series of a split at or below `data` (`labelled_scans`).
 
-
-def evaluate_series(pipeline: Pipeline, data: Path, progress: Progress) -> Evaluation:
-    """All figures of the series below `data`. Raises InputError: there is none, or a table of boxes is unreadable."""
-    folders = boxed_folders(data)
+    Raises:
+        InputError: there is none, or a table of boxes is unreadable.
+    """
+    folders = [scan.folder for scan in labelled_scans(data, split) if scan.boxed]
     if not folders:
         raise InputError(f"no series with boxes in {data}", f"folders of NAME.dcm with {BOXES}")
     scores = []

@@ -1,6 +1,7 @@
 """Whole DICOM slices with reader masks: recall and false findings a slice, slice by slice and as series.
 
-Layout: folders of `NAME.dcm` with `masks/NAME.png` (palette PNG, value = how many readers marked the pixel).
+Layout: folders of `NAME.dcm` with `masks/NAME.png` (palette PNG, value = how many readers marked the pixel; on a slice
+without a file nothing is marked). Where `ignore/NAME.png` is 255, a finding is neither right nor false.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from medvis.core.arrays import Bools, Labels
+from medvis.core.arrays import Labels
 from medvis.core.case import Case
 from medvis.errors import InputError
-from medvis.learn.data.examples import Example, MaskFile
-from medvis.learn.data.index import read_indices
-from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
+from medvis.learn.data.examples import Example, MaskFile, no_pixels
+from medvis.learn.data.scans import IGNORE, MASKS, LabelledScan, labelled_scans
+from medvis.learn.figures.matching import best_overlap, false_positives, ignoring, match, one_lesion
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluate_masks import froc_facts, mask_plots
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
@@ -30,46 +29,54 @@ ALONE = "each slice alone"
 
 @dataclass(frozen=True)
 class SliceScore:
-    """One slice: the IoU of its best finding (None where the readers marked nothing), and its false findings."""
+    """One slice.
+
+    Attributes:
+        name: folder and file.
+        group: the patient.
+        best: IoU of the best finding; None where the readers marked nothing.
+        extra: number of false findings; None where not all lesions are marked, so that none is known to be false.
+    """
 
     name: str
     group: str
     best: float | None
-    extra: int
+    extra: int | None
 
 
-def series_folders(data: Path) -> list[Path]:
-    """The folders with slices and masks at or below `data`."""
-    folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
-    return [folder for folder in folders if (folder / "masks").is_dir() and any(folder.glob("*.dcm"))]
+def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress, split: str = "test") -> Evaluation:
+    """All figures of the scans of a split with masks at or below `data` (`labelled_scans`).
 
-
-def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress) -> Evaluation:
-    """All figures of the folders below `data`. Raises InputError if there is none."""
-    folders = series_folders(data)
-    if not folders:
+    Raises:
+        InputError: there is none, or something of it is unreadable.
+    """
+    scans = [scan for scan in labelled_scans(data, split) if scan.masked]
+    if not scans:
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
     readers = int(pipeline.config.train.get("readers", 1))
-    total = sum(2 * len(list(folder.glob("*.dcm"))) for folder in folders)
+    total = sum(2 * len(list(scan.folder.glob("*.dcm"))) for scan in scans)
     maker, unthresholded = FigureMaker(pipeline.config.evaluate), without_threshold(pipeline)
-    alone, linked, predictions, done = [], [], [], 0
-    for folder in folders:
-        paths = sorted(folder.glob("*.dcm"))
+    alone, linked, predictions, examples, done = [], [], [], {}, 0
+    for scan in scans:
+        paths = sorted(scan.folder.glob("*.dcm"))
+        references = {path.name: _example(path, scan, readers) for path in paths}
         for path in paths:
             case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")
-            example = _example(path, folder, readers)
-            predictions.append(PicturePrediction(example, None, None, score_mask(case, unthresholded, example)))
-            alone += _scores(case, folder, readers)
+            example = references[path.name]
+            if scan.complete:  # a FROC curve needs to know which findings are false
+                predictions.append(PicturePrediction(example, None, None, score_mask(case, unthresholded, example)))
+            alone += _scores(case, references, scan.complete)
             done += 1
             progress(done, total)
-        linked += _scores(pipeline.run(pipeline.accept(load(folder)), last="segment")[0], folder, readers)
+        series, _ = pipeline.run(pipeline.accept(load(scan.folder)), last="segment")
+        linked += _scores(series, references, scan.complete)
         done += len(paths)
         progress(done, total)
+        examples.update({example.id: example for example in references.values()})
     worst = _worst(alone)
     plots: dict[str, Draw] = dict(mask_plots(maker, predictions, shipped_threshold(pipeline), "slice_"))
     for rank, score in enumerate(worst, 1):
-        example = next(row.example for row in predictions if row.example.id == score.name)
-        plots[f"worst-{rank}.png"] = partial(_draw, pipeline, example, _worst_case(score).description)
+        plots[f"worst-{rank}.png"] = partial(_draw, pipeline, examples[score.name], _worst_case(score).description)
     facts = {"slices": {score.name: [score.best, score.extra] for score in alone}, "readers": readers}
     curve = {"recall of lesions at false findings a slice": froc_facts(predictions, shipped_threshold(pipeline))}
     return Evaluation(
@@ -79,22 +86,23 @@ def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress) -> Evalu
     )  # fmt: skip
 
 
-def _example(path: Path, folder: Path, readers: int) -> Example:
-    mask = MaskFile(folder / "masks" / f"{path.stem}.png", readers)
-    return Example(f"{folder.name}/{path.name}", folder.name, "", path, mask)
+def _example(path: Path, scan: LabelledScan, readers: int) -> Example:
+    mask, unsure = (scan.folder / name / f"{path.stem}.png" for name in (MASKS, IGNORE))
+    return Example(
+        f"{scan.folder.name}/{path.name}", scan.group, "", path,
+        MaskFile(mask, scan.least or readers) if mask.is_file() else no_pixels,
+        MaskFile(unsure, 1) if unsure.is_file() else None,
+    )  # fmt: skip
 
 
-def _draw(pipeline: Pipeline, example: Example, told: str, path: Path) -> None:
+def _draw(pipeline: Pipeline, example: Example, description: str, path: Path) -> None:
     from medvis.learn.measuring.gallery import draw_example  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    draw_example(pipeline, example, told, path)
+    draw_example(pipeline, example, description, path)
 
 
-def _scores(case: Case, folder: Path, readers: int) -> list[SliceScore]:
-    return [
-        _score(f"{folder.name}/{name}", folder.name, mask, _truth(folder / "masks" / f"{Path(name).stem}.png", readers))
-        for name, mask in _named_frames(case)
-    ]
+def _scores(case: Case, references: dict[str, Example], complete: bool) -> list[SliceScore]:
+    return [_score(references[name], mask, complete) for name, mask in _named_frames(case)]
 
 
 def _named_frames(case: Case) -> Iterator[tuple[str, Labels]]:
@@ -102,32 +110,34 @@ def _named_frames(case: Case) -> Iterator[tuple[str, Labels]]:
     return zip((Path(file).name for file in case.scan.source.files), case.mask, strict=True)
 
 
-def _truth(path: Path, readers: int) -> Bools:
-    return np.asarray(read_indices(path) >= readers)
-
-
-def _score(name: str, group: str, mask: Labels, truth: Bools) -> SliceScore:
-    matched = match(mask, one_lesion(truth))
+def _score(example: Example, mask: Labels, complete: bool) -> SliceScore:
+    shape = mask.shape[0], mask.shape[1]
+    truth = example.mask(shape)
+    assert truth is not None  # `_example` has given it an outline
+    unsure = no_pixels(shape) if example.unsure is None else example.unsure(shape)
+    matched = match(mask, ignoring(one_lesion(truth), unsure))
     best = round(best_overlap(matched), 3) if truth.any() else None
-    return SliceScore(name, group, best, len(false_positives(matched)))
+    return SliceScore(example.id, example.group, best, len(false_positives(matched)) if complete else None)
 
 
 def _figures(maker: FigureMaker, scores: list[SliceScore], how: str) -> list[Figure]:
     marked = [(score.group, score.best >= maker.settings.hit) for score in scores if score.best is not None]
     recall = f"Recall of slices with a nodule (IoU ≥ {maker.settings.hit:g}), {how}"
     key = "slice" if how == ALONE else "series"
+    extra = [(score.group, score.extra) for score in scores if score.extra is not None]
     return [
         *maker.mean(f"{key}_recall", recall, [hit for _, hit in marked], [group for group, _ in marked]),
-        *maker.mean(f"{key}_false_findings", f"False findings a slice, {how}", [score.extra for score in scores],
-                    [score.group for score in scores]),
+        *maker.mean(f"{key}_false_findings", f"False findings a slice, {how}", [number for _, number in extra],
+                    [group for group, _ in extra]),
     ]  # fmt: skip
 
 
 def _worst(scores: list[SliceScore]) -> list[SliceScore]:
     """The slices with the worst outline; among those without a lesion to find, the ones with most false findings."""
-    return sorted(scores, key=lambda score: (1.0 if score.best is None else score.best, -score.extra))[:WORST]
+    return sorted(scores, key=lambda score: (1.0 if score.best is None else score.best, -(score.extra or 0)))[:WORST]
 
 
 def _worst_case(score: SliceScore) -> Worst:
     best = "nothing marked" if score.best is None else f"best IoU {score.best:.2f}"
-    return Worst(id=score.name, score=score.best or 0.0, description=f"{best}, {score.extra} false")
+    false = "" if score.extra is None else f", {score.extra} false"
+    return Worst(id=score.name, score=score.best or 0.0, description=f"{best}{false}")

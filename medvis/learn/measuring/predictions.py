@@ -11,7 +11,7 @@ from medvis.core.arrays import Bools
 from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example
-from medvis.learn.figures.matching import hits, overlaps, separate_lesions
+from medvis.learn.figures.matching import IGNORED, hits, ignoring, overlaps, separate_lesions
 from medvis.learn.figures.metrics import dice, iou
 from medvis.learn.measuring.crops import Progress
 from medvis.pipeline import Pipeline, load
@@ -34,7 +34,7 @@ class FindingMatches:
 
     Attributes:
         lesions: of the reference.
-        hits: (probability, whether it hits a lesion) of every finding.
+        hits: (probability, whether it hits a lesion) of every finding that does not lie on ignored pixels alone.
         false_positives: probabilities of the findings that touch no lesion.
     """
 
@@ -130,6 +130,7 @@ def score_mask(case: Case, unthresholded: Pipeline, example: Example) -> MaskSco
         InputError: the case has several frames, or the reference is unreadable or of another size.
     """
     reference = example.mask(case.scan.shape)
+    unsure = None if example.unsure is None else example.unsure(case.scan.shape)
     if reference is None or case.mask is None:
         return None
     if case.scan.frames != 1:
@@ -142,21 +143,23 @@ def score_mask(case: Case, unthresholded: Pipeline, example: Example) -> MaskSco
         int(predicted.sum()),
         int(reference.sum()),
         reference.size,
-        match_findings(everything, reference, unthresholded.config.evaluate.hit),
+        match_findings(everything, reference, unthresholded.config.evaluate.hit, unsure),
     )
 
 
-def match_findings(case: Case, reference: Bools, least: float) -> FindingMatches:
+def match_findings(case: Case, reference: Bools, least: float, unsure: Bools | None = None) -> FindingMatches:
     """Which findings hit which lesions of one frame.
 
     Args:
         case: with mask and findings; its first frame is looked at.
         reference: bool [rows, cols]; each 8-connected piece is a lesion.
         least: IoU from which on a finding hits a lesion.
+        unsure: bool [rows, cols], pixels on which a finding is neither right nor false.
     """
     assert case.mask is not None and case.findings is not None  # the pipeline has run up to measure
     lesions = separate_lesions(reference)
     areas = np.bincount(lesions.ravel())[1:]
+    lesions = lesions if unsure is None else ignoring(lesions, unsure)
     likeliest = np.full(len(areas), -np.inf)
     each, false = [], []
     for finding in case.findings:
@@ -164,7 +167,8 @@ def match_findings(case: Case, reference: Bools, least: float) -> FindingMatches
         hit = hits(touched, least)
         for number in hit:
             likeliest[number - 1] = max(likeliest[number - 1], finding.probability)
-        each.append((finding.probability, bool(hit)))
+        if set(touched) != {IGNORED}:
+            each.append((finding.probability, bool(hit)))
         if not touched:
             false.append(finding.probability)
     pairs = zip(areas.tolist(), likeliest.tolist(), strict=True)
