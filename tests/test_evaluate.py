@@ -226,8 +226,11 @@ def test_the_layout_tells_what_is_measured(slices, data, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no slices with masks in"):
         evaluate_slices(pipeline(), tmp_path, quiet)
     monkeypatch.setattr("medvis.pipeline.open_model", lambda _: Blobs(labels=LABELS))
-    assert evaluate("lung-nodule", data, "val", quiet).data == f"{data.name} val"
-    assert evaluate("lung-nodule", slices / "without", "test", quiet).data == "without"
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_card(bundle, Blobs(labels=LABELS).card)
+    assert evaluate("lung-nodule", data, "val", quiet, bundle).data == f"{data.name} val"
+    assert evaluate("lung-nodule", slices / "without", "test", quiet, bundle).data == "without"
 
 
 def test_figures_are_put_on_the_card_and_replaced_by_newer_ones(tmp_path):
