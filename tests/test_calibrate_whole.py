@@ -196,6 +196,7 @@ def chest(tmp_path):
 def test_classes_get_a_temperature_and_a_threshold(chest):
     task, data = chest
     model = Tones(CHEST, {"tuberculosis": (40.0, 0.8), "normal": (40.0, 0.25)})
+    pipeline_of(task, None, model)
     told = []
     thresholds, calibration = calibrate_pictures(task, model, data, lambda *at: told.append(at))
     assert set(thresholds) == {"positive"} and told[-1] == (9, 9), "a picture that nobody labelled is left out"
@@ -214,8 +215,10 @@ def test_classes_get_a_temperature_and_a_threshold(chest):
 
 def test_a_class_that_the_data_do_not_have_cannot_be_fitted(tmp_path):
     data = write_pictures(tmp_path / "data", [("rust", toned(90), None)])
+    task, model = write_whole(tmp_path), Tones(CHEST, {})
+    pipeline_of(task, None, model)
     with pytest.raises(InputError, match="val has no picture of a class that the model knows: tuberculosis, normal"):
-        calibrate_pictures(write_whole(tmp_path), Tones(CHEST, {}), data, quiet)
+        calibrate_pictures(task, model, data, quiet)
 
 
 def outlined(tone, box=(16, 16, 24)):
@@ -233,6 +236,7 @@ def breast(tmp_path):
 def test_outlines_get_thresholds_that_the_pipeline_uses(breast):
     task, data = breast
     model = Tones(BREAST, {"malignant": (20.0, 0.6), "normal": (20.0, 0.15)}, masks=["patch"])
+    pipeline_of(task, None, model)
     thresholds, calibration = calibrate_pictures(task, model, data, quiet)
     assert {"positive", "high", "low", "min_pixels", "finding"} == set(thresholds)
     assert thresholds["min_pixels"] == 4 and thresholds["finding"] == 0, "nothing calls for more"
@@ -255,5 +259,6 @@ def test_a_model_that_outlines_nothing_is_one_line(breast):
             return {name: value * 0 - 12 if name == "mask_logits" else value for name, value in given.items()}
 
     model = Blind(BREAST, {"malignant": (20.0, 0.6), "normal": (20.0, 0.15)}, masks=["patch"])
+    pipeline_of(task, None, model)
     with pytest.raises(ModelError, match="the model outlines nothing on val"):
         calibrate_pictures(task, model, data, quiet)

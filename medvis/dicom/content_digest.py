@@ -43,7 +43,7 @@ def _parts(ds: Dataset) -> Iterator[bytes]:
 
 def _value(ds: Dataset, tag: BaseTag) -> bytes:
     """The value as it is stored; of a sequence, whose lengths may be explicit or not, the digests of its items."""
-    element = ds.get_item(tag)
+    element = ds.get_item(tag, keep_deferred=True)  # else pydicom converts what is empty, whatever its VR
     if _vr(element) == "SQ" and (items := _items(ds, tag)) is not None:
         return _joined(_joined(_parts(item)).encode() for item in items).encode()
     if isinstance(element, RawDataElement):

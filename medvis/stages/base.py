@@ -48,10 +48,11 @@ class Context:
             raise ModelError(f"task '{self.task.task}' has no model", hint="name a bundle in its YAML")
         return self.open_model()
 
-    @cached_property
+    @property
     def card(self) -> Card:
-        """The model's card. Raises ModelError if the task has none."""
-        return self.predictor.card if self.open_card is None else self.open_card()
+        """The model's card, which is read alone while the model is not loaded. Raises ModelError if there is none."""
+        loaded = "predictor" in vars(self)
+        return self.predictor.card if loaded or self.open_card is None else self.open_card()
 
 
 class BaseStage:
