@@ -73,7 +73,7 @@ def test_no_other_way_reads_a_source_file_whole(monkeypatch):
     real = builtins.open
     monkeypatch.setattr(Path, "open", opening)
     monkeypatch.setattr(builtins, "open", lambda file, *args, **kwargs: _refuse_source(real, file, *args, **kwargs))
-    scan = volumes_in(SERIES, sorted(SERIES.iterdir())).one().read()
+    scan = volumes_in(SERIES, sorted(SERIES.iterdir())).single().read()
     assert scan.frames == 13 and set(opened.values()) == {2}  # header with hash, pixels
 
 
@@ -94,21 +94,21 @@ def flip_last_byte(path):
 
 
 def test_a_file_that_changes_before_its_pixels_are_read(series):
-    volume = volumes_in(series, sorted(series.iterdir())).one()
+    volume = volumes_in(series, sorted(series.iterdir())).single()
     flip_last_byte(series / "0005.dcm")
     with pytest.raises(InputError, match=r"0005\.dcm has changed"):
         volume.read()
 
 
 def test_a_file_that_vanishes_before_its_pixels_are_read(series):
-    volume = volumes_in(series, sorted(series.iterdir())).one()
+    volume = volumes_in(series, sorted(series.iterdir())).single()
     (series / "0005.dcm").unlink()
     with pytest.raises(InputError, match=r"0005\.dcm cannot be read"):
         volume.read()
 
 
 def test_a_file_that_was_merely_touched_is_the_same(series):
-    volume = volumes_in(series, sorted(series.iterdir())).one()
+    volume = volumes_in(series, sorted(series.iterdir())).single()
     os.utime(series / "0005.dcm", ns=(1, 1))
     assert volume.read().pixels.tobytes() == open_scan(SERIES).pixels.tobytes()
 

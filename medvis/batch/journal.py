@@ -159,7 +159,7 @@ class Journal:
 
         A result that was sent before is not sent again; one that was not, and is made no more, is forgotten.
         """
-        found = list(results)
+        new = list(results)
         with self.change() as base:
             if self.digest(study) != digest:
                 base.execute("UPDATE studies SET attempts = 0, due = 0 WHERE uid = ?", (study,))
@@ -168,7 +168,7 @@ class Journal:
             base.executemany(
                 "INSERT INTO results (study, uid, file) VALUES (?, ?, ?) "
                 "ON CONFLICT (study, uid) DO UPDATE SET file = excluded.file",
-                [(study, result.uid, result.file) for result in found],
+                [(study, result.uid, result.file) for result in new],
             )
             base.execute(
                 "UPDATE studies SET state = 'sending', digest = ?, attempts = 0, due = 0 WHERE uid = ?", (digest, study)
@@ -237,11 +237,11 @@ class Journal:
 
     def files(self) -> dict[str, set[str]]:
         """Study → the files of its instances."""
-        found: dict[str, set[str]] = {}
+        files: dict[str, set[str]] = {}
         with self._lock:
             for study, file in self._base.execute("SELECT study, file FROM instances"):
-                found.setdefault(study, set()).add(file)
-        return found
+                files.setdefault(study, set()).add(file)
+        return files
 
     def counts(self) -> dict[str, int]:
         """State → number of studies."""

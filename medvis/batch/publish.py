@@ -49,7 +49,7 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
             able = [writer for writer in writers if writer.applies(outcome)]
             for writer in _in_order(able):
                 _run(writer, outcome, fresh)
-            _place(fresh, folder, names, force)
+            _move_in(fresh, folder, names, force)
         except OSError as error:
             raise write_error(folder, error) from error
     return [folder / name for name in _names(outcome, able)]
@@ -87,7 +87,7 @@ def _run(writer: Writer, outcome: Outcome, fresh: Path) -> None:
         )
 
 
-def _place(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None:
+def _move_in(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None:
     """Moves the new files in, the report last; what they replace is kept beside them until all are in place.
 
     An old file of a name that was not written this time goes too: it is of another report.

@@ -161,14 +161,14 @@ class _OneInput:
         chosen = selection.chosen
         if len(chosen) == 1:
             self.only = chosen[0][0]
-            self._one(volumes, self._item(selection, 1))
+            self._diagnose(volumes, self._item(selection, 1))
             return
         self.alone = False
         check_folders((folder for _, folder in chosen), self.batch.writers, self.batch.force)
         for number, (volume, _) in enumerate(chosen, 1):
             try:
                 with volumes.naming():
-                    self._one(volumes, self._item(selection, number))
+                    self._diagnose(volumes, self._item(selection, number))
             except Exception as error:  # as above
                 self.observer.failed(Failure(f"{volumes.path}: {volume.label}", volume, error, False))
 
@@ -176,7 +176,7 @@ class _OneInput:
         volume, folder = selection.chosen[number - 1]
         return Item(self.input, volume, folder, self.position, Position(number, len(selection.chosen)))
 
-    def _one(self, volumes: Volumes, item: Item) -> None:
+    def _diagnose(self, volumes: Volumes, item: Item) -> None:
         began = time.perf_counter()
         writers = self.batch.writers if item.folder is not None else ()
         with self.observer.working(item) as progress:

@@ -40,5 +40,5 @@ def diagnose(path: str | os.PathLike[str], task: str = AUTO, overrides: Mapping[
     pipelines = Pipelines(task, overrides)
     pipelines.prepare()
     with volumes(path) as inside:
-        outcome = diagnose_volume(inside, inside.one(), pipelines)
+        outcome = diagnose_volume(inside, inside.single(), pipelines)
     return outcome.report.with_picture(outcome.png())

@@ -37,15 +37,15 @@ def ablate(
     changes = overrides(settings)
     screen = console(quiet=quiet)
 
-    def say(record: dict[str, Any]) -> None:
+    def show_record(record: dict[str, Any]) -> None:
         screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
 
-    found = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, say)
+    ablation = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, show_record)
     if update_card:
         task = import_module("medvis.settings").load_task(config, changes)
-        learn.add_ablation(import_module("medvis.model.bundle").bundle_folder(task.bundle, task.base), found)
+        learn.add_ablation(import_module("medvis.model.bundle").bundle_folder(task.bundle, task.base), ablation)
     if json:
-        emit_json(found.model_dump(mode="json"), indent=2)
+        emit_json(ablation.model_dump(mode="json"), indent=2)
     else:
         emit((output / learn.TABLE).read_text(encoding="utf-8"))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvis.cli.console import emit, emit_json, waiting
-from medvis.cli.failures import explain, say_error
+from medvis.cli.failures import explain, print_error
 from medvis.cli.options import Json, Quiet
 from medvis.errors import BatchError, InputError, UsageError
 
@@ -54,29 +54,29 @@ def deidentify(
     job = Deidentifier(cleaner, Orders(black_out_text, accept_burned_in))
     with waiting("de-identifying", quiet=quiet) as tick:
         result = job.run(paths, output, lambda done, total: tick("", done, total))
-    _say(result, json, quiet)
+    _show(result, json, quiet)
     _settle(result)
 
 
-def _say(result: DeidentificationResult, json: bool, quiet: bool) -> None:
+def _show(result: DeidentificationResult, json: bool, quiet: bool) -> None:
     if json:
-        emit_json({"files": [_facts(one) for one in result.written]}, indent=2)
+        emit_json({"files": [_facts(file) for file in result.written]}, indent=2)
     else:
-        emit("".join(f"{one.path}\n" for one in result.written))
-    for one in result.written:
-        if one.text and not quiet and not json:
-            places = ", ".join(f"rows {box.row0}-{box.row1} columns {box.col0}-{box.col1}" for box in one.text)
-            done = "blacked out" if one.blacked_out else "what looks like text is still there"
-            say_error(f"{one.path}: {done}: {places}")
+        emit("".join(f"{file.path}\n" for file in result.written))
+    for file in result.written:
+        if file.text and not quiet and not json:
+            boxes = ", ".join(f"rows {box.row0}-{box.row1} columns {box.col0}-{box.col1}" for box in file.text)
+            done = "blacked out" if file.blacked_out else "what looks like text is still there"
+            print_error(f"{file.path}: {done}: {boxes}")
     if result.left_out and not quiet:
-        say_error(f"{len(result.left_out)} file(s) that are no DICOM objects were left out")
+        print_error(f"{len(result.left_out)} file(s) that are no DICOM objects were left out")
 
 
-def _facts(one: Written) -> dict[str, Any]:
+def _facts(file: Written) -> dict[str, Any]:
     return {
-        "file": str(one.path),
-        "text_regions": [box._asdict() for box in one.text],
-        "blacked_out": one.blacked_out,
+        "file": str(file.path),
+        "text_regions": [box._asdict() for box in file.text],
+        "blacked_out": file.blacked_out,
     }
 
 

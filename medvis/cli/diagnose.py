@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvis.cli.console import emit, waiting
-from medvis.cli.failures import explain, say_error
+from medvis.cli.failures import explain, print_error
 from medvis.cli.options import INPUT_HELP, Force, Quiet, Series, Set, Task, chosen, overrides
 from medvis.cli.writing import Write, writers
 from medvis.errors import FLAGGED, BatchError, UsageError
@@ -82,14 +82,14 @@ class _Shown:
         if self._quiet:
             return
         for item in selection.left_out:
-            say_error(f"left out {item.error.found}")
+            print_error(f"left out {item.error.found}")
         if len(volumes.usable()) > 1:  # of a single volume, the notes are in its report
             for note in volumes.notes:
-                say_error(f"note: {note}")
+                print_error(f"note: {note}")
 
     def working(self, item: Item) -> AbstractContextManager[Progress]:
         """A progress bar."""
-        return waiting(_place(item), quiet=self._quiet)
+        return waiting(_position_text(item), quiet=self._quiet)
 
     def finished(self, item: Item, outcome: Outcome, files: Sequence[Path], seconds: float) -> None:
         """Prints the report as JSON, if that is wanted, and a summary."""
@@ -116,7 +116,7 @@ class _Shown:
         return self._verdicts
 
 
-def _place(item: Item) -> str:
+def _position_text(item: Item) -> str:
     """Which volume of which input it is, in words."""
     number, total = item.input_position
     text = item.input.path.name if total == 1 else f"{number} of {total}, {item.input.path.name}"

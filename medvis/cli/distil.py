@@ -36,10 +36,10 @@ def distil(
     learn = with_extra("medvis.learn.distil")
     screen = console(quiet=quiet)
 
-    def say(record: dict[str, Any]) -> None:
+    def show_record(record: dict[str, Any]) -> None:
         screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
 
-    path, sizes = learn.distil(teacher, task, data, output, say, learn.Teaching(share, temperature))
+    path, sizes = learn.distil(teacher, task, data, output, show_record, learn.Teaching(share, temperature))
     screen.print(f"teacher {sizes['teacher']:,} parameters, student {sizes['student']:,}", soft_wrap=True)
     emit(f"{path}\n")
 

@@ -51,19 +51,19 @@ def evaluate(
     if plots is not None:
         with_extra("medvis.learn.figures.plots")
     with waiting(f"evaluating {task}", quiet=quiet) as tick:
-        found = run(task, data, split, lambda done, total: tick("", done, total), bundle)
-        found = found if fit is None else fit(found, task, data, split, bundle)
-        for number, (name, draw) in enumerate(found.plots.items() if plots else (), 1):
-            tick("drawing", number, len(found.plots))
+        evaluation = run(task, data, split, lambda done, total: tick("", done, total), bundle)
+        evaluation = evaluation if fit is None else fit(evaluation, task, data, split, bundle)
+        for number, (name, draw) in enumerate(evaluation.plots.items() if plots else (), 1):
+            tick("drawing", number, len(evaluation.plots))
             draw(plots / name)
     if update_card:
-        place = bundle or _own_bundle(task)
+        folder = bundle or _own_bundle(task)
         command = f"medvis evaluate --task {task} --data {data.name} --split {split}"
-        import_module("medvis.learn.bundling.card_file").add_figures(place, found, command)
+        import_module("medvis.learn.bundling.card_file").add_figures(folder, evaluation, command)
     if json:
-        emit_json(found.as_dict(), indent=2)
+        emit_json(evaluation.as_dict(), indent=2)
     else:
-        _show(found)
+        _show(evaluation)
 
 
 def _own_bundle(task: str) -> Path:
@@ -75,11 +75,13 @@ def _own_bundle(task: str) -> Path:
     return bundle_folder(str(config.bundle), config.base)
 
 
-def _show(found: Evaluation) -> None:
-    show_pairs([("task", found.task), ("model", found.model), ("data", found.data), *found.lines()])
-    if "confusion" in found.facts:
+def _show(evaluation: Evaluation) -> None:
+    show_pairs([("task", evaluation.task), ("model", evaluation.model), ("data", evaluation.data), *evaluation.lines()])
+    if "confusion" in evaluation.facts:
         emit("\n")
-        show_rows(*matrix_rows(found.facts["confusion"]))
-    if found.worst:
+        show_rows(*matrix_rows(evaluation.facts["confusion"]))
+    if evaluation.worst:
         emit("\n")
-        show_rows(("worst case", "score", ""), [(one.id, f"{one.score:.3f}", one.description) for one in found.worst])
+        show_rows(
+            ("worst case", "score", ""), [(case.id, f"{case.score:.3f}", case.description) for case in evaluation.worst]
+        )

@@ -1,4 +1,4 @@
-"""The one place that turns an exception into one line on stderr and an exit code."""
+"""Turns an exception into one line on stderr and an exit code, for all commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except (typer.Exit, typer.Abort, _USAGE):
             raise
         except KeyboardInterrupt:
-            say_error("interrupted")
+            print_error("interrupted")
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             _forget_stdout()
@@ -54,17 +54,17 @@ def explain(error: Exception, about: str | None = None) -> int:
         error = StageError("there is not enough memory", hint="try a smaller series, or fewer frames at once")
     if isinstance(error, MedvisError):
         named = error.line if about is None or about in error.line else f"{about}: {error.line}"
-        say_error(f"error: {named}")
+        print_error(f"error: {named}")
         return error.exit_code
     prefix = f"{about}: " if about else ""
-    say_error(
-        f"bug: {prefix}{type(error).__name__}: {error} ({_place(error)}), please report; "
+    print_error(
+        f"bug: {prefix}{type(error).__name__}: {error} ({_raised_at(error)}), please report; "
         "set MEDVIS_TRACEBACK=1 for the traceback"
     )
     return 1
 
 
-def say_error(text: str) -> None:
+def print_error(text: str) -> None:
     """One line on stderr; what a terminal would obey (a file's name may hold anything) is shown as �."""
     line = " ".join(text.split())
     if sys.stderr is not None:
@@ -78,7 +78,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
-def _place(error: Exception) -> str:
+def _raised_at(error: Exception) -> str:
     """File and line where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no traceback"

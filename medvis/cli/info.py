@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvis.cli.console import emit, emit_json
-from medvis.cli.failures import explain, say_error
+from medvis.cli.failures import explain, print_error
 from medvis.cli.options import INPUT_HELP, Json, Series
 from medvis.cli.tables import flat, show_pairs, show_rows
 from medvis.errors import BatchError
@@ -57,7 +57,7 @@ def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool
         return
     show_rows(_COLUMNS, [_row(volume) for volume in picked])
     for note in picked.notes:
-        say_error(f"note: {note}")
+        print_error(f"note: {note}")
 
 
 def _facts(inside: Volumes, volume: Volume) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _log(json: bool, quiet: bool) -> Callable[[str, Mapping[str, object]], None]
     """Writes an event as one line; that nobody reads it any more must not end the listener."""
     stream, lock = (sys.stdout if json else sys.stderr), threading.Lock()
 
-    def say(event: str, facts: Mapping[str, object]) -> None:
+    def write(event: str, facts: Mapping[str, object]) -> None:
         if stream is None or (quiet and not json):
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -140,7 +140,7 @@ def _log(json: bool, quiet: bool) -> Callable[[str, Mapping[str, object]], None]
             stream.write(f"{line}\n")
             stream.flush()
 
-    return say
+    return write
 
 
 def _line(now: str, event: str, facts: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvis.cli.console import emit, emit_json, waiting
-from medvis.cli.failures import say_error
+from medvis.cli.failures import print_error
 from medvis.cli.network import Aet, TlsCa, TlsCert, TlsKey, tls_files
 from medvis.cli.options import Json, Quiet, chosen
 from medvis.errors import BatchError, UsageError
@@ -90,7 +90,7 @@ def _fetch(
     else:
         emit("".join(f"{path}\n" for path in pulled.files))
     for what, why in pulled.failures:
-        say_error(f"error: {what}: {why}")
+        print_error(f"error: {what}: {why}")
     if pulled.failures:
         raise BatchError(f"{len(pulled.failures)} of {len(pulled.failures) + len(pulled.files)} instances did not come")
 
@@ -112,9 +112,9 @@ def _list(
         keys |= {keyword: uid for keyword, uid in named.items() if uid is not None}
     below = "study" if target is None else "series" if target.series is None else "instance"
     what: Any = chosen(level or below, "--level", _LEVELS)[0]
-    found = find(peer, what, keys, route.tls, route.aet)
+    matches = find(peer, what, keys, route.tls, route.aet)
     shown = list(dict.fromkeys([*SHOWN[what], *keys]))
-    rows = [[match.get(keyword, "") for keyword in shown] for match in found]
+    rows = [[match.get(keyword, "") for keyword in shown] for match in matches]
     if json:
         emit_json([dict(zip(shown, row, strict=True)) for row in rows], indent=2)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvis.cli.console import emit, emit_json, waiting
-from medvis.cli.failures import say_error
+from medvis.cli.failures import print_error
 from medvis.cli.network import Aet, TlsCa, TlsCert, TlsKey, tls_files
 from medvis.cli.options import Json, Quiet
 from medvis.errors import BatchError, InputError, OutputError
@@ -51,7 +51,7 @@ def push(
     else:
         emit("".join(f"{path}\n" for path in done))
     for sent in failures:
-        say_error(f"error: {sent.path}: {sent.failure}")
+        print_error(f"error: {sent.path}: {sent.failure}")
     if failures:
         raise BatchError(f"{len(failures)} of {len(results)} files were not sent")
 
@@ -76,14 +76,14 @@ def _paths(given: list[Path]) -> list[Path]:
     from medvis.dicom.read.magic import is_dicom
     from medvis.io.magic import head_of
 
-    found: list[Path] = []
+    files: list[Path] = []
     for path in given:
         if not path.exists():
             raise InputError(f"{path} does not exist", "DICOM files or folders")
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.is_file() and is_dicom(head_of(file)))
+            files += sorted(file for file in path.rglob("*") if file.is_file() and is_dicom(head_of(file)))
         else:
-            found.append(path)
-    if not found:
+            files.append(path)
+    if not files:
         raise InputError(f"{', '.join(map(str, given))} holds no DICOM file")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))

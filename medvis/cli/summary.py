@@ -45,11 +45,11 @@ def show(report: Report, files: Sequence[Path], seconds: float) -> None:
 
 def _classes(report: Report) -> str:
     """The classes of the whole image, likeliest first, and how far the views differ on the first."""
-    said = [f"{printable(reading.name)} {percent(reading.probability)}" for reading in report.classes[:MOST_CLASSES]]
+    words = [f"{printable(reading.name)} {percent(reading.probability)}" for reading in report.classes[:MOST_CLASSES]]
     if len(report.classes) > MOST_CLASSES:
-        said.append(f"{len(report.classes) - MOST_CLASSES} more")
+        words.append(f"{len(report.classes) - MOST_CLASSES} more")
     spread = report.uncertainty.get("class_spread")
-    return f"classes: {', '.join(said)}" + ("" if spread is None else f"  (± {spread:.2f} over the views)")
+    return f"classes: {', '.join(words)}" + ("" if spread is None else f"  (± {spread:.2f} over the views)")
 
 
 def _scan(report: Report) -> str:
@@ -64,21 +64,21 @@ def _table(report: Report) -> Table:
     from rich import box
     from rich.table import Table
 
-    found = report.findings
-    columns: dict[str, list[str]] = {"#": [str(finding.id) for finding in found]}
-    if len({finding.name for finding in found}) > 1:
-        columns["finding"] = [printable(finding.name) for finding in found]
-    columns["probability"] = [decimal(finding.probability, finding.spread) for finding in found]
-    columns["longest"] = [_length(finding) for finding in found]
+    findings = report.findings
+    columns: dict[str, list[str]] = {"#": [str(finding.id) for finding in findings]}
+    if len({finding.name for finding in findings}) > 1:
+        columns["finding"] = [printable(finding.name) for finding in findings]
+    columns["probability"] = [decimal(finding.probability, finding.spread) for finding in findings]
+    columns["longest"] = [_length(finding) for finding in findings]
     if report.scan.frames > 1:
-        columns["frame"] = [_frames(finding) for finding in found]
-    columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in found]
+        columns["frame"] = [_frames(finding) for finding in findings]
+    columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in findings]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-    if any(finding.malignancy is not None for finding in found):
+    if any(finding.malignancy is not None for finding in findings):
         of_image = bool(report.classes)
-        columns["malignant*" if of_image else "rated malignant*"] = [_malignancy(finding) for finding in found]
-        said = "the class of the whole image" if of_image else "as readers would rate it"
-        table.caption, table.caption_justify = f"* {said}; not pathology", "left"
+        columns["malignant*" if of_image else "rated malignant*"] = [_malignancy(finding) for finding in findings]
+        basis = "the class of the whole image" if of_image else "as readers would rate it"
+        table.caption, table.caption_justify = f"* {basis}; not pathology", "left"
     for name in columns:
         table.add_column(name, justify="left" if name in ("finding", "frame", "row, col") else "right", no_wrap=True)
     for cells in list(zip(*columns.values(), strict=True))[:MOST]:

@@ -27,10 +27,10 @@ def train(
     run = with_extra("medvis.learn.run")
     screen = console(quiet=quiet)
 
-    def say(record: dict[str, Any]) -> None:
+    def show_record(record: dict[str, Any]) -> None:
         screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
 
-    emit(f"{run.train(task, data, output, say)}\n")
+    emit(f"{run.train(task, data, output, show_record)}\n")
 
 
 def _number(value: object) -> str:

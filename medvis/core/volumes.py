@@ -123,7 +123,7 @@ class Volumes(Sequence[Volume]):
             raise InputError(f"{self.path} holds no series '{series}'", f"one of {self._listed(self)}")
         return Volumes(self.path, picked, self.notes, self.grouped, self.private)
 
-    def one(self) -> Volume:
+    def single(self) -> Volume:
         """The only volume that can be looked at. Raises InputError if there is none, or if there are several."""
         usable = self.usable()
         if len(usable) == 1:

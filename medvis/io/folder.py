@@ -93,12 +93,12 @@ def _sort(files: Iterable[Path]) -> _Sorted:
     return result
 
 
-def _joined(folder: Path, shares: Sequence[tuple[Reader, list[Path]]], remarks: Sequence[Remark]) -> Volumes:
+def _joined(folder: Path, claims: Sequence[tuple[Reader, list[Path]]], remarks: Sequence[Remark]) -> Volumes:
     """The volumes of several readers. One that finds none leaves a volume that says why not."""
     volumes: list[Volume] = []
     notes = [remark.whole for remark in remarks]
     errors: list[InputError] = []
-    for reader, files in shares:
+    for reader, files in claims:
         try:
             part = reader.volumes(folder, files, ())
         except InputError as error:
@@ -107,7 +107,7 @@ def _joined(folder: Path, shares: Sequence[tuple[Reader, list[Path]]], remarks: 
             continue
         volumes += part
         notes += part.notes
-    if len(errors) == len(shares):
+    if len(errors) == len(claims):
         raise errors[0]
     labels = unique([volume.label for volume in volumes])
     return Volumes(

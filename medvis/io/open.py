@@ -23,7 +23,7 @@ def open_scan(path: str | os.PathLike[str], series: str | None = None) -> Scan:
             looked at; and what the reader itself raises.
     """
     with volumes(path) as inside:
-        scan = inside.pick(series).one().read()
+        scan = inside.pick(series).single().read()
         if inside.private is None:
             return scan
         return replace(scan, source=replace(scan.source, path=inside.path))

@@ -104,7 +104,7 @@ def differences(contract: InputContract, shown: Mapping[str, Any]) -> list[Contr
         shown: what the stages up to `infer` say of themselves (`BaseStage.input_contract`), by fields of the contract;
             a stage that the contract has no field for stands in ``stages`` with its settings.
     """
-    found = [
+    compared = [
         _compared(
             "stages.window", LearnedWindow.model_validate(shown.get("window", {"range": "valid"})), contract.window
         ),
@@ -117,8 +117,8 @@ def differences(contract: InputContract, shown: Mapping[str, Any]) -> list[Contr
         *_stages(shown.get("stages", {}), contract.stages),
     ]
     if contract.colour == "BGR":
-        found.append(ContractDifference("the order of the channels", "RGB", "BGR"))
-    return [item for item in found if item is not None]
+        compared.append(ContractDifference("the order of the channels", "RGB", "BGR"))
+    return [item for item in compared if item is not None]
 
 
 def unit_differs(contract: InputContract, units: Sequence[str]) -> ContractDifference | None:
@@ -142,9 +142,9 @@ def _views(shown: Mapping[str, Any] | None, learned: LearnedViews) -> Iterator[C
     views = LearnedViews.model_validate(shown)
     names = {"spacing_mm": "resample.spacing_mm", "candidate_crop": "candidate.crop"}
     for name in LearnedViews.model_fields:
-        found, wanted = getattr(views, name), getattr(learned, name)
-        if found != wanted:
-            yield ContractDifference(f"stages.infer.{names.get(name, name)}", _value(found), _value(wanted))
+        value, wanted = getattr(views, name), getattr(learned, name)
+        if value != wanted:
+            yield ContractDifference(f"stages.infer.{names.get(name, name)}", _value(value), _value(wanted))
 
 
 def _stages(shown: Mapping[str, Any], learned: Mapping[str, Any]) -> Iterator[ContractDifference]:

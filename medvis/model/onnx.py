@@ -57,8 +57,8 @@ class OnnxPredictor:
         given = {item.name: item.shape for item in (*self._session.get_inputs(), *self._session.get_outputs())}
         if not set(given).issuperset(OUTPUTS) or [item.name for item in self._session.get_inputs()] != ["image"]:
             raise ModelError(f"{path} has {', '.join(given)}", f"image, {', '.join(OUTPUTS)}")
-        told = {"image": card.input.channels, "class_logits": len(card.labels), "mask_logits": len(card.masks)}
-        for name, width in told.items():
+        widths = {"image": card.input.channels, "class_logits": len(card.labels), "mask_logits": len(card.masks)}
+        for name, width in widths.items():
             channels = given[name][1] if len(given[name]) > 1 else width  # a graph may leave its shapes open
             if isinstance(channels, int) and channels != width:
                 raise ModelError(f"{path}: {name} has {channels} channels", f"{width} as on its card")

@@ -205,5 +205,5 @@ def _ball(
         return None
     away = np.hypot(y[:, None], x[None])
     edge = float(np.mean(spec.spacing))
-    shares = [np.clip(0.5 - (away - circle) / edge, 0, 1) for circle in circles if circle > 0]
-    return (window[0], window[1]), (np.sum(shares, axis=0) / SUBPLANES).astype(np.float32)
+    fractions = [np.clip(0.5 - (away - circle) / edge, 0, 1) for circle in circles if circle > 0]
+    return (window[0], window[1]), (np.sum(fractions, axis=0) / SUBPLANES).astype(np.float32)

@@ -67,7 +67,7 @@ class DicomReader(Reader):
 
         inside = self.inside(path)
         if inside:
-            return Volumes(str(path), inside).one().read()
+            return Volumes(str(path), inside).single().read()
         with pydicom_notes() as warned:
             scan = read_file(path)
         return replace(scan, notes=(*scan.notes, *warned)) if warned else scan

@@ -51,7 +51,7 @@ def draw_numbers(canvas: Canvas, edge: Rect, marks: Sequence[tuple[int, Rect]], 
         if not bounds.overlaps(edge):
             continue
         wide = _TAG + 9 * (len(str(number)) - 1)
-        tag = _place(bounds, wide, edge, used)
+        tag = _tag_position(bounds, wide, edge, used)
         used.append(tag)
         draw_tag(canvas, tag, number)
 
@@ -126,7 +126,7 @@ def _bounds(points: Float64s) -> Rect:
     return Rect(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def _place(bounds: Rect, wide: int, edge: Rect, used: Sequence[Rect]) -> Rect:
+def _tag_position(bounds: Rect, wide: int, edge: Rect, used: Sequence[Rect]) -> Rect:
     """The first of eight places around `bounds` that is free and inside; else the nearest inside."""
     gap = 3
     lefts = (bounds.right + gap, bounds.x - wide - gap, bounds.x + (bounds.width - wide) // 2)
