@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import paste, transplant
 
@@ -27,9 +27,9 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def scanned(values, chance, augment, reach=Range(-2000, 2000), middle=-400):  # noqa: B008 - it is frozen
+def scanned(values, chance, augment, input_range=InputRange(-2000, 2000), middle=-400):  # noqa: B008 - it is frozen
     """`scanner` of values in modality units, in these units."""
-    return reach.units(scanner(reach.view(values), chance, augment, reach, middle))
+    return input_range.units(scanner(input_range.view(values), chance, augment, input_range, middle))
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_with_everything_off_the_crop_is_cut_and_nothing_else(image):
     crop = sample(image, crop_maps(rng(), switched(), 32, (47.5, 40.5)))
     np.testing.assert_allclose(crop, image[32:64, 25:57], atol=1e-3)
     np.testing.assert_array_equal(crop, image[32:64, 25:57])
-    view = Range(-2000, 2000).view(crop)
-    np.testing.assert_array_equal(scanner(view, rng(), switched(), Range(-2000, 2000), -400), view)
+    view = InputRange(-2000, 2000).view(crop)
+    np.testing.assert_array_equal(scanner(view, rng(), switched(), InputRange(-2000, 2000), -400), view)
 
 
 def test_beyond_the_edge_the_image_is_mirrored(image):

@@ -16,7 +16,7 @@ from tiny_bundle import tiny_graph, tiny_net, write_bundle
 
 from medvis.errors import ModelError
 from medvis.learn.bundling import precision
-from medvis.learn.bundling.certificate import Seen, changed, objections, quality, see
+from medvis.learn.bundling.certificate import Predictions, changed, objections, quality, see
 from medvis.learn.bundling.export import Parity, parity
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import Quantiser
@@ -200,7 +200,7 @@ def test_a_graph_is_compared_with_its_reference():
 
 def test_a_fall_or_another_decision_is_an_objection():
     logits = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    one, other = Seen(None, None, logits), Seen(None, None, logits[::-1])
+    one, other = Predictions(None, None, logits), Predictions(None, None, logits[::-1])
     assert changed(one, other) == 1
     found = objections({"dice": 0.8, "auc": 0.9}, {"dice": 0.785, "auc": 0.895}, 0.02)
     assert found == ["dice falls by 0.0150 (at most 0.01)", "2.00% of decisions change (at most 1%)"]
@@ -229,7 +229,7 @@ def test_where_nothing_smaller_will_do_fp32_ships(monkeypatch):
     monkeypatch.setattr(precision, "objections", lambda *_: ["worse"])
     monkeypatch.setattr(precision, "speed", lambda *_: {})
     monkeypatch.setattr(
-        precision, "smaller_candidates", lambda *_: iter([precision.Candidate("fp16", "a", tiny_graph())])
+        precision, "smaller_candidates", lambda *_: iter([precision.GraphCandidate("fp16", "a", tiny_graph())])
     )
     chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
     assert chosen.precision == "fp32" and "nothing smaller keeps" in certificate["why"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvis.nets.loss_weights import LossWeights
-from medvis.nets.losses import Heads, Target, class_loss, focal_tversky, soft_dice, total_loss
+from medvis.nets.losses import BatchTargets, Heads, class_loss, focal_tversky, soft_dice, total_loss
 from medvis.nets.model import Output
 
 SURE = 40.0
@@ -103,7 +103,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts():
     masks = torch.randn(2, 1, 32, 32)
     given = output(masks, torch.randn(2, 2), torch.randn(2, 2, 4, 4), [torch.randn(2, 1, 32, 32)] * 2)
     weights = LossWeights(dice=1.1, bce=2.0, deep=0.5, classes=0.7, evidence=0.3)
-    total, parts = total_loss(given, Target(square(count=2), torch.full((2, 2), 0.5), known(2)), weights)
+    total, parts = total_loss(given, BatchTargets(square(count=2), torch.full((2, 2), 0.5), known(2)), weights)
     assert set(parts) == {"dice", "bce", "deep", "classes", "evidence"}
     assert all(np.isfinite(list(parts.values())))
     want = sum(getattr(weights, name) * value for name, value in parts.items())
@@ -114,25 +114,25 @@ def test_everything_right_costs_next_to_nothing():
     mask, cells = square(slice(8, 16), slice(8, 16)), torch.zeros(1, 2, 4, 4)
     cells[:, 0, 1, 1] = 1
     perfect = output(logits_of(mask), torch.tensor([[SURE, -SURE]]), logits_of(cells), [logits_of(mask)] * 3)
-    total, _ = total_loss(perfect, Target(mask, torch.tensor([[1.0, 0.0]]), known()), LossWeights())
+    total, _ = total_loss(perfect, BatchTargets(mask, torch.tensor([[1.0, 0.0]]), known()), LossWeights())
     assert float(total) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_weight_of_nought_switches_a_part_off():
     given = output(torch.randn(1, 1, 32, 32), torch.randn(1, 2), torch.randn(1, 2, 4, 4))
     nothing = LossWeights(dice=0, bce=0, deep=0, classes=0, evidence=0)
-    total, parts = total_loss(given, Target(square(), known(), known()), nothing)
+    total, parts = total_loss(given, BatchTargets(square(), known(), known()), nothing)
     assert float(total) == 0 and parts["bce"] > 0
 
 
 def test_without_deep_heads_that_part_is_nought():
-    _, parts = total_loss(output(torch.randn(1, 1, 32, 32)), Target(square(), known(), known()), LossWeights())
+    _, parts = total_loss(output(torch.randn(1, 1, 32, 32)), BatchTargets(square(), known(), known()), LossWeights())
     assert parts["deep"] == 0
 
 
 def test_an_unknown_class_teaches_nothing():
     classes = torch.zeros(1, 2, requires_grad=True)
-    target = Target(square(), torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
+    target = BatchTargets(square(), torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
     total, parts = total_loss(output(torch.zeros(1, 1, 32, 32), classes), target, LossWeights())
     total.backward()
     assert classes.grad[0, 0] < 0 and classes.grad[0, 1] == 0
@@ -140,14 +140,14 @@ def test_an_unknown_class_teaches_nothing():
 
 
 def test_with_nothing_known_the_class_loss_is_nought():
-    target = Target(square(), torch.zeros(1, 2), torch.zeros(1, 2))
+    target = BatchTargets(square(), torch.zeros(1, 2), torch.zeros(1, 2))
     _, parts = total_loss(output(torch.zeros(1, 1, 32, 32)), target, LossWeights())
     assert parts["classes"] == 0
 
 
 def test_only_the_first_evidence_is_taught_where_the_target_is():
     evidence = torch.zeros(1, 2, 4, 4, requires_grad=True)
-    target = Target(square(slice(8, 16), slice(16, 24)), known(), known())
+    target = BatchTargets(square(slice(8, 16), slice(16, 24)), known(), known())
     total, _ = total_loss(output(torch.zeros(1, 1, 32, 32), evidence=evidence), target, LossWeights())
     total.backward()
     pushed_up = evidence.grad[0, 0] < 0
@@ -161,16 +161,16 @@ EXCLUSIVE = Heads((0, 1, 2), normal=2)
 def test_classes_that_exclude_each_other_are_judged_by_cross_entropy():
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]])
     targets = torch.tensor([[1.0, 0.0, 0.0], [0.1, 0.9, 0.0]])
-    value = class_loss(logits, Target(torch.zeros(2, 0, 8, 8), targets, torch.ones(2, 3)), EXCLUSIVE)
+    value = class_loss(logits, BatchTargets(torch.zeros(2, 0, 8, 8), targets, torch.ones(2, 3)), EXCLUSIVE)
     first = -np.log(np.exp(2) / (np.exp(2) + 1 + np.exp(-1)))
     assert float(value) == pytest.approx((first + np.log(3)) / 2, rel=1e-5)
 
 
 def test_a_class_beside_the_exclusive_ones_keeps_its_own_loss():
     logits = torch.tensor([[2.0, 0.0, -1.0, 0.0]])
-    target = Target(torch.zeros(1, 0, 8, 8), torch.tensor([[1.0, 0.0, 0.0, 1.0]]), torch.ones(1, 4))
+    target = BatchTargets(torch.zeros(1, 0, 8, 8), torch.tensor([[1.0, 0.0, 0.0, 1.0]]), torch.ones(1, 4))
     together = class_loss(logits, target, EXCLUSIVE)
-    alone = class_loss(logits[:, :3], Target(target.mask, target.classes[:, :3], target.known[:, :3]), EXCLUSIVE)
+    alone = class_loss(logits[:, :3], BatchTargets(target.mask, target.classes[:, :3], target.known[:, :3]), EXCLUSIVE)
     assert float(together - alone) == pytest.approx(np.log(2), rel=1e-5)
 
 
@@ -178,20 +178,20 @@ def test_an_image_of_unknown_class_teaches_none():
     logits = torch.zeros(2, 3, requires_grad=True)
     known = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     targets = torch.tensor([[1.0, 0.0, 0.0]] * 2)
-    class_loss(logits, Target(torch.zeros(2, 0, 8, 8), targets, known), EXCLUSIVE).backward()
+    class_loss(logits, BatchTargets(torch.zeros(2, 0, 8, 8), targets, known), EXCLUSIVE).backward()
     assert logits.grad[0].abs().sum() > 0 and not logits.grad[1].any()
 
 
 def test_without_masks_the_classes_are_all_there_is():
     given = output(torch.zeros(2, 0, 32, 32), torch.zeros(2, 3), torch.zeros(2, 3, 4, 4))
-    target = Target(torch.zeros(2, 0, 32, 32), torch.eye(3)[:2], torch.ones(2, 3))
+    target = BatchTargets(torch.zeros(2, 0, 32, 32), torch.eye(3)[:2], torch.ones(2, 3))
     total, parts = total_loss(given, target, LossWeights(classes=2.0), EXCLUSIVE)
     assert set(parts) == {"classes"} and float(total) == pytest.approx(2 * np.log(3), rel=1e-5)
 
 
 def test_the_evidence_of_exclusive_classes_is_theirs_in_the_target_and_normal_around_it():
     evidence = torch.zeros(1, 3, 4, 4, requires_grad=True)
-    target = Target(square(slice(8, 16), slice(16, 24)), torch.tensor([[0.0, 1.0, 0.0]]), torch.ones(1, 3))
+    target = BatchTargets(square(slice(8, 16), slice(16, 24)), torch.tensor([[0.0, 1.0, 0.0]]), torch.ones(1, 3))
     given = output(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3), evidence)
     total_loss(given, target, LossWeights(), EXCLUSIVE)[0].backward()
     assert (evidence.grad[0, 1] < 0).nonzero().tolist() == [[1, 2]]
@@ -200,7 +200,7 @@ def test_the_evidence_of_exclusive_classes_is_theirs_in_the_target_and_normal_ar
 
 def test_tversky_is_a_part_only_where_it_weighs():
     given = output(torch.randn(1, 1, 32, 32), deep=[torch.randn(1, 1, 32, 32)])
-    target = Target(square(), known(), known())
+    target = BatchTargets(square(), known(), known())
     total, parts = total_loss(given, target, LossWeights(dice=0, bce=0, deep=0, classes=0, evidence=0, tversky=2.0))
     assert float(total) == pytest.approx(2 * parts["tversky"], rel=1e-6)
     assert parts["tversky"] == pytest.approx(float(focal_tversky(given.mask_logits, square())))

@@ -20,6 +20,7 @@ from medvis.learn.figures.matching import (
     one_lesion,
     overlaps,
     separate_lesions,
+    touched,
 )
 from medvis.learn.figures.metrics import iou
 
@@ -47,6 +48,12 @@ def test_one_finding_over_two_lesions_hits_both():
     # 6 columns of the lesion, and 2 of the gap; the other lesion is left out.
     assert over_both == {1: pytest.approx(6 / 8), 2: pytest.approx(6 / 8)}
     assert hits(over_both, 0.5) == [1, 2] and hits(over_both, 0.8) == []
+
+
+@given(MASKS, MASKS)
+def test_a_lesion_is_touched_where_the_overlap_is_not_empty(first, second):
+    matched = match(separate_lesions(first), one_lesion(second))
+    assert touched(separate_lesions(first), second) == [bool(overlap) for overlap in matched.values()]
 
 
 def test_a_finding_on_ignored_pixels_is_neither_hit_nor_false():

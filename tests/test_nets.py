@@ -15,7 +15,7 @@ from medvis.nets.dual_stream import STRIDES, DetailStream, DualStreamEncoder, Gl
 from medvis.nets.efficientnet import STRIDES as TRUNK_STRIDES
 from medvis.nets.efficientnet import WIDTHS, EfficientNetLite0
 from medvis.nets.loss_weights import LossWeights
-from medvis.nets.losses import Target, total_loss
+from medvis.nets.losses import BatchTargets, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec
 from medvis.nets.unetpp import UNetPlusPlus
 from medvis.ops.candidates import attention_pooling
@@ -71,7 +71,7 @@ def test_every_parameter_gets_a_finite_gradient(net):
     mask = torch.zeros(4, net.spec.masks, 64, 64)
     mask[:2, :, 20:30, 24:32] = 1
     known = torch.ones(4, net.spec.classes)
-    loss, _ = total_loss(net(views), Target(mask, known * 0.5, known), LossWeights())
+    loss, _ = total_loss(net(views), BatchTargets(mask, known * 0.5, known), LossWeights())
     loss.backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert without == []

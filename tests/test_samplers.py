@@ -14,14 +14,14 @@ from tiny_readers import reader_of
 from medvis.errors import InputError
 from medvis.learn.data.index import read_index
 from medvis.learn.data.pictures import Pictures, fitted, load_pictures
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.recipe import Recipe, TrainLabel
 from medvis.learn.training.sampling import balanced, class_targets, planes, smoothed, targets_in
 from medvis.learn.training.tiles import TileSampler
 from medvis.learn.training.whole import PictureSampler, fitted_mask
 from medvis.ops.fit import shape_in_square
 
-REACH = Range(0, 255)
+INPUT_RANGE = InputRange(0, 255)
 FULL = {
     "rotate": 1.0, "angle": 20, "mirror": 0.5, "zoom": [0.8, 1.2], "shift": 0.1, "elastic": 0.5, "window": [12, 0.1],
     "gamma": 0.2, "noise": 8, "speckle": 0.1, "colour": 0.1, "blur": 0.3, "motion": 0.3, "cutout": 0.3,
@@ -40,11 +40,11 @@ def large(tmp_path_factory):
 
 
 def pictures(data, **changes):
-    return PictureSampler(data, Recipe(**whole_recipe(**changes)), REACH)
+    return PictureSampler(data, Recipe(**whole_recipe(**changes)), INPUT_RANGE)
 
 
 def tiles(data, **changes):
-    return TileSampler(data, Recipe(**tile_recipe(**changes)), REACH)
+    return TileSampler(data, Recipe(**tile_recipe(**changes)), INPUT_RANGE)
 
 
 def same(one, other):

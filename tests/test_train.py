@@ -16,7 +16,7 @@ from tiny_readers import reader_of
 from tiny_task import RECIPE, Killed, write_task
 
 from medvis.errors import InputError, ModelError, SettingsError
-from medvis.learn.data.views import Range, ViewReader
+from medvis.learn.data.views import InputRange, ViewReader
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.schedule import epochs_of
@@ -199,24 +199,24 @@ def test_the_average_follows_the_weights(data, tmp_path):
 
 def test_the_network_sees_its_range():
     hu = np.array([[[-2000.0, -1350.0, -150.0, 1050.0, 3000.0]]], np.float32)
-    reach = Range(-1350, 1050)
-    view = reach.view(hu)
+    input_range = InputRange(-1350, 1050)
+    view = input_range.view(hu)
     assert view.dtype == np.float32
     np.testing.assert_allclose(view[0, 0], [0, 0, 0.5, 1, 1])
-    np.testing.assert_allclose(reach.units(view)[0, 0], [-1350, -1350, -150, 1050, 1050])
-    assert reach.span == 2400 and reach.fraction(-150) == 0.5 and reach.fraction(3450) == 2
+    np.testing.assert_allclose(input_range.units(view)[0, 0], [-1350, -1350, -150, 1050, 1050])
+    assert input_range.span == 2400 and input_range.fraction(-150) == 0.5 and input_range.fraction(3450) == 2
 
 
 def test_windows_of_the_bank_are_fractions_of_the_range():
-    spec = net_spec(Recipe(**{**RECIPE, "cuts": [[-1350, 150], [-160, 240], [-100, 1050]]}), Range(-1350, 1050))
+    spec = net_spec(Recipe(**{**RECIPE, "cuts": [[-1350, 150], [-160, 240], [-100, 1050]]}), InputRange(-1350, 1050))
     np.testing.assert_allclose(spec.cuts, [(0, 0.625), (0.49583, 0.6625), (0.52083, 1.0)], atol=1e-4)
     assert (spec.channels, spec.classes, spec.masks, spec.embedding) == (1, 2, 1, 16)
 
 
 def test_the_range_is_that_of_the_window_stage():
-    assert reader_of("lung-nodule").range == Range(-1350, 1050)
-    assert reader_of("chest-tb").range == reader_of("ball-screw").range == Range(0, 255)
-    assert ViewReader(load_task("lung-nodule", {"stages.window.preset": "lung"})).range == Range(-1350, 150)
+    assert reader_of("lung-nodule").range == InputRange(-1350, 1050)
+    assert reader_of("chest-tb").range == reader_of("ball-screw").range == InputRange(0, 255)
+    assert ViewReader(load_task("lung-nodule", {"stages.window.preset": "lung"})).range == InputRange(-1350, 150)
 
 
 def test_what_cannot_be_trained_is_one_line(data, tmp_path):

@@ -16,7 +16,7 @@ from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.train import Trainer, net_spec
 from medvis.nets.loss_weights import LossWeights
-from medvis.nets.losses import Heads, Target, total_loss
+from medvis.nets.losses import BatchTargets, Heads, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import load_net
 from medvis.settings import TaskConfig, validated
@@ -63,7 +63,7 @@ class Student(Trainer):
         self.teaching = teaching
         self.teacher = teacher.eval().requires_grad_(False).to(self.device)
 
-    def _loss(self, views: Tensor, target: Target, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
+    def _loss(self, views: Tensor, target: BatchTargets, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
         given = self._see(self.model, views)
         loss, parts = total_loss(given, target, weights, self.heads)
         with torch.no_grad():

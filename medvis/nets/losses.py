@@ -13,7 +13,7 @@ from medvis.nets.model import Output
 
 
 @dataclass(frozen=True)
-class Target:
+class BatchTargets:
     """What a batch should have given.
 
     Attributes:
@@ -61,7 +61,7 @@ def focal_tversky(logits: Tensor, mask: Tensor, alpha: float = 0.7, gamma: float
 
 
 def total_loss(
-    output: Output, target: Target, weights: LossWeights, heads: Heads | None = None
+    output: Output, target: BatchTargets, weights: LossWeights, heads: Heads | None = None
 ) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum, and its parts for the log. Without masks the classes are all there is."""
     heads = heads or Heads()
@@ -91,7 +91,7 @@ def _deep(output: Output, mask: Tensor, weights: LossWeights) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def class_loss(logits: Tensor, target: Target, heads: Heads) -> Tensor:
+def class_loss(logits: Tensor, target: BatchTargets, heads: Heads) -> Tensor:
     """Cross-entropy over the classes that exclude each other, binary cross-entropy of the others.
 
     Args:
@@ -105,13 +105,13 @@ def class_loss(logits: Tensor, target: Target, heads: Heads) -> Tensor:
         loss = loss + _known_bce(logits[:, alone], target.classes[:, alone], target.known[:, alone])
     if heads.exclusive:
         group = list(heads.exclusive)
-        share = target.classes[:, group] * target.known[:, group]
-        each = -(share * F.log_softmax(logits[:, group], 1)).sum(1)
-        loss = loss + each.sum() / share.sum().clamp(min=1e-6)
+        weighted = target.classes[:, group] * target.known[:, group]
+        each = -(weighted * F.log_softmax(logits[:, group], 1)).sum(1)
+        loss = loss + each.sum() / weighted.sum().clamp(min=1e-6)
     return loss
 
 
-def _evidence(evidence: Tensor, target: Target, heads: Heads) -> Tensor:
+def _evidence(evidence: Tensor, target: BatchTargets, heads: Heads) -> Tensor:
     """What each cell of the evidence [b, k, h/8, w/8] should say.
 
     Alone, the first label is there where the target is. Of classes that exclude each other, the target's cells show
@@ -125,9 +125,9 @@ def _evidence(evidence: Tensor, target: Target, heads: Heads) -> Tensor:
     group = list(heads.exclusive)
     usual = F.one_hot(cells.new_tensor(group.index(heads.normal), dtype=torch.long), len(group)).to(cells.dtype)
     image = target.classes[:, group, None, None]
-    share = cells * image + (1 - cells) * usual.view(1, -1, 1, 1)
+    wanted = cells * image + (1 - cells) * usual.view(1, -1, 1, 1)
     weight = (1 + 3 * cells) * target.known[:, group, None, None].amax(1, keepdim=True)
-    each = -(share * F.log_softmax(evidence[:, group], 1)).sum(1, keepdim=True)
+    each = -(wanted * F.log_softmax(evidence[:, group], 1)).sum(1, keepdim=True)
     return (each * weight).mean()
 
 

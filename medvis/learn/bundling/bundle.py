@@ -61,8 +61,8 @@ def make_bundle(
     recipe = validated(Recipe, config.train, "train")
     net = load_net(weights)
     _check_fit(net, recipe, weights)
-    held = validation_views(task, recipe, data) if packing.smallest else None
-    body, precision, certificate = _graph(net, held, recipe.seed)
+    views = validation_views(task, recipe, data) if packing.smallest else None
+    body, precision, certificate = _graph(net, views, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(body)
     model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
@@ -76,7 +76,7 @@ def make_bundle(
         **fixed,
         labels=[label.card_label() for label in recipe.labels],
         masks=[config.taxonomy.finding] if recipe.masks else [],
-        thresholds={}, figures=[], measured_by="", parity=certificate, training=_told(recipe, net),
+        thresholds={}, figures=[], measured_by="", parity=certificate, training=_training_facts(recipe, net),
         weights=_kept(net, folder) if packing.keep_weights else None,
     )  # fmt: skip
     write_card(folder, draft)
@@ -105,8 +105,8 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Pro
     recipe = validated(Recipe, config.train, "train")
     predictor = OnnxPredictor(bundle)
     thresholds, calibration = _fit(task, recipe, predictor, data, progress)
-    told = Card.model_validate({**predictor.card.model_dump(), **config.card})
-    card = told.model_copy(update={"thresholds": thresholds, "calibration": calibration})
+    changed = Card.model_validate({**predictor.card.model_dump(), **config.card})
+    card = changed.model_copy(update={"thresholds": thresholds, "calibration": calibration})
     folder.mkdir(parents=True, exist_ok=True)
     graphs = [kept.file for kept in (card.model, card.weights) if kept is not None]
     for name in graphs if folder.resolve() != bundle.resolve() else []:
@@ -116,20 +116,20 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Pro
 
 
 def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
-    told = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
-    found = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}
-    for name, wanted in told.items():
-        if found[name] != wanted:
-            raise ModelError(f"{weights} has {found[name]} {name}", f"{wanted} as in the train: section of the task")
+    expected = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
+    actual = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}
+    for name, wanted in expected.items():
+        if actual[name] != wanted:
+            raise ModelError(f"{weights} has {actual[name]} {name}", f"{wanted} as in the train: section of the task")
 
 
-def _graph(net: DualStreamUNetPP, held: ValidationViews | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
-    """The graph to ship, its precision, and the certificate of its parity; without `held`, as it was trained."""
+def _graph(net: DualStreamUNetPP, views: ValidationViews | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
+    """The graph to ship, its precision, and the certificate of its parity; without `views`, as it was trained."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "fp32.onnx"
         export_onnx(net, path)
         torch_parity, body = parity(net, path).certificate(), path.read_bytes()
-    chosen, certificate = as_trained(body) if held is None else choose(body, held, seed)
+    chosen, certificate = as_trained(body) if views is None else choose(body, views, seed)
     return chosen.graph, chosen.precision, {"torch_to_onnx": torch_parity, "quantisation": certificate}
 
 
@@ -156,18 +156,18 @@ def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
     return ModelFile(file=path.name, sha256=digest, precision="fp32", bytes=path.stat().st_size)
 
 
-def _told(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
+def _training_facts(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:
     """The recipe as the card tells it, with the network that it is (a student's is not the recipe's).
 
     Where the volume lay on the training machine is nobody's business; the one of val is told with the calibration.
     """
-    told = recipe.model_dump(mode="json")
+    facts = recipe.model_dump(mode="json")
     shape = net.spec.as_dict()
-    told["network"] = {name: _plain(shape[name]) for name in told["network"] if name in shape}
+    facts["network"] = {name: _plain(shape[name]) for name in facts["network"] if name in shape}
     if recipe.negative_volume:
-        told["negative_volume"] = Path(recipe.negative_volume).name
-    del told["val_volume"]
-    return told
+        facts["negative_volume"] = Path(recipe.negative_volume).name
+    del facts["val_volume"]
+    return facts
 
 
 def _plain(value: object) -> object:

@@ -125,13 +125,13 @@ def fit_temperature(logits: Float64s, truth: Indices) -> float:
         logits: [n, k].
         truth: [n], the right column of each.
     """
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         lambda logarithm: nll(logits, truth, float(np.exp(logarithm))),
         bounds=np.log(TEMPERATURES),
         method="bounded",
         options={"xatol": 1e-9, "maxiter": 200},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(minimum.x))
 
 
 def fit_positive(probability: Float64s, abnormal: Bools) -> tuple[float, float]:

@@ -28,8 +28,8 @@ PAIRS = 25
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one graph says of all views.
+class Predictions:
+    """The outputs of one graph for all views.
 
     Attributes:
         overlap: float64 [n], Dice of each view; None where nothing is outlined.
@@ -58,67 +58,67 @@ def session_of(graph: bytes, threads: int = 0) -> Any:  # noqa: ANN401 - onnxrun
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def see(graph: bytes, held: ValidationViews) -> Seen:
+def see(graph: bytes, views: ValidationViews) -> Predictions:
     """Runs a graph over all views."""
     session = session_of(graph)
     scores: list[float] = []
     outlined, logits = [], []
-    for index, batch in enumerate(batches(held.views, BATCH)):
+    for index, batch in enumerate(batches(views.views, BATCH)):
         masks, classes = session.run(["mask_logits", "class_logits"], {"image": batch})
-        logits.append(classes[:, held.columns])
-        if held.masks is not None:
-            found = (masks > 0).any(1)
-            truth = held.masks[index * BATCH : index * BATCH + len(batch)]
-            scores += [dice(a, b) for a, b in zip(found, truth, strict=True)]
-            outlined.append(found.sum((1, 2)) >= LEAST_OUTLINE)
-    return Seen(
+        logits.append(classes[:, views.columns])
+        if views.masks is not None:
+            predicted = (masks > 0).any(1)
+            truth = views.masks[index * BATCH : index * BATCH + len(batch)]
+            scores += [dice(a, b) for a, b in zip(predicted, truth, strict=True)]
+            outlined.append(predicted.sum((1, 2)) >= LEAST_OUTLINE)
+    return Predictions(
         np.array(scores) if outlined else None,
         np.concatenate(outlined) if outlined else None,
-        np.concatenate(logits) if held.columns else None,
+        np.concatenate(logits) if views.columns else None,
     )
 
 
-def quality(seen: Seen, held: ValidationViews) -> dict[str, float]:
+def quality(predictions: Predictions, views: ValidationViews) -> dict[str, float]:
     """Dice, AUC (of several classes the mean of each against the rest) and accuracy, each where it is defined."""
     figures: dict[str, float] = {}
-    if seen.overlap is not None and len(seen.overlap):
-        figures["dice"] = float(seen.overlap.mean())
-    known = held.truth >= 0
-    if seen.logits is None or not known.any():
+    if predictions.overlap is not None and len(predictions.overlap):
+        figures["dice"] = float(predictions.overlap.mean())
+    known = views.truth >= 0
+    if predictions.logits is None or not known.any():
         return figures
-    logits, truth = seen.logits[known].astype(np.float64), held.truth[known]
-    classes = seen.chosen()
+    logits, truth = predictions.logits[known].astype(np.float64), views.truth[known]
+    classes = predictions.chosen()
     if classes is None:
         curves = [auc(logits[:, 0], truth == 1)]
     else:
         figures["accuracy"] = float((classes[known] == truth).mean())
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
-        curves = [auc(shares[:, place], truth == place) for place in range(shares.shape[1])]
+        probability = np.exp(logits - logits.max(1, keepdims=True))
+        probability /= probability.sum(1, keepdims=True)
+        curves = [auc(probability[:, index], truth == index) for index in range(probability.shape[1])]
     defined = [curve for curve in curves if not isnan(curve)]  # where val holds one class only
     return {**figures, "auc": float(np.mean(defined))} if defined else figures
 
 
-def changed(full: Seen, small: Seen) -> float:
+def changed(full: Predictions, small: Predictions) -> float:
     """Share of views on which the decision is another: the class, or whether anything is outlined."""
     differs = [
-        (one != other).mean()
-        for one, other in ((full.chosen(), small.chosen()), (full.outlined, small.outlined))
-        if one is not None and other is not None
+        (before != after).mean()
+        for before, after in ((full.chosen(), small.chosen()), (full.outlined, small.outlined))
+        if before is not None and after is not None
     ]
     return float(max(differs, default=0.0))
 
 
-def objections(full: dict[str, float], small: dict[str, float], share_changed: float) -> list[str]:
+def objections(full: dict[str, float], small: dict[str, float], fraction_changed: float) -> list[str]:
     """Why the smaller graph is not good enough, one short sentence each; empty where it is."""
-    found = [
+    reasons = [
         f"{name} falls by {full[name] - small[name]:.4f} (at most {MOST_LOST})"
         for name in ("dice", "auc")
         if name in full and full[name] - small.get(name, 0.0) > MOST_LOST
     ]
-    if share_changed > MOST_CHANGED:
-        found.append(f"{share_changed:.2%} of decisions change (at most {MOST_CHANGED:.0%})")
-    return found
+    if fraction_changed > MOST_CHANGED:
+        reasons.append(f"{fraction_changed:.2%} of decisions change (at most {MOST_CHANGED:.0%})")
+    return reasons
 
 
 def speed(fp32: bytes, small: bytes, views: Float32s) -> dict[str, Any]:
@@ -132,12 +132,12 @@ def speed(fp32: bytes, small: bytes, views: Float32s) -> dict[str, Any]:
     for session in sessions:
         session.run(None, {"image": image})
     times = [[_seconds(session, image) for session in sessions] for _ in range(PAIRS)]
-    ratios = [one / other for one, other in times]
+    ratios = [full / fast for full, fast in times]
     low, high = np.percentile(ratios, (25, 75))
     return {
         "ratio": round(median(ratios), 2),
         "quartiles": [round(float(low), 2), round(float(high), 2)],
-        "fastest": round(min(one for one, _ in times) / min(other for _, other in times), 2),
+        "fastest": round(min(full for full, _ in times) / min(fast for _, fast in times), 2),
         "ms": {
             "fp32": round(1e3 * median(t[0] for t in times), 1),
             "shipped": round(1e3 * median(t[1] for t in times), 1),
@@ -150,10 +150,10 @@ def speed(fp32: bytes, small: bytes, views: Float32s) -> dict[str, Any]:
 
 def size(fp32: bytes, small: bytes) -> dict[str, Any]:
     """Bytes of both graphs, each in as few as it can be written in."""
-    share = len(small) / len(fp32)
+    fraction = len(small) / len(fp32)
     return {
-        "fp32": len(fp32), "shipped": len(small), "share": round(share, 4), "bar": f"≤ {SIZE_BAR:g}",
-        "met": share <= SIZE_BAR,
+        "fp32": len(fp32), "shipped": len(small), "share": round(fraction, 4), "bar": f"≤ {SIZE_BAR:g}",
+        "met": fraction <= SIZE_BAR,
     }  # fmt: skip
 
 

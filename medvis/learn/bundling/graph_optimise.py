@@ -96,8 +96,8 @@ def _derive_bias_scales(graph: Any) -> None:  # noqa: ANN401 - protobuf
             continue
         given, weight, bias = (dequantised[name] for name in node.input)
         product = values[given.input[1]] * values[weight.input[1]]
-        told = values[bias.input[1]]
-        if told.size > 1 and told.shape == product.shape and np.array_equal(told, product.astype(told.dtype)):
+        scale = values[bias.input[1]]
+        if scale.size > 1 and scale.shape == product.shape and np.array_equal(scale, product.astype(scale.dtype)):
             name = f"{bias.input[1]}_derived"
             products.append(helper.make_node("Mul", [given.input[1], weight.input[1]], [name]))
             bias.input[1] = name
@@ -109,20 +109,20 @@ def _drop_defaults(nodes: Iterable[Any]) -> None:
 
     for node in nodes:
         defaults = DEFAULTS.get(node.op_type, {})
-        told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         # The shape of the kernel is that of the weights.
         kept = [
-            one
-            for one in node.attribute
-            if not (one.name in defaults and _same(told[one.name], defaults[one.name]))
-            and not (node.op_type == "Conv" and one.name == "kernel_shape")
+            attribute
+            for attribute in node.attribute
+            if not (attribute.name in defaults and _same(values[attribute.name], defaults[attribute.name]))
+            and not (node.op_type == "Conv" and attribute.name == "kernel_shape")
         ]
         del node.attribute[:]
         node.attribute.extend(kept)
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - an attribute's value
-    return bool(list(one) == other if isinstance(other, list) else one == other)
+def _same(value: Any, default: Any) -> bool:  # noqa: ANN401 - an attribute's value
+    return bool(list(value) == default if isinstance(default, list) else value == default)
 
 
 def _drop_unused(graph: Any) -> None:  # noqa: ANN401 - protobuf

@@ -80,12 +80,12 @@ class Quantiser:
         import onnx  # noqa: PLC0415 - an extra
 
         graph = onnx.load_from_string(self._ready).graph
-        found: dict[str, list[str]] = {}
+        blocks: dict[str, list[str]] = {}
         for node in graph.node:
             if node.op_type == "Conv" and node.name not in self._left_alone:
-                after = [one.name for one in graph.node if one.op_type in KINDS and node.output[0] in one.input]
-                found.setdefault(_block(node.input[1]), []).extend([node.name, *after])
-        return found
+                after = [user.name for user in graph.node if user.op_type in KINDS and node.output[0] in user.input]
+                blocks.setdefault(_block(node.input[1]), []).extend([node.name, *after])
+        return blocks
 
     @cached_property
     def _ready(self) -> bytes:
@@ -113,10 +113,10 @@ class Quantiser:
         left = []
         for node in graph.node:
             before = [makers[name] for name in node.input if name in makers]
-            if node.op_type == "Add" and any(one.op_type == "AveragePool" for one in before):
+            if node.op_type == "Add" and any(source.op_type == "AveragePool" for source in before):
                 left.append(node.name)
             if node.op_type == "Conv" and _group(node) == 1 and shapes[node.input[1]][1] <= FEW_CHANNELS:
-                left += [node.name, *(one.name for one in before if one.op_type == "Concat")]
+                left += [node.name, *(source.name for source in before if source.op_type == "Concat")]
         return left
 
     def _measured(self, method: Method) -> Any:  # noqa: ANN401 - onnxruntime's TensorsData
@@ -142,10 +142,10 @@ class Quantiser:
 
 
 def _group(node: Any) -> int:  # noqa: ANN401 - protobuf
-    return next((one.i for one in node.attribute if one.name == "group"), 1)
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
 def _block(weight: str) -> str:
     """``net.decoder.nodes.x01.0.weight`` → ``decoder.nodes.x01``: as fine as a person would name it."""
-    found = BLOCK.match(weight.removeprefix("net."))
-    return found.group() if found else weight
+    block = BLOCK.match(weight.removeprefix("net."))
+    return block.group() if block else weight

@@ -32,7 +32,7 @@ class ValidationViews:
         groups: of each view.
         masks: bool [n, side, side]; None: nothing is outlined.
         columns: the class logits that are compared: one of a binary question, or those of all classes.
-        truth: int [n], place of the right one among `columns` (binary: 0 or 1); −1: not known.
+        truth: int [n], index of the right one among `columns` (binary: 0 or 1); −1: not known.
     """
 
     views: Float32s
@@ -50,8 +50,8 @@ class ValidationViews:
         groups = [self.groups[row] for row in rows]
         return replace(self, views=self.views[rows], groups=groups, masks=masks, truth=self.truth[rows])
 
-    def halves(self, share: float, most: int, seed: int) -> tuple[ValidationViews, ValidationViews]:
-        """Two parts without a common group: about `share` of the views (`most` at the most), and the rest.
+    def halves(self, fraction: float, most: int, seed: int) -> tuple[ValidationViews, ValidationViews]:
+        """Two parts without a common group: about `fraction` of the views (`most` at the most), and the rest.
 
         Raises:
             InputError: there is but one group.
@@ -62,11 +62,11 @@ class ValidationViews:
                 f"val has {len(names)} group", "two at least: one sets the ranges of INT8, the rest measures"
             )
         order = np.random.default_rng(seed).permutation(len(names))
-        wanted, first = min(share * len(self), most), set[str]()
-        for place in order[:-1]:
+        wanted, first = min(fraction * len(self), most), set[str]()
+        for index in order[:-1]:
             if first and sum(group in first for group in self.groups) >= wanted:
                 break
-            first.add(names[place])
+            first.add(names[index])
         inside = np.array([group in first for group in self.groups])
         return self.part(np.flatnonzero(inside)[:most]), self.part(np.flatnonzero(~inside))
 

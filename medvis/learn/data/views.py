@@ -21,7 +21,7 @@ PICTURE_RANGE = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
-class Range:
+class InputRange:
     """The modality units that the network's input 0…1 stands for: what cuts and augmentation are given in."""
 
     low: float
@@ -62,7 +62,7 @@ class ViewReader:
         if "infer" not in names:
             raise SettingsError(f"task '{config.task}' has no stage 'infer'", "window, enhance, infer, …")
         self._last = names[names.index("infer") - 1]
-        self.range = Range(*_range_of(self._pipeline))
+        self.range = InputRange(*_range_of(self._pipeline))
 
     def picture(self, path: Path) -> Float32s:
         """The view of a picture: float32 [rows, cols, channels] in 0…1.

@@ -85,19 +85,30 @@ def findings_of(mask: NDArray[np.integer]) -> list[int]:
     return [int(number) for number in np.unique(mask) if number]
 
 
-def hits(found: Overlaps, least: float) -> list[int]:
+def hits(overlapping: Overlaps, least: float) -> list[int]:
     """The lesions that a finding hits: IoU of at least `least`."""
-    return [number for number, overlap in found.items() if overlap >= least and number != IGNORED]
+    return [number for number, overlap in overlapping.items() if overlap >= least and number != IGNORED]
 
 
 def best_overlap(matched: dict[int, Overlaps]) -> float:
     """The largest IoU of any finding with any lesion; 0 where none touches one."""
-    return max((overlap for found in matched.values() for overlap in found.values()), default=0.0)
+    return max((overlap for overlapping in matched.values() for overlap in overlapping.values()), default=0.0)
 
 
 def false_positives(matched: dict[int, Overlaps]) -> list[int]:
     """The findings that touch no lesion, and nothing that is ignored."""
-    return [number for number, found in matched.items() if not found]
+    return [number for number, overlapping in matched.items() if not overlapping]
+
+
+def touched(regions: Labels, others: Bools) -> list[bool]:
+    """Whether each region has a pixel in common with `others`; in one pass, for masks of thousands of pieces.
+
+    Args:
+        regions: int32 [rows, cols], numbered from 1 without a gap.
+        others: bool [rows, cols].
+    """
+    numbers = set(np.unique(regions[others]).tolist())
+    return [number in numbers for number in range(1, int(regions.max(initial=0)) + 1)]
 
 
 def box_overlaps(findings: Labels, box: Box) -> dict[int, float]:
@@ -112,12 +123,12 @@ def box_overlaps(findings: Labels, box: Box) -> dict[int, float]:
     return {number: box_iou(_box_around(findings == number), box) for number in touching}
 
 
-def box_iou(one: Box, other: Box) -> float:
+def box_iou(first: Box, second: Box) -> float:
     """Intersection over union of two boxes in px, both ends inside."""
-    width = max(0.0, min(one[2], other[2]) - max(one[0], other[0]) + 1)
-    height = max(0.0, min(one[3], other[3]) - max(one[1], other[1]) + 1)
+    width = max(0.0, min(first[2], second[2]) - max(first[0], second[0]) + 1)
+    height = max(0.0, min(first[3], second[3]) - max(first[1], second[1]) + 1)
     shared = width * height
-    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (one, other)]
+    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (first, second)]
     return shared / (sum(areas) - shared)
 
 

@@ -83,8 +83,8 @@ def _score(pipeline: Pipeline, folder: Path) -> SeriesScore:
     for name, mask in zip(names, case.mask, strict=True):
         if name in boxes:
             matched = [box_overlaps(mask, box) for box in boxes[name]]
-            best[name] = round(max(max(found.values(), default=0.0) for found in matched), 3)
-            touching |= {number for found in matched for number in found}
+            best[name] = round(max(max(overlaps.values(), default=0.0) for overlaps in matched), 3)
+            touching |= {number for overlaps in matched for number in overlaps}
     everything = set(findings_of(case.mask))
     return SeriesScore(folder.name, best, len(everything), len(everything - touching))
 

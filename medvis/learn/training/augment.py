@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Float32s
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 
 Rate = Field(default=0.0, ge=0, le=1)
 
@@ -102,7 +102,7 @@ def sample(
     return np.asarray(crop, np.float32)
 
 
-def scanner(view: Float32s, rng: Generator, settings: Augment, reach: Range, middle: float) -> Float32s:
+def scanner(view: Float32s, rng: Generator, settings: Augment, input_range: InputRange, middle: float) -> Float32s:
     """Another scanner's or camera's version of a crop: scale, sharpness, motion and noise.
 
     What is switched off leaves the pixels as they are, bit for bit.
@@ -111,16 +111,16 @@ def scanner(view: Float32s, rng: Generator, settings: Augment, reach: Range, mid
         view: float32 [s, s] or [s, s, 3] in 0…1, what the network sees.
         rng: the only source of chance.
         settings: rates, in modality units.
-        reach: the modality units that 0…1 stands for.
+        input_range: the modality units that 0…1 stands for.
         middle: the value in modality units that a stretch of the scale leaves in place.
 
     Returns:
         As `view`, in 0…1.
     """
     shift, stretch = settings.window
-    gain, offset = float(1 + rng.normal(0, stretch)), float(rng.normal(0, shift)) / reach.span
+    gain, offset = float(1 + rng.normal(0, stretch)), float(rng.normal(0, shift)) / input_range.span
     if shift or stretch:
-        fixed = reach.fraction(middle)
+        fixed = input_range.fraction(middle)
         view = (view - np.float32(fixed)) * gain + np.float32(fixed + offset)
     if settings.colour and view.ndim == 3:
         view = view * np.asarray(1 + rng.normal(0, settings.colour, view.shape[2]), np.float32)
@@ -132,11 +132,11 @@ def scanner(view: Float32s, rng: Generator, settings: Augment, reach: Range, mid
     if settings.speckle:
         level = rng.uniform(0, settings.speckle)
         # Noise relative to the value itself, which is 0 where the modality's is.
-        zero = np.float32(reach.fraction(0.0))
+        zero = np.float32(input_range.fraction(0.0))
         view = zero + (view - zero) * (1 + level * _grain(rng, view.shape))
     level = rng.uniform(0, settings.noise) * (rng.random() < 0.6)
     if level > 1:
-        view = view + np.float32(level / reach.span) * _grain(rng, view.shape)
+        view = view + np.float32(level / input_range.span) * _grain(rng, view.shape)
     return np.asarray(np.clip(view, 0, 1), np.float32)
 
 
@@ -150,7 +150,7 @@ def finish(view: Float32s, mask: Float32s, rng: Generator, settings: Augment) ->
     if settings.cutout and rng.random() < settings.cutout:
         size = view.shape[-1]
         side = int(size * rng.uniform(0.1, 0.33))
-        row, col = (int(place) for place in rng.integers(0, size - side + 1, 2))
+        row, col = (int(corner) for corner in rng.integers(0, size - side + 1, 2))
         hole = (..., slice(row, row + side), slice(col, col + side))
         view, mask = view.copy(), mask.copy()
         view[hole], mask[hole] = 0.5, 0.0
@@ -177,8 +177,8 @@ def _grain(rng: Generator, shape: tuple[int, ...]) -> Float32s:
 
 def _streak(length: int, angle: float) -> Float32s:
     kernel = np.zeros((length, length), np.float32)
-    middle, reach = (length - 1) / 2, (length - 1) / 2
-    start = (round(middle - reach * np.cos(angle)), round(middle - reach * np.sin(angle)))
-    stop = (round(middle + reach * np.cos(angle)), round(middle + reach * np.sin(angle)))
+    middle = radius = (length - 1) / 2
+    start = (round(middle - radius * np.cos(angle)), round(middle - radius * np.sin(angle)))
+    stop = (round(middle + radius * np.cos(angle)), round(middle + radius * np.sin(angle)))
     cv2.line(kernel, start, stop, 1.0, 1)
     return np.asarray(kernel / max(kernel.sum(), 1), np.float32)

@@ -13,9 +13,9 @@ from torch import Tensor
 from medvis.core.arrays import Float32s, Indices
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import Crop, Sampler
-from medvis.nets.losses import Target
+from medvis.nets.losses import BatchTargets
 
-Batch = tuple[Tensor, Target]
+Batch = tuple[Tensor, BatchTargets]
 Arrays = tuple[Float32s, Float32s, Float32s, Float32s]
 # Batches that the threads are ahead.
 AHEAD = 3
@@ -71,7 +71,7 @@ class Batches:
 
     def _batch(self, arrays: Arrays) -> Batch:
         views, mask, classes, known = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in arrays)
-        return views.contiguous(memory_format=torch.channels_last), Target(mask, classes, known)
+        return views.contiguous(memory_format=torch.channels_last), BatchTargets(mask, classes, known)
 
 
 def _stacked(crops: list[Crop]) -> Arrays:

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from medvis.core.arrays import Float32s, Uint8s
 from medvis.learn.data.ct_pictures import CtPictures
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import paste
 from medvis.learn.training.recipe import Recipe
@@ -26,12 +26,14 @@ class LesionSampler:
     Args:
         scans: views of pictures with one target each, near the centre (`CtPictures.shown`).
         recipe: labels and augmentation.
-        reach: HU that the network's input stands for.
+        input_range: HU that the network's input stands for.
         extra: views of whole slices for hard negatives, or None.
     """
 
-    def __init__(self, scans: CtPictures, recipe: Recipe, reach: Range, extra: CtPictures | None = None) -> None:
-        self.scans, self.recipe, self.reach, self.extra = scans, recipe, reach, extra
+    def __init__(
+        self, scans: CtPictures, recipe: Recipe, input_range: InputRange, extra: CtPictures | None = None
+    ) -> None:
+        self.scans, self.recipe, self.input_range, self.extra = scans, recipe, input_range, extra
         self.targets = [class_targets(row, recipe.labels) for row in scans.rows]
         self.centres = [_centre(mask) for mask in scans.mask]
         self.diameters = [2 * float(np.sqrt(mask.sum() / np.pi)) for mask in scans.mask]
@@ -54,13 +56,13 @@ class LesionSampler:
             view, mask, owner = self._present(rng, settings, index, size)
         own = None if owner is None else self.targets[owner]
         classes, known = targets_in(mask, own, self.recipe.labels)
-        view = scanner(view, rng, settings, self.reach, MIDDLE)
+        view = scanner(view, rng, settings, self.input_range, MIDDLE)
         view, masks = finish(planes(view), mask[None], rng, settings)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
 
     def _present(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
-        reach = 0.4 * size / max(1.0, settings.zoom[0])
-        focus = np.array(self.centres[index]) + rng.uniform(-reach, reach, 2)
+        farthest = 0.4 * size / max(1.0, settings.zoom[0])
+        focus = np.array(self.centres[index]) + rng.uniform(-farthest, farthest, 2)
         return (*self._take(rng, settings, index, size, (focus[0], focus[1])), index)
 
     def _absent(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
@@ -77,8 +79,8 @@ class LesionSampler:
         zoom = float(np.clip(rng.uniform(5, 15) / max(self.diameters[donor], 1.0), 0.5, 2.0))
         small = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
         lesion, inside = self._take(rng, small, donor, size, self.centres[donor])
-        pasted = paste(self.reach.units(view), self.reach.units(lesion), inside, rng)
-        return (view, mask, index) if pasted is None else (self.reach.view(pasted[0]), pasted[1], donor)
+        pasted = paste(self.input_range.units(view), self.input_range.units(lesion), inside, rng)
+        return (view, mask, index) if pasted is None else (self.input_range.view(pasted[0]), pasted[1], donor)
 
     def _hard(self, rng: Generator, settings: Augment, size: int) -> Taken:
         assert self.extra is not None  # narrows the type; `crop` has checked

@@ -11,11 +11,11 @@ from medvis.learn.training.augment import Augment
 from medvis.nets.loss_weights import LossWeights
 
 
-class _Settings(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrainLabel(_Settings):
+class TrainLabel(_Section):
     """One class logit and the column of index.csv that teaches it.
 
     The target is (value − low) / (high − low), cut to 0…1: a soft target. Without a column the target is whether the
@@ -38,7 +38,7 @@ class TrainLabel(_Settings):
         return Label(name=self.name, kind=self.kind, normal=self.normal, low=bounds[0], high=bounds[1])
 
 
-class Phase(_Settings):
+class Phase(_Section):
     """Some epochs at one crop size.
 
     Attributes:
@@ -56,7 +56,7 @@ class Phase(_Settings):
 Width = Annotated[int, Field(ge=16)]
 
 
-class Network(_Settings):
+class Network(_Section):
     """Shape of the network; `streams`, `attention` and `nested` are what the ablation switches.
 
     `overview`: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
@@ -73,7 +73,7 @@ class Network(_Settings):
     pool: Literal["mean", "attention"] = "mean"
 
 
-class Recipe(_Settings):
+class Recipe(_Section):
     """How a bundle is trained.
 
     Attributes:

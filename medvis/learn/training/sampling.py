@@ -58,9 +58,9 @@ def class_targets(row: Row, labels: Sequence[TrainLabel]) -> Targets:
     """
     targets, known = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
     for index, label in enumerate(labels):
-        share = _share(row, label, {one.name for one in labels if one.kind == "class"})
-        if share is not None:
-            targets[index], known[index] = float(np.clip(share, 0, 1)), label.weight
+        target = _target(row, label, {other.name for other in labels if other.kind == "class"})
+        if target is not None:
+            targets[index], known[index] = float(np.clip(target, 0, 1)), label.weight
     return targets, known
 
 
@@ -82,7 +82,7 @@ def targets_in(mask: Float32s, own: Targets | None, labels: Sequence[TrainLabel]
     return classes, known
 
 
-def _share(row: Row, label: TrainLabel, classes: set[str]) -> float | None:
+def _target(row: Row, label: TrainLabel, classes: set[str]) -> float | None:
     if label.kind == "class":
         return float(row.label == label.name) if row.label in classes else None
     if label.column is None:
@@ -114,8 +114,8 @@ def balanced(names: Sequence[str], balance: float, count: int, rng: np.random.Ge
     """
     kinds, kind = np.unique(np.asarray(names), return_inverse=True)
     natural = np.bincount(kind) / len(kind)
-    share = (1 - balance) * natural + balance / len(kinds)
-    ends = np.rint(np.cumsum(share) * count).astype(int)
+    fractions = (1 - balance) * natural + balance / len(kinds)
+    ends = np.rint(np.cumsum(fractions) * count).astype(int)
     parts = []
     for number, (start, stop) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         members = rng.permutation(np.flatnonzero(kind == number))

@@ -24,9 +24,9 @@ class Epoch:
 
     def rate_at(self, progress: float) -> float:
         """Learning rate at `progress` epochs since the start of the training: warm-up, then half a cosine."""
-        share = (progress - self.first) / self.length
-        warm = min(1.0, share / WARM_UP + 1e-3)
-        return float(self.rate * warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + np.cos(np.pi * share))))
+        fraction = (progress - self.first) / self.length
+        warm = min(1.0, fraction / WARM_UP + 1e-3)
+        return float(self.rate * warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + np.cos(np.pi * fraction))))
 
 
 def epochs_of(recipe: Recipe) -> list[Epoch]:

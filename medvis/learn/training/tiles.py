@@ -9,7 +9,7 @@ from numpy.random import Generator
 from medvis.core.arrays import Array, Bools, Float32s, Uint8s
 from medvis.errors import InputError
 from medvis.learn.data.pictures import Pictures
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
 from medvis.learn.training.paste import transplant
 from medvis.learn.training.recipe import Recipe
@@ -25,14 +25,14 @@ class TileSampler:
     Args:
         pictures: of any size, with masks.
         recipe: labels, augmentation, crops a picture (`repeat`).
-        reach: grey values that the network's input stands for.
+        input_range: grey values that the network's input stands for.
 
     Raises:
         InputError: not one picture has a target.
     """
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
-        self.pictures, self.recipe, self.reach = pictures, recipe, reach
+    def __init__(self, pictures: Pictures, recipe: Recipe, input_range: InputRange) -> None:
+        self.pictures, self.recipe, self.input_range = pictures, recipe, input_range
         self.masks = [_bytes(mask, image) for mask, image in zip(pictures.masks, pictures.views, strict=True)]
         self.parts = [_parts(mask) for mask in self.masks]
         self.donors = [(index, part) for index, parts in enumerate(self.parts) for part in range(len(parts))]
@@ -52,7 +52,7 @@ class TileSampler:
             view, mask = self._anywhere(rng, settings, picture, size)
         else:
             view, mask = self._present(rng, settings, picture, size)
-        view = scanner(view, rng, settings, self.reach, (self.reach.low + self.reach.high) / 2)
+        view = scanner(view, rng, settings, self.input_range, (self.input_range.low + self.input_range.high) / 2)
         view, masks = finish(planes(view), mask[None], rng, settings)
         classes, known = targets_in(masks[0], None, self.recipe.labels)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
@@ -61,8 +61,8 @@ class TileSampler:
         """Somewhere around one of the picture's targets, the small ones as often as the large ones."""
         parts = self.parts[picture]
         row, col, _ = parts[int(rng.integers(len(parts)))]
-        reach = 0.4 * size / max(1.0, settings.zoom[1])
-        move = rng.uniform(-reach, reach, 2)
+        farthest = 0.4 * size / max(1.0, settings.zoom[1])
+        move = rng.uniform(-farthest, farthest, 2)
         return self._take(rng, settings, picture, size, (row + move[0], col + move[1]))
 
     def _anywhere(self, rng: Generator, settings: Augment, picture: int, size: int) -> tuple[Float32s, Float32s]:
@@ -78,9 +78,9 @@ class TileSampler:
         zoom = float(np.clip(rng.uniform(*SMALL) / side, 0.1, 2.0))
         small = settings.model_copy(update={"zoom": (zoom, zoom * 1.001)})
         target, inside = self._take(rng, small, donor, size, (row, col))
-        donated = self.reach.units(target), _central(inside)
-        pasted = transplant(self.reach.units(view), mask > 0.1, donated, rng)
-        return (view, mask) if pasted is None else (self.reach.view(pasted[0]), np.maximum(mask, pasted[1]))
+        donated = self.input_range.units(target), _central(inside)
+        pasted = transplant(self.input_range.units(view), mask > 0.1, donated, rng)
+        return (view, mask) if pasted is None else (self.input_range.view(pasted[0]), np.maximum(mask, pasted[1]))
 
     def _take(
         self, rng: Generator, settings: Augment, picture: int, size: int, focus: tuple[float, float]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from medvis.errors import ModelError, SettingsError
-from medvis.learn.data.views import Range, ViewReader
+from medvis.learn.data.views import InputRange, ViewReader
 from medvis.learn.training.average import WeightAverage
 from medvis.learn.training.batches import Batches
 from medvis.learn.training.checkpoint import BROKEN, CURVE, Record, read, save, unfit
@@ -26,7 +26,7 @@ from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.schedule import Epoch, epochs_of
 from medvis.learn.training.sources import sources
 from medvis.nets.loss_weights import LossWeights
-from medvis.nets.losses import Heads, Target, total_loss
+from medvis.nets.losses import BatchTargets, Heads, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import save_net
 
@@ -37,9 +37,9 @@ OnRecord = Callable[[Record], None]
 NORM_BATCHES = 12
 
 
-def net_spec(recipe: Recipe, reach: Range) -> NetSpec:
+def net_spec(recipe: Recipe, input_range: InputRange) -> NetSpec:
     """The network that a recipe asks for."""
-    cuts = [(reach.fraction(low), reach.fraction(high)) for low, high in recipe.cuts]
+    cuts = [(input_range.fraction(low), input_range.fraction(high)) for low, high in recipe.cuts]
     shape = recipe.network.model_dump()
     return NetSpec(channels=recipe.channels, classes=len(recipe.labels), masks=int(recipe.masks), cuts=cuts, **shape)
 
@@ -136,7 +136,7 @@ class Trainer:
             raise ModelError(f"the loss of epoch {self.epoch + 1} is no number", hint="lower train.rate")
         return {name: round(value, 4) for name, value in sums.items()}
 
-    def _loss(self, views: Tensor, target: Target, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
+    def _loss(self, views: Tensor, target: BatchTargets, weights: LossWeights) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch and its parts for the log; a training with a teacher adds to it."""
         return total_loss(self._see(self.model, views), target, weights, self.heads)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from medvis.core.arrays import Bools, Float32s
 from medvis.learn.data.ct_pictures import CtPictures
 from medvis.learn.data.pictures import Pictures, fitted
+from medvis.learn.figures.matching import separate_lesions, touched
 from medvis.learn.figures.metrics import auc, confusion_matrix, dice, macro_f1
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import class_targets
@@ -37,10 +38,10 @@ class LesionValidator:
     def __call__(self, see: See) -> dict[str, float]:
         """{val_dice, val_score}."""
         outputs = [see(self.views[start : start + 32]).mask_logits[:, 0] for start in range(0, len(self.views), 32)]
-        found = _numpy(torch.cat(outputs)) > 0
-        overlap = (found & self.truth).sum((1, 2))
-        scores = 2 * overlap / np.maximum(found.sum((1, 2)) + self.truth.sum((1, 2)), 1)
-        return _told({"dice": float(np.mean(scores))})
+        predicted = _numpy(torch.cat(outputs)) > 0
+        overlap = (predicted & self.truth).sum((1, 2))
+        scores = 2 * overlap / np.maximum(predicted.sum((1, 2)) + self.truth.sum((1, 2)), 1)
+        return _as_logged({"dice": float(np.mean(scores))})
 
 
 class PictureValidator:
@@ -64,15 +65,15 @@ class PictureValidator:
         figures = self._classes(np.concatenate(logits))
         if scores:
             figures["dice"] = float(np.mean(scores))
-        return _told(figures)
+        return _as_logged(figures)
 
-    def _scores(self, found: Bools, start: int) -> list[float]:
+    def _scores(self, masks: Bools, start: int) -> list[float]:
         """Dice on each picture's own grid; pictures without a target are left to the classes."""
         scores = []
-        for one, truth in zip(found, self.pictures.masks[start : start + len(found)], strict=True):
+        for mask, truth in zip(masks, self.pictures.masks[start : start + len(masks)], strict=True):
             if truth is not None and truth.any():
                 rows, cols = shape_in_square((truth.shape[0], truth.shape[1]), self.side)
-                grown = cv2.resize(one[:rows, :cols].astype(np.float32), truth.shape[::-1])
+                grown = cv2.resize(mask[:rows, :cols].astype(np.float32), truth.shape[::-1])
                 scores.append(dice(np.asarray(grown) > 0.5, truth))
         return scores
 
@@ -80,13 +81,13 @@ class PictureValidator:
         if not self.exclusive:
             return {}
         sure = self.known[:, self.exclusive].any(1)
-        said = logits[sure][:, self.exclusive]
+        exclusive = logits[sure][:, self.exclusive]
         truth = self.targets[sure][:, self.exclusive].argmax(1)
-        matrix = confusion_matrix(said.argmax(1), truth, len(self.exclusive))
-        odds = said - np.logaddexp.reduce(said, 1, keepdims=True)
+        matrix = confusion_matrix(exclusive.argmax(1), truth, len(self.exclusive))
+        odds = exclusive - np.logaddexp.reduce(exclusive, 1, keepdims=True)
         each = [auc(odds[:, index].astype(float), truth == index) for index in range(len(self.exclusive))]
         figures = {"accuracy": float(np.diag(matrix).sum() / max(matrix.sum(), 1)), "macro_f1": macro_f1(matrix)}
-        return {**figures, "auc": float(np.mean([one for one in each if np.isfinite(one)] or [np.nan]))}
+        return {**figures, "auc": float(np.mean([value for value in each if np.isfinite(value)] or [np.nan]))}
 
 
 class TileValidator:
@@ -102,36 +103,29 @@ class TileValidator:
         extra = 0
         for view, mask in zip(self.pictures.views, self.pictures.masks, strict=True):
             truth = np.zeros(view.shape[:2], bool) if mask is None else mask
-            found = self._found(view, see)
+            predicted = self._predicted(view, see)
             if truth.any():
-                scores.append(dice(found, truth))
-            hits += _touched(truth, found)
-            extra += _touched(found, truth).count(False)
+                scores.append(dice(predicted, truth))
+            hits += touched(separate_lesions(truth), predicted)
+            extra += touched(separate_lesions(predicted), truth).count(False)
         # The score is the Dice alone: recall is perfect as well where everything is outlined.
-        told = _told({"dice": float(np.mean(scores or [0.0]))})
+        figures = _as_logged({"dice": float(np.mean(scores or [0.0]))})
         recall, extras = float(np.mean(hits or [False])), extra / max(len(self.pictures), 1)
-        return {**told, "val_recall": round(recall, 4), "val_extra": round(extras, 3)}
+        return {**figures, "val_recall": round(recall, 4), "val_extra": round(extras, 3)}
 
     @staticmethod
-    def _found(view: Float32s, see: See) -> Bools:
+    def _predicted(view: Float32s, see: See) -> Bools:
         rows, cols = view.shape[:2]
         pad = ((0, -rows % MULTIPLE_OF), (0, -cols % MULTIPLE_OF), (0, 0))
         planes = np.ascontiguousarray(np.pad(view, pad, mode="symmetric").transpose(2, 0, 1))
         return np.asarray(_numpy(see(torch.from_numpy(planes)[None]).mask_logits[0, 0])[:rows, :cols] > 0)
 
 
-def _touched(these: Bools, others: Bools) -> list[bool]:
-    """For each component of `these` whether `others` touch it."""
-    count, labels = cv2.connectedComponents(these.astype(np.uint8), connectivity=8)
-    touched = set(np.unique(labels[others]).tolist())
-    return [number in touched for number in range(1, count)]
-
-
 def _numpy(values: Tensor) -> Float32s:
     return np.asarray(values.float().cpu().numpy(), np.float32)
 
 
-def _told(figures: dict[str, float]) -> dict[str, float]:
+def _as_logged(figures: dict[str, float]) -> dict[str, float]:
     """As the log has them; the score is the mean of what there is, for figures that are all better when larger."""
     finite = {f"val_{name}": round(value, 4) for name, value in figures.items() if np.isfinite(value)}
     score = float(np.mean(list(finite.values()))) if finite else 0.0

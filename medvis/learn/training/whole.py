@@ -8,7 +8,7 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Indices, Uint8s
 from medvis.learn.data.pictures import Pictures, fitted
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.augment import crop_maps, finish, sample, scanner
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import LEAST, Crop, balanced, class_targets, planes, smoothed
@@ -20,11 +20,11 @@ class PictureSampler:
     Args:
         pictures: whole ones, of any size.
         recipe: labels, augmentation, balance.
-        reach: grey values that the network's input stands for.
+        input_range: grey values that the network's input stands for.
     """
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, reach: Range) -> None:
-        self.pictures, self.recipe, self.reach = pictures, recipe, reach
+    def __init__(self, pictures: Pictures, recipe: Recipe, input_range: InputRange) -> None:
+        self.pictures, self.recipe, self.input_range = pictures, recipe, input_range
         self.targets = [class_targets(row, recipe.labels) for row in pictures.rows]
         self.names = [row.label for row in pictures.rows]
         self._views: tuple[int, list[Float32s], list[Uint8s]] = (0, [], [])
@@ -43,8 +43,8 @@ class PictureSampler:
         move = rng.uniform(-settings.shift, settings.shift, 2) * size
         maps = crop_maps(rng, settings, size, (middle + move[0], middle + move[1]))
         mask = sample(masks[row], maps)[None] / np.float32(255) if masks else np.zeros((0, size, size), np.float32)
-        middle_value = (self.reach.low + self.reach.high) / 2
-        view = scanner(sample(images[row], maps), rng, settings, self.reach, middle_value)
+        middle_value = (self.input_range.low + self.input_range.high) / 2
+        view = scanner(sample(images[row], maps), rng, settings, self.input_range, middle_value)
         view, mask = finish(planes(view), mask, rng, settings)
         classes, known = self.targets[row][0].copy(), self.targets[row][1]
         for position, label in enumerate(self.recipe.labels):
