@@ -43,6 +43,8 @@ def cases(data: Path | None) -> Iterator[tuple[str, list[str]]]:
 def run(folder: Path, data: Path | None) -> None:
     """Every case into a folder of its own, by the medvis that this interpreter finds."""
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        sys.exit(f"{folder} is not empty; wanted: a new folder")
     folder, data = folder.resolve(), None if data is None else data.resolve()
     for name, arguments in cases(data):
         command = [sys.executable, "-m", "medvis", "diagnose", *arguments, "-o", str(folder / name), "--quiet"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from medvis.cli.console import console, emit, emit_json
+from medvis.cli.console import console, emit, emit_json, record_printer
 from medvis.cli.options import Json, Quiet, Set, overrides, with_extra
 
 
@@ -37,10 +37,7 @@ def ablate(
     changes = overrides(settings)
     screen = console(quiet=quiet)
 
-    def show_record(record: dict[str, Any]) -> None:
-        screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
-
-    ablation = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, show_record)
+    ablation = learn.ablate(learn.Plan(config, data, split, epochs, changes), output, record_printer(screen))
     if update_card:
         task = import_module("medvis.settings").load_task(config, changes)
         learn.add_ablation(import_module("medvis.model.bundle").bundle_folder(task.bundle, task.base), ablation)
@@ -48,7 +45,3 @@ def ablate(
         emit_json(ablation.model_dump(mode="json"), indent=2)
     else:
         emit((output / learn.TABLE).read_text(encoding="utf-8"))
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

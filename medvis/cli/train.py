@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from medvis.cli.console import console, emit
+from medvis.cli.console import console, emit, record_printer
 from medvis.cli.options import Quiet, Set, overrides, with_extra
 
 
@@ -27,11 +27,4 @@ def train(
     run = with_extra("medvis.learn.run")
     screen = console(quiet=quiet)
 
-    def show_record(record: dict[str, Any]) -> None:
-        screen.print("  ".join(f"{key} {_number(value)}" for key, value in record.items()), soft_wrap=True)
-
-    emit(f"{run.train(task, data, output, show_record)}\n")
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    emit(f"{run.train(task, data, output, record_printer(screen))}\n")
