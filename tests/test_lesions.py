@@ -12,13 +12,13 @@ from tiny_readers import reader_of
 from medvis.errors import SettingsError
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures
 from medvis.learn.data.index import Row, read_index
-from medvis.learn.data.views import Range
+from medvis.learn.data.views import InputRange
 from medvis.learn.training.lesions import LesionSampler
 from medvis.learn.training.recipe import Recipe, TrainLabel
 from medvis.learn.training.sampling import class_targets
 from medvis.settings import load_task, validated
 
-REACH = Range(-1350, 1050)
+REACH = InputRange(-1350, 1050)
 OFF = {
     "rotate": 0.0, "mirror": 0.0, "zoom": (1.0, 1.0), "elastic": 0.0, "window": (0.0, 0.0), "noise": 0.0, "blur": 0.0,
     "motion": 0.0, "absent": 0.0, "paste": 0.0, "smoothing": 0.0,

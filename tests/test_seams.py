@@ -33,7 +33,9 @@ class Outside:
         self.site, self.work = folder / "site", folder / "work"
         self.site.mkdir()
         self.work.mkdir()
-        self.environment = {**os.environ, "PYTHONPATH": str(self.site)}
+        # Options of the run of tests itself, such as its coverage, are not for the tests within the tests.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        self.environment = {**inherited, "PYTHONPATH": str(self.site)}
 
     def install(self, module: str, group: str, entry: str) -> Path:
         """The package `outside_MODULE` with that module of the folder `outside`, and its entry point."""
