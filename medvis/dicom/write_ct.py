@@ -71,7 +71,7 @@ def write_ct_series(
         folder.mkdir(parents=True, exist_ok=True)
         for frame, plane in enumerate(stored):
             image = _image(common, frame, key)
-            _place(image, geometry, frame)
+            _set_position(image, geometry, frame)
             image.set_pixel_data(plane, "MONOCHROME2", bits, generate_instance_uid=False)
             if compress:
                 image.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
@@ -144,7 +144,7 @@ def _image(common: Dataset, frame: int, key: str) -> FileDataset:
     return image
 
 
-def _place(image: Dataset, geometry: Geometry, frame: int) -> None:
+def _set_position(image: Dataset, geometry: Geometry, frame: int) -> None:
     """Image Plane Module, PS3.3 C.7.6.2."""
     spacing, positions, orientation = geometry.spacing, geometry.positions, geometry.orientation
     if spacing is not None and positions is not None and orientation is not None:

@@ -37,8 +37,8 @@ class Secret:
         try:
             key = path.read_bytes().strip()
         except OSError as error:
-            found = f"key file {path} cannot be read: {error.strerror or error}"
-            raise SettingsError(found, f"a file of at least {LEAST} bytes", _HOW) from error
+            problem = f"key file {path} cannot be read: {error.strerror or error}"
+            raise SettingsError(problem, f"a file of at least {LEAST} bytes", _HOW) from error
         if len(key) < LEAST:
             raise SettingsError(f"key file {path} holds {len(key)} bytes", f"at least {LEAST}", _HOW)
         return cls(key)

@@ -96,7 +96,7 @@ class Deidentifier:
             try:
                 for number, path in enumerate(files):
                     tick(number, len(files))
-                    self._one(path, private, result)
+                    self._clean_file(path, private, result)
                 for item in sorted(private.iterdir()):
                     item.replace(folder / item.name)
             finally:
@@ -109,7 +109,7 @@ class Deidentifier:
         result.written = [_moved(written, private, folder) for written in result.written]
         return result
 
-    def _one(self, path: Path, private: Path, result: DeidentificationResult) -> None:
+    def _clean_file(self, path: Path, private: Path, result: DeidentificationResult) -> None:
         try:
             if path.name.upper() == _INDEX or not is_dicom(head_of(path)):
                 result.left_out.append(path)

@@ -63,9 +63,9 @@ class ObjectWriter(Writer):
         except MedvisError:
             raise
         except _CONTRADICTIONS as error:
-            found = f"no {self.file} can be made for {outcome.case.scan.source.path}"
+            problem = f"no {self.file} can be made for {outcome.case.scan.source.path}"
             reason = without_identity(str(error), source.header)[:200]
-            raise OutputError(f"{found}: {reason}", "a source whose header is as the standard asks") from error
+            raise OutputError(f"{problem}: {reason}", "a source whose header is as the standard asks") from error
         return [path]
 
 

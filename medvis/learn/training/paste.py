@@ -24,7 +24,7 @@ def paste(hu: Float32s, lesion: Float32s, mask: Float32s, rng: Generator) -> tup
     Returns:
         The new crop and its mask, or None if there is no lung to put it in.
     """
-    move = _place(cv2.blur(hu, (7, 7)) < -700, rng)
+    move = _random_move(cv2.blur(hu, (7, 7)) < -700, rng)
     if move is None:
         return None
     size = hu.shape
@@ -51,7 +51,7 @@ def transplant(
     """
     donor, mask = target
     ring = (cv2.dilate(mask, np.ones((9, 9))) > 0.5) & (cv2.dilate(mask, np.ones((3, 3))) < 0.1)
-    move = _place(~taken, rng) if ring.any() and mask.max() > 0.5 else None
+    move = _random_move(~taken, rng) if ring.any() and mask.max() > 0.5 else None
     if move is None:
         return None
     size = mask.shape
@@ -66,7 +66,7 @@ def transplant(
     return np.asarray(host + alpha * (moved * light - host), np.float32), np.asarray(inside, np.float32)
 
 
-def _place(allowed: Bools, rng: Generator) -> Float32s | None:
+def _random_move(allowed: Bools, rng: Generator) -> Float32s | None:
     """The move of the crop's centre to a random allowed place, or None if there is none."""
     allowed = allowed.copy()
     allowed[:RIM], allowed[-RIM:], allowed[:, :RIM], allowed[:, -RIM:] = False, False, False, False
