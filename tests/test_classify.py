@@ -14,7 +14,7 @@ from tiny_chest import pipeline
 from tiny_whole import BREAST, CHEST, STEEL, patch, picture, whole_card
 
 from medvis.core.case import Case, Prediction
-from medvis.core.report import decimal, percent
+from medvis.core.wording import decimal, percent
 from medvis.errors import SettingsError, StageError
 from medvis.stages.classify import Classify, ClassifySettings
 from medvis.stages.judge import Judge, JudgeSettings

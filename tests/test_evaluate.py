@@ -166,6 +166,15 @@ def test_a_scan_that_is_read_without_a_mark_has_masks_that_are_empty(listed):
     assert labelled_scans(listed, "test") == [], "not all of it is marked"
 
 
+def test_scans_that_nobody_has_marked_or_read_are_named_and_not_measured(listed, monkeypatch):
+    monkeypatch.setattr("medvis.pipeline.open_model", lambda _: pipeline().context.predictor)
+    shutil.rmtree(listed / "without" / "masks")
+    list_scans(listed, **{"with": "P1,test,1,3", "without": "P2,test,0,4"})
+    facts = evaluate("lung-nodule", listed, "test", quiet).facts
+    assert facts["not_measured"] == ["without"]
+    assert {name.partition("/")[0] for name in facts["slices"]} == {"with"}
+
+
 def test_a_slice_without_a_mask_is_a_slice_on_which_nothing_is_marked(slices, listed):
     before = evaluate_slices(pipeline(), slices, quiet)
     empty = [path for path in listed.glob("*/masks/*.png") if not cv2.imread(str(path), cv2.IMREAD_UNCHANGED).any()]

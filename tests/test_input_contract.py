@@ -37,7 +37,7 @@ def test_a_shipped_card_and_its_task_show_the_same(task):
     [
         (NARROW, "stages.window is center 40, width 400, function LINEAR_EXACT", LEARNED),
         ({"stages.window.function": "LINEAR"}, "stages.window is center -150, width 2400, function LINEAR", LEARNED),
-        ({"stages.window.center": None}, "stages.window is range valid", LEARNED),
+        ({"stages.window.center": None, "stages.window.width": None}, "stages.window is range valid", LEARNED),
         ({"stages.window": {}}, "stages.window is range valid", LEARNED),
         ({"stages.window.preset": "lung"}, "stages.window is center -600, width 1500", LEARNED),
         ({"stages.enhance.method": "clahe"}, "stages.enhance is method clahe, clip 2, tiles [8, 8]", "method none"),
@@ -58,6 +58,12 @@ def test_what_a_model_did_not_learn_is_refused_in_one_line_before_any_pixel_is_r
     assert f"wanted: {wanted}" in line and "as model 'lung-nodule 1' has learned it" in line
     assert "--set input_contract=ignore" in line
     Pipeline("lung-nodule", {**overrides, **IGNORE})
+
+
+@pytest.mark.parametrize("part", ["center", "width"])
+def test_half_a_window_is_none(part):
+    with pytest.raises(SettingsError, match=r"a window has both a center and a width; without either, a range"):
+        Pipeline("lung-nodule", {f"stages.window.{part}": None})
 
 
 def test_several_differences_are_counted():

@@ -140,7 +140,7 @@ def test_the_view_is_the_window_of_the_config():
 def test_without_a_window_the_view_is_the_range_of_the_valid_pixels():
     frames = np.linspace(-1000, 1000, 40 * 40).reshape(1, 40, 40)
     valid = frames < 500
-    view = windowed(scan_of(frames, valid=valid), center=None).view[..., 0]
+    view = windowed(scan_of(frames, valid=valid), center=None, width=None).view[..., 0]
     assert view[valid].min() == 0 and view[valid].max() == pytest.approx(1)
     assert (view[~valid] == 0).all(), "padding is black"
 

@@ -12,7 +12,7 @@ from tiny_bundle import pipeline_of
 from tiny_chest import chest, pipeline
 from tiny_whole import BREAST, CHEST, INPUT, OUTLINED, STEEL, Tones, patch, picture, whole_card, write_whole
 
-from medvis.core.report import percent
+from medvis.core.wording import percent
 from medvis.errors import InputError, StageError
 from medvis.io.readers.casefile import load_case, save_case
 from medvis.io.writers.heatmap import draw

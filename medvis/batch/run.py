@@ -137,10 +137,10 @@ class Batch:
         check_folders((source.folder for source in inputs), self.writers, self.force)
         self.pipelines.prepare()
         for number, source in enumerate(inputs, 1):
-            _OneInput(self, observer, source, Position(number, len(inputs))).run()
+            _InputRun(self, observer, source, Position(number, len(inputs))).run()
 
 
-class _OneInput:
+class _InputRun:
     """The volumes of one input."""
 
     def __init__(self, batch: Batch, observer: Observer, source: Input, position: Position) -> None:

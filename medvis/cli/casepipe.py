@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from medvis.batch.chain import chain_to
 from medvis.cli.console import emit, is_terminal
 from medvis.cli.options import STDIO
+from medvis.core.volumes import naming
 from medvis.errors import InputError, OutputError, UsageError
 from medvis.io import atomic
 from medvis.io.magic import head_of
@@ -77,11 +78,8 @@ def read_scan(path: Path) -> Scan:
     with tempfile.TemporaryDirectory(prefix="medvis-") as folder:
         spooled = Path(folder) / "stdin"
         spooled.write_bytes(data)
-        try:
+        with naming(str(spooled), STDIN):
             scan = load(spooled)
-        except InputError as error:
-            wanted = error.wanted and error.wanted.replace(str(spooled), STDIN)
-            raise InputError(error.found.replace(str(spooled), STDIN), wanted, error.hint) from error
     return replace(scan, source=replace(scan.source, path=str(STDIO)))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from medvis.cli.console import emit, waiting
 from medvis.cli.failures import explain, print_error
-from medvis.cli.options import INPUT_HELP, Force, Quiet, Series, Set, Task, chosen, overrides
+from medvis.cli.options import INPUT_HELP, OUT, Force, Quiet, ResultFolder, Series, Set, Task, chosen, overrides
 from medvis.cli.writing import Write, writers
 from medvis.errors import FLAGGED, BatchError, UsageError
 
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from medvis.core.report import Report
     from medvis.core.volumes import Volumes
 
-OUT = Path("medvis-out")
-
 
 def diagnose(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help=INPUT_HELP)],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help=f"Where the results go.  [default: {OUT}]"),
-    ] = None,
+    output: ResultFolder = None,
     task: Task = "auto",
     write: Write = None,
     json: Annotated[

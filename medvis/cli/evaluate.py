@@ -77,6 +77,9 @@ def _own_bundle(task: str) -> Path:
 
 def _show(evaluation: Evaluation) -> None:
     show_pairs([("task", evaluation.task), ("model", evaluation.model), ("data", evaluation.data), *evaluation.lines()])
+    if "not_measured" in evaluation.facts:
+        names = ", ".join(evaluation.facts["not_measured"])
+        show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])
     if "confusion" in evaluation.facts:
         emit("\n")
         show_rows(*matrix_rows(evaluation.facts["confusion"]))

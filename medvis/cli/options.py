@@ -58,6 +58,11 @@ Series = Annotated[
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only: no summary, no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+OUT = Path("medvis-out")
+ResultFolder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FOLDER", help=f"Where the results go.  [default: {OUT}]"),
+]
 CaseOutput = Annotated[
     Path | None,
     typer.Option(

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from medvis.cli.console import emit, waiting
-from medvis.cli.diagnose import OUT
-from medvis.cli.options import STDIO, Force, Json, Quiet, Set, overrides
+from medvis.cli.options import OUT, STDIO, Force, Json, Quiet, ResultFolder, Set, overrides
 from medvis.cli.stages import CasePath
 from medvis.cli.writing import Write, writers
 from medvis.errors import UsageError
@@ -22,10 +18,7 @@ if TYPE_CHECKING:
 
 def report(
     path: CasePath = STDIO,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help=f"Where the results go.  [default: {OUT}]"),
-    ] = None,
+    output: ResultFolder = None,
     write: Write = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from medvis.cli.console import console
 from medvis.cli.failures import printable
-from medvis.core.report import Finding, Report, decimal, percent
+from medvis.core.report import Finding, Report
+from medvis.core.wording import decimal, percent
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from medvis.core.wording import decimal, percent
+
 if TYPE_CHECKING:
     from medvis.core.report import Finding, Report
 
@@ -35,8 +37,6 @@ def report_html(report: Report, png: bytes = b"") -> str:
 
 
 def _classes(report: Report) -> str:
-    from medvis.core.report import percent  # noqa: PLC0415 - that module imports this one when it shows itself
-
     if not report.classes:
         return ""
     listed = ", ".join(f"{escape(reading.name)} {escape(percent(reading.probability))}" for reading in report.classes)
@@ -55,8 +55,6 @@ def _findings(report: Report) -> str:
 
 
 def _cells(finding: Finding) -> str:
-    from medvis.core.report import decimal  # noqa: PLC0415 - as above
-
     length = finding.longest_diameter_mm
     texts = (
         str(finding.id),

@@ -15,23 +15,6 @@ class _ReportModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 
-def percent(probability: float) -> str:
-    """A probability in words: in whole percent, and never 0 or 100, which no model can know."""
-    return _between(probability, "1%", f"{probability:.0%}", "99%")
-
-
-def decimal(probability: float, spread: float | None = None) -> str:
-    """A probability in a table: two decimals, never 0 or 1; with its sd over the views if known."""
-    text = _between(probability, "0.01", f"{probability:.2f}", "0.99")
-    return text if spread is None else f"{text} ± {spread:.2f}"
-
-
-def _between(probability: float, least: str, text: str, most: str) -> str:
-    if probability < 0.005:
-        return f"<{least}"
-    return f">{most}" if probability >= 0.995 else text
-
-
 class Code(_ReportModel):
     """A coded concept, e.g. SNOMED CT (scheme ``SCT``)."""
 

@@ -162,14 +162,15 @@ def file_volumes(
             f"the file {name}",
             (name,),
             None,
-            partial(_read, read, folder / name, notes),
+            partial(read_file, read, folder / name, notes),
         )
         for label, name in zip(labels, names, strict=True)
     ]
     return Volumes(str(folder), volumes, [remark.whole for remark in remarks])
 
 
-def _read(read: Callable[[Path], Scan], path: Path, notes: Sequence[str]) -> Scan:
+def read_file(read: Callable[[Path], Scan], path: Path, notes: Sequence[str] = ()) -> Scan:
+    """The scan in a file, `notes` before its own. Raises InputError, also where the file cannot be read at all."""
     try:
         scan = read(path)
     except OSError as error:

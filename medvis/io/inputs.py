@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from medvis.core.protocols import Reader
-from medvis.core.scan import Scan
-from medvis.core.volumes import Volume, Volumes, naming
+from medvis.core.volumes import Volume, Volumes, naming, read_file
 from medvis.errors import InputError
 from medvis.io.folder import files_below, volumes_of
 from medvis.io.magic import ZIP, head_of, looks_like
@@ -99,11 +98,4 @@ def _in_folder(folder: Path) -> Volumes:
 
 
 def _single(path: Path, reader: Reader) -> Volume:
-    return Volume(path.name, "one file", (path.name,), None, partial(_read, reader, path))
-
-
-def _read(reader: Reader, path: Path) -> Scan:
-    try:
-        return reader.read(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    return Volume(path.name, "one file", (path.name,), None, partial(read_file, reader.read, path))

@@ -52,13 +52,15 @@ class WindowSettings(BaseModel):
         """Of the window, in modality units; None where a range is shown instead.
 
         Raises:
-            SettingsError: no preset of that name, or a width that the function cannot have.
+            SettingsError: no preset of that name, a width that the function cannot have, or one of both alone.
         """
         try:
             if self.preset:
                 return preset(self.preset)
-            if self.center is None or self.width is None:
+            if self.center is None and self.width is None:
                 return None
+            if self.center is None or self.width is None:
+                raise ValueError("a window has both a center and a width; without either, a range is shown")
             check_window(self.center, self.width, self.function)
         except ValueError as error:
             raise SettingsError(str(error)) from error

@@ -7,7 +7,7 @@ from typing import Literal
 
 from medvis.core.case import Case
 from medvis.core.labels import ClassDistribution, LabelProbability
-from medvis.core.report import percent
+from medvis.core.wording import percent
 from medvis.model.card import Card
 
 

@@ -41,7 +41,8 @@ class Infer(BaseStage):
         view = require(case.view, self.name, "view", "window")
         ignored = check_case(self.context, case)
         if ignored:
-            case = replace(case, notes=(*case.notes, f"{reason(ignored)}."[0].upper() + f"{reason(ignored)}."[1:]))
+            text = reason(ignored)
+            case = replace(case, notes=(*case.notes, f"{text[0].upper()}{text[1:]}."))
         turn, grid = Upright.of(case.scan.geometry), Regrid.of(case.scan, self.settings.resample)
         seen = view if grid is None else grid.view(view)
         if self.context.task.kind == "whole":

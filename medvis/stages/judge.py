@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from medvis.core.case import Case, require
-from medvis.core.report import Finding, Verdict, percent
+from medvis.core.report import Finding, Verdict
+from medvis.core.wording import percent
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.class_verdict import ClassVerdict, class_verdict
 from medvis.stages.input_contract import IGNORED, INFER, reason

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medvis.core.report import Reading, percent
+from medvis.core.report import Reading
+from medvis.core.wording import percent
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 

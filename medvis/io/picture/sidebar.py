@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvis.core.report import Finding, Report, decimal
+from medvis.core.report import Finding, Report
+from medvis.core.wording import decimal
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT, VERDICTS
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.classes import draw_classes

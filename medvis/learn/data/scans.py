@@ -49,7 +49,12 @@ class LabelledScan:
 
 
 def labelled_scans(data: Path, split: str) -> list[LabelledScan]:
-    """The scans with masks or boxes at or below `data`.
+    """The scans with masks or boxes at or below `data`, or read completely; the arguments as of `scans_of`."""
+    return [scan for scan in scans_of(data, split) if scan.masked or scan.boxed]
+
+
+def scans_of(data: Path, split: str) -> list[LabelledScan]:
+    """The scans at or below `data`, labelled or not.
 
     Args:
         data: a folder of scans, or one scan's folder; series.csv lies in `data` or, for one scan, beside it.
@@ -61,7 +66,7 @@ def labelled_scans(data: Path, split: str) -> list[LabelledScan]:
     known = _known(data, split)
     folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
     scans = [LabelledScan(folder, folder.name) for folder in folders] if known is None else known
-    return [scan for scan in scans if (scan.masked or scan.boxed) and any(scan.folder.glob("*.dcm"))]
+    return [scan for scan in scans if any(scan.folder.glob("*.dcm"))]
 
 
 def _known(data: Path, split: str) -> list[LabelledScan] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvis.errors import InputError
-from medvis.learn.data.scans import labelled_scans
+from medvis.learn.data.scans import scans_of
 from medvis.learn.measuring.crops import EVERYWHERE, Progress
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
@@ -36,7 +36,13 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
     if listed and in_hu:
         return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress)
     pipeline = Pipeline(task, own)
-    scans = [] if listed else labelled_scans(data, split)
+    every = [] if listed else scans_of(data, split)
+    scans = [scan for scan in every if scan.masked or scan.boxed]
     parts = [evaluate_slices(pipeline, data, progress, split)] if any(scan.masked for scan in scans) else []
     parts += [evaluate_series(pipeline, data, progress, split)] if any(scan.boxed for scan in scans) else []
-    return join(parts) if parts else evaluate_pictures(pipeline, data, split, progress)
+    if not parts:
+        return evaluate_pictures(pipeline, data, split, progress)
+    evaluation, left_out = join(parts), [scan.folder.name for scan in every if scan not in scans]
+    if left_out:
+        evaluation.facts["not_measured"] = left_out  # nobody has marked them, or read them completely
+    return evaluation
