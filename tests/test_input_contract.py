@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from tiny_bundle import contract_of, pipeline_of, write_bundle
+from tiny_bundle import contract_of, pipeline_of, tiny_card
 from tiny_chest import Blobs, chest
 from tiny_whole import CHEST, Tones, patch, picture, write_whole
 
@@ -88,24 +88,26 @@ def test_a_task_without_a_window_stage_has_nothing_to_show(tmp_path):
         Pipeline(str(path))
 
 
+def write_card(folder, contract):
+    """The card of a bundle; the contract is compared before anybody asks for its graph."""
+    folder.mkdir(exist_ok=True)
+    (folder / "card.yaml").write_text(yaml.safe_dump(tiny_card(input=contract), sort_keys=False), encoding="utf-8")
+
+
 def test_the_law_holds_for_bundles_of_others(tmp_path):
-    card = contract_of() | {"unit": "grey"}
-    write_bundle(tmp_path / "theirs", input=card)
+    write_card(tmp_path / "theirs", contract_of() | {"unit": "grey"})
     body = yaml.safe_load((configs_folder() / "lung-nodule.yaml").read_text(encoding="utf-8"))
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**body, "task": "mine", "bundle": "theirs"}, sort_keys=False), encoding="utf-8")
     with pytest.raises(SettingsError, match=r"task 'mine': the unit is HU; wanted: grey, as model 'tiny 1'"):
         Pipeline(str(path))
-    write_bundle(tmp_path / "theirs", input=contract_of() | {"colour": "BGR"})
+    write_card(tmp_path / "theirs", contract_of() | {"colour": "BGR"})
     with pytest.raises(SettingsError, match=r"the order of the channels is RGB; wanted: BGR"):
         Pipeline(str(path))
 
 
 def test_a_card_without_a_contract_is_no_card(tmp_path):
-    write_bundle(tmp_path)
-    body = yaml.safe_load((tmp_path / "card.yaml").read_text(encoding="utf-8"))
-    del body["input"]["window"]
-    (tmp_path / "card.yaml").write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
+    write_card(tmp_path, {name: part for name, part in contract_of().items() if name != "window"})
     with pytest.raises(ModelError, match=r"card.yaml: input.window: field required"):
         read_card(tmp_path)
 

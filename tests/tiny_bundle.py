@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import yaml
 
 SPEC = {"classes": 2, "widths": (16, 16, 16, 16, 16), "embedding": 16, "cuts": [(0.0, 0.5), (0.3, 0.7), (0.4, 1.0)]}
@@ -43,6 +44,7 @@ def _settle(net) -> None:
 @cache
 def tiny_graph(masks: int = 1) -> bytes:
     """The exported graph. The export takes a while, so all tests of a run share it."""
+    pytest.importorskip("torch", reason="a graph is made with the extra 'train'")
     from medvis.learn.bundling.export import export_onnx
 
     with TemporaryDirectory() as folder:
