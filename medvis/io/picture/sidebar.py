@@ -73,8 +73,9 @@ def _verdict(column: Canvas, report: Report) -> int:
     chance = "unknown" if verdict.probability is None else decimal(verdict.probability)
     column.text(WIDTH, y + 30, f"probability {chance}", Style(16, align="right"))
     y += 64
-    for reason in verdict.reasons[:2]:
-        for line in wrapped(reason, 15, WIDTH, 2):
+    shown = verdict.reasons[:2]
+    for reason in shown:  # why a person must look is not cut short, unless it is very long
+        for line in wrapped(reason, 15, WIDTH, 6 if len(shown) == 1 else 3):
             column.text(0, y, line, Style(15, MUTED))
             y += 20
     return y + 6
