@@ -13,6 +13,8 @@ from tiny_whole import Tones
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from medvis.learn.bundling.validation_views import validation_views
+from medvis.learn.data.index import read_index
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sources import sources
@@ -141,6 +143,31 @@ def test_validation_sees_what_inference_sees(task, tmp_path):
     _, _, validator = trained_on(task, data)
     shown = [seen_at_inference(task, row.image)[0][0] for row in validator.pictures.rows]
     np.testing.assert_array_equal(validator.views.numpy(), np.stack(shown))
+
+
+@pytest.mark.parametrize("task", ["lung-nodule", "ball-screw", "chest-tb", "breast-ultrasound"])
+def test_graphs_are_compared_on_what_inference_shows(task, tmp_path):
+    data = write(tmp_path, task, KINDS.get(task, ["16 bit"])[0])
+    recipe = validated(Recipe, load_task(task).train, "train")
+    validation = validation_views(task, recipe, data)
+    side, rows = recipe.phases[-1].size, read_index(data, "val")
+    assert validation.views.shape == (len(rows), recipe.channels, side, side) and validation.groups == [
+        row.group for row in rows
+    ]
+    assert (validation.masks is None) == (not recipe.masks)
+    for view, row in zip(validation.views, rows, strict=True):
+        whole = {"stages.infer.tile": 512} if task in SIZES else {}
+        shown = seen_at_inference(task, row.image, {**ONE_VIEW, **whole})[0][0]
+        if task in WHOLE:
+            np.testing.assert_array_equal(view, shown)
+        else:
+            high, wide = SIZES[task]
+            assert holds(shown[:, :high, :wide], view)
+    if validation.masks is not None:
+        assert validation.masks.any((1, 2)).all(), "each has its lesion in it"
+    names = [label.name for label in recipe.labels if label.kind == "class"]
+    if names:
+        assert validation.truth.tolist() == [names.index(row.label) for row in rows]
 
 
 def test_enhancement_is_learned_as_it_is_shown(tmp_path):
