@@ -23,6 +23,7 @@ from medvis.learn.bundling.quantise import Quantiser
 from medvis.learn.bundling.validation_views import ValidationViews
 from medvis.model.card import OUTPUTS
 from medvis.model.onnx import OnnxPredictor
+from medvis.model.session import cpu_session
 from medvis.model.torch import TorchPredictor
 from medvis.nets.weights import load_net, save_net
 
@@ -131,7 +132,7 @@ def test_weights_of_another_shape_are_one_line(tmp_path, spec):
 
 def outputs(graph, x):
     """What a graph gives for a batch."""
-    return precision.session_of(graph, 1).run(list(OUTPUTS), {"image": x})
+    return cpu_session(graph, 1).run(list(OUTPUTS), {"image": x})
 
 
 def test_a_slim_graph_computes_the_same_in_fewer_bytes():
@@ -234,3 +235,36 @@ def test_where_nothing_smaller_will_do_fp32_ships(monkeypatch):
     chosen, certificate = precision.choose(tiny_graph(), held(4), seed=0)
     assert chosen.precision == "fp32" and "nothing smaller keeps" in certificate["why"]
     assert certificate["size"]["share"] == 1
+
+
+def test_quantised_sums_do_not_saturate_on_any_processor():
+    """64 products of the largest activation and weight are 64.0; sums that end at 32767 would make half of it."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    constants = {
+        "x_scale": np.float32(1 / 255),
+        "x_zero": np.uint8(0),
+        "w": np.full((8, 64, 1, 1), 127, np.int8),
+        "w_scale": np.float32(1 / 127),
+        "w_zero": np.int8(0),
+        "y_scale": np.float32(80 / 255),
+        "y_zero": np.uint8(0),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "x_scale", "x_zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "x_scale", "x_zero"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["wd"]),
+        helper.make_node("Conv", ["xd", "wd"], ["c"]),
+        helper.make_node("QuantizeLinear", ["c", "y_scale", "y_zero"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "y_scale", "y_zero"], ["y"]),
+    ]
+    floats = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "sums",
+        [helper.make_tensor_value_info("x", floats, [1, 64, 32, 32])],
+        [helper.make_tensor_value_info("y", floats, [1, 8, 32, 32])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (sums,) = cpu_session(model.SerializeToString(), 1).run(None, {"x": np.ones((1, 64, 32, 32), np.float32)})
+    np.testing.assert_allclose(sums, 64.0, atol=80 / 255)

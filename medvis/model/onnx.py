@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.bundle import checked_weights, read_card
 from medvis.model.card import OUTPUTS
+from medvis.model.session import cpu_session
 
 
 class OnnxPredictor:
@@ -26,16 +26,9 @@ class OnnxPredictor:
     name = "onnx"
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        import onnxruntime  # noqa: PLC0415 - 0.2 s that only a forward pass needs
-
         self.card = read_card(folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or _cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            weights = checked_weights(folder, self.card.model)
-            self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+            self._session = cpu_session(checked_weights(folder, self.card.model), threads)
         except ModelError:
             raise
         except Exception as error:  # onnxruntime's own exceptions share no base class
@@ -62,9 +55,3 @@ class OnnxPredictor:
             channels = given[name][1] if len(given[name]) > 1 else width  # a graph may leave its shapes open
             if isinstance(channels, int) and channels != width:
                 raise ModelError(f"{path}: {name} has {channels} channels", f"{width} as on its card")
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system tells; else all there are."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1

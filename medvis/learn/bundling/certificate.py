@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from medvis.core.arrays import Bools, Float32s, Float64s
 from medvis.learn.bundling.validation_views import ValidationViews, batches
 from medvis.learn.figures.metrics import auc, dice
+from medvis.model.session import cpu_session
 
 # A smaller graph ships only if Dice and AUC fall by no more than this, and no more than this share of decisions change.
 MOST_LOST = 0.01
@@ -48,19 +49,9 @@ class Predictions:
         return np.asarray(self.logits.argmax(1), np.int64)
 
 
-def session_of(graph: bytes, threads: int = 0) -> Any:  # noqa: ANN401 - onnxruntime's session
-    """A session on the CPU; 0 threads: onnxruntime's own choice."""
-    import onnxruntime  # noqa: PLC0415 - only here
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def see(graph: bytes, views: ValidationViews) -> Predictions:
     """Runs a graph over all views."""
-    session = session_of(graph)
+    session = cpu_session(graph)
     scores: list[float] = []
     outlined, logits = [], []
     for index, batch in enumerate(batches(views.views, BATCH)):
@@ -127,7 +118,7 @@ def speed(fp32: bytes, small: bytes, views: Float32s) -> dict[str, Any]:
     Pairs, because on a busy machine both runs of one wait alike; the quartiles say how much they still differ, and
     ``fastest`` compares the fastest run of each, which waited least.
     """
-    sessions = [session_of(graph, THREADS) for graph in (fp32, small)]
+    sessions = [cpu_session(graph, THREADS) for graph in (fp32, small)]
     image = views[:1]
     for session in sessions:
         session.run(None, {"image": image})

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.card import OUTPUTS
+from medvis.model.session import cpu_session
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 
 OPSET = 18
@@ -95,9 +96,7 @@ class Parity:
 
 def parity(net: DualStreamUNetPP, path: Path, seed: int = 0) -> Parity:
     """Compares both runtimes on random images of four sizes."""
-    import onnxruntime  # noqa: PLC0415 - only here
-
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    session = cpu_session(path.read_bytes())
     rng = np.random.default_rng(seed)
     worst = dict.fromkeys(OUTPUTS, 0.0)
     for shape in ((1, 64, 64), (2, 96, 96), (1, 96, 160), (1, 192, 192)):

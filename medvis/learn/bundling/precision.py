@@ -10,10 +10,11 @@ import numpy as np
 
 from medvis.core.arrays import Float32s
 from medvis.core.logits import sigmoid
-from medvis.learn.bundling.certificate import changed, objections, quality, see, session_of, size, speed
+from medvis.learn.bundling.certificate import changed, objections, quality, see, size, speed
 from medvis.learn.bundling.graph_optimise import halve, slim
 from medvis.learn.bundling.quantise import METHODS, Quantiser
 from medvis.learn.bundling.validation_views import ValidationViews, batches
+from medvis.model.session import cpu_session
 
 Precision = Literal["int8", "fp16", "fp32"]
 # A tenth of the views sets the ranges, of few views up to three tenths: fewer than `LEAST` miss what rare views reach,
@@ -126,7 +127,7 @@ def sensitive(quantiser: Quantiser, fp32: bytes, views: Float32s) -> list[str]:
 
 
 def _outputs(graph: bytes, views: Float32s) -> list[Float32s]:
-    session = session_of(graph)
+    session = cpu_session(graph)
     parts = [session.run(["class_logits", "mask_logits"], {"image": batch}) for batch in batches(views, 4)]
     return [np.concatenate([part[index] for part in parts]) for index in (0, 1)]
 
