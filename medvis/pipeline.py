@@ -10,6 +10,7 @@ from typing import Any
 
 from medvis import plugins
 from medvis.core.case import Case
+from medvis.core.display import Display
 from medvis.core.outcome import Outcome
 from medvis.core.protocols import Stage
 from medvis.core.scan import Scan
@@ -18,10 +19,12 @@ from medvis.io.open import open_scan
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
+from medvis.preprocess.picture import with_facts
 from medvis.settings import TaskConfig, load_task, validated
 from medvis.stages.base import Context
 from medvis.stages.build import build_report
 from medvis.stages.input_contract import check_settings, shown_by
+from medvis.stages.window import ESTIMATED, WINDOW
 from medvis.tasks import task_names
 
 AUTO = "auto"
@@ -114,11 +117,15 @@ class Pipeline:
             check_settings(self.context)
 
     def accept(self, scan: Scan) -> Case:
-        """The case to start from. Raises InputError if the scan is not of a kind that this task was made for."""
+        """The case to start from: a picture has what the user says of it (`picture` in the settings).
+
+        Raises:
+            InputError: the scan is not of a kind that this task was made for, or not what the user says.
+        """
         misfit = _misfit(scan, self.config)
         if misfit is not None:
             raise InputError(f"{scan.source.path} {misfit[0]}", f"{misfit[1]} for task '{self.config.task}'", misfit[2])
-        return Case(scan=scan, task=self.asked)
+        return Case(scan=with_facts(scan, self.config.picture), task=self.asked)
 
     def run(self, case: Case, first: str | None = None, last: str | None = None) -> tuple[Case, dict[str, float]]:
         """Runs the stages from `first` to `last` (both included; None: the ends).
@@ -145,7 +152,12 @@ class Pipeline:
         """The outcome of a case that has been through all stages."""
         report = build_report(case, self.context, dict(timings or {}))
         config = self.config
-        return Outcome(case, report, config.display, config.taxonomy.site, config.dicom, picture=_picture)
+        display = self.display_of(case)
+        return Outcome(case, report, display, config.taxonomy.site, config.dicom, picture=_picture)
+
+    def display_of(self, case: Case) -> Display:
+        """How a case is shown: in the task's window, unless that is one of a unit that the scan is not in."""
+        return Display() if case.scan.fact(WINDOW, ESTIMATED) else self.config.display
 
     def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
         kind = plugins.load("medvis.stages", name)

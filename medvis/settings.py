@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,9 @@ from medvis.core.display import DicomResults, Display
 from medvis.core.report import Code
 from medvis.errors import SettingsError
 from medvis.tasks import SUFFIXES, task_file
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _TaskSettings(BaseModel):
@@ -65,6 +68,27 @@ class Measured(_TaskSettings):
     baselines: dict[str, str] = {}
 
 
+class PictureFacts(_TaskSettings):
+    """What a PNG, JPEG, TIFF or BMP image does not say of itself, and the user does.
+
+    Attributes:
+        window: center and width, in HU, of the CT window that a grey picture was saved in.
+        mm_per_pixel: size of a pixel in mm; two numbers where rows and columns differ (between rows, between columns).
+    """
+
+    window: tuple[_Finite, _Length] | None = None
+    mm_per_pixel: _Length | tuple[_Length, _Length] | None = None
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """As `medvis.core.geometry.Geometry` has it."""
+        size = self.mm_per_pixel
+        return size if size is None or isinstance(size, tuple) else (size, size)
+
+
+NOTHING_SAID = PictureFacts()
+
+
 class TaskConfig(_TaskSettings):
     """One task."""
 
@@ -78,6 +102,7 @@ class TaskConfig(_TaskSettings):
         description="Whether an image that is shown otherwise than the model learned is refused, or looked at all the "
         "same: the verdict is then 'refer'",
     )
+    picture: PictureFacts = Field(default=NOTHING_SAID, description="What the user says of pictures")
     accepts: Accepts
     display: Display = Display()
     dicom: DicomResults = DicomResults()
@@ -94,6 +119,8 @@ class TaskConfig(_TaskSettings):
         body = self.model_dump(mode="json", exclude={"card", "train", "evaluate", "dicom"})
         if self.input_contract == "obey":  # as every task was before there was a choice
             del body["input_contract"]
+        if self.picture == NOTHING_SAID:  # likewise
+            del body["picture"]
         text = json.dumps([list(self.stages), body], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,7 +12,21 @@ import typer
 
 from medvis.cli.console import emit, waiting
 from medvis.cli.failures import explain, print_error
-from medvis.cli.options import INPUT_HELP, OUT, Force, Quiet, ResultFolder, Series, Set, Task, chosen, overrides
+from medvis.cli.options import (
+    INPUT_HELP,
+    OUT,
+    Force,
+    MmPerPixel,
+    PictureWindow,
+    Quiet,
+    ResultFolder,
+    Series,
+    Set,
+    Task,
+    chosen,
+    overrides,
+    with_picture,
+)
 from medvis.cli.writing import Write, writers
 from medvis.errors import FLAGGED, BatchError, UsageError
 
@@ -37,6 +51,8 @@ def diagnose(
     force: Force = False,
     series: Series = None,
     settings: Set = None,
+    picture_window: PictureWindow = None,
+    mm_per_pixel: MmPerPixel = None,
     fail_on: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"Verdicts that exit with code {FLAGGED}: positive, negative, refer."),
@@ -54,10 +70,11 @@ def diagnose(
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
     flags = chosen(fail_on, "--fail-on", ("positive", "negative", "refer")) if fail_on is not None else []
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
     folder = None if json and output is None else output or OUT
     folders = [None] * len(paths) if folder is None else result_folders(paths, folder)
     selector = partial(select, series=series)
-    batch = Batch(Pipelines(task, overrides(settings)), writers(write), force, selector, opened)
+    batch = Batch(Pipelines(task, changes), writers(write), force, selector, opened)
     shown = _Shown(json, quiet)
     batch.run([Input(path, below) for path, below in zip(paths, folders, strict=True)], shown)
     if any(verdict in flags for verdict in shown.verdicts()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,20 @@ Set = Annotated[
         help="Change a setting of the task, e.g. stages.segment.min_pixels=9. May be repeated.",
     ),
 ]  # fmt: skip
+PictureWindow = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CENTER,WIDTH",
+        help="The CT window in HU that a grey picture was saved in, e.g. -600,1500. The same as --set picture.window.",
+    ),
+]  # fmt: skip
+MmPerPixel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MM",
+        help="Size of a picture's pixels; ROWS,COLS where they differ. The same as --set picture.mm_per_pixel.",
+    ),
+]  # fmt: skip
 INPUT_HELP = "A DICOM, NIfTI or picture file; or a folder, DICOMDIR or ZIP archive with DICOM series."
 Series = Annotated[
     str | None,
@@ -81,6 +96,25 @@ def overrides(texts: Iterable[str] | None) -> dict[str, Any]:
             raise UsageError(f"--set {text!r}", "KEY=VALUE, e.g. stages.segment.min_pixels=9")
         values[key] = _value(text, value)
     return values
+
+
+def with_picture(values: dict[str, Any], window: str | None, mm_per_pixel: str | None) -> dict[str, Any]:
+    """Overrides, and what is said of pictures by options of its own. Raises UsageError."""
+    if window is not None:
+        values["picture.window"] = _numbers("--picture-window", window, (2,), "CENTER,WIDTH in HU, e.g. -600,1500")
+    if mm_per_pixel is not None:
+        sizes = _numbers("--mm-per-pixel", mm_per_pixel, (1, 2), "mm, e.g. 0.7, or ROWS,COLS, e.g. 0.7,0.8")
+        values["picture.mm_per_pixel"] = sizes if len(sizes) > 1 else sizes[0]
+    return values
+
+
+def _numbers(option: str, text: str, counts: tuple[int, ...], wanted: str) -> list[float]:
+    with suppress(ValueError):
+        numbers = [float(part) for part in text.split(",")]
+        positive = numbers[1:] if option == "--picture-window" else numbers
+        if len(numbers) in counts and all(isfinite(number) for number in numbers) and min(positive) > 0:
+            return numbers
+    raise UsageError(f"{option} {text}", wanted)
 
 
 def _value(text: str, value: str) -> object:

@@ -6,7 +6,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from medvis.cli.console import emit, waiting
-from medvis.cli.options import OUT, STDIO, Force, Json, Quiet, ResultFolder, Set, overrides
+from medvis.cli.options import (
+    OUT,
+    STDIO,
+    Force,
+    Json,
+    MmPerPixel,
+    PictureWindow,
+    Quiet,
+    ResultFolder,
+    Set,
+    overrides,
+    with_picture,
+)
 from medvis.cli.stages import CasePath
 from medvis.cli.writing import Write, writers
 from medvis.errors import UsageError
@@ -24,8 +36,10 @@ def report(
     quiet: Quiet = False,
     force: Force = False,
     settings: Set = None,
+    picture_window: PictureWindow = None,
+    mm_per_pixel: MmPerPixel = None,
 ) -> None:
-    """With --json, files are written only with -o. Give the same --set to every stage of a chain."""
+    """With --json, files are written only with -o. Give the same settings to every stage of a chain."""
     from medvis.batch.publish import check_scan, publish
     from medvis.batch.select import check_folders
     from medvis.cli.casepipe import read_case
@@ -36,7 +50,7 @@ def report(
     folder = None if json and output is None else output or OUT
     chosen = writers(write)
     check_folders([folder], chosen, force)
-    changes = overrides(settings)
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
     case = read_case(path, "report")  # before the bar: in a pipe this waits for others that have a bar of their own
     check_scan(case.scan, chosen if folder is not None else ())
     began = time.perf_counter()

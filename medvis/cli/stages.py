@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medvis.cli.console import waiting
-from medvis.cli.options import STDIO, CaseOutput, Force, Quiet, Set, Task, overrides
+from medvis.cli.options import (
+    STDIO,
+    CaseOutput,
+    Force,
+    MmPerPixel,
+    PictureWindow,
+    Quiet,
+    Set,
+    Task,
+    overrides,
+    with_picture,
+)
 
 if TYPE_CHECKING:
     from medvis.core.case import Case
@@ -26,24 +37,27 @@ def window(
     output: CaseOutput = None,
     task: Task = "auto",
     settings: Set = None,
+    picture_window: PictureWindow = None,
+    mm_per_pixel: MmPerPixel = None,
     quiet: Quiet = False,
     force: Force = False,
 ) -> None:
-    """Give the same --set to every stage of a chain."""
+    """Give the same settings to every stage of a chain."""
     from medvis.batch.chain import run_part
     from medvis.batch.pipelines import Pipelines
     from medvis.cli.casepipe import check_target, read_scan, write_case
 
     target = check_target(output, force)
     named = str(Path(task).resolve()) if task.endswith((".yaml", ".yml")) else task
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
     with waiting("window", quiet=quiet):
         scan = read_scan(path)
-        pipeline = Pipelines(named, overrides(settings)).of(scan)
+        pipeline = Pipelines(named, changes).of(scan)
         case, _ = run_part(pipeline, pipeline.accept(scan), "window")
     write_case(case, target)
 
 
-def _stage(name: str, path: Path, output: Path | None, settings: list[str] | None, flags: tuple[bool, bool]) -> None:
+def _stage(name: str, path: Path, output: Path | None, changes: dict[str, Any], flags: tuple[bool, bool]) -> None:
     from medvis.batch.chain import run_part
     from medvis.batch.progress import Span, frame_by_frame
     from medvis.cli.casepipe import check_target, read_case, write_case
@@ -51,7 +65,6 @@ def _stage(name: str, path: Path, output: Path | None, settings: list[str] | Non
 
     quiet, force = flags
     target = check_target(output, force)
-    changes = overrides(settings)
     case: Case = read_case(path, name)  # before the bar: in a pipe this waits for others that have a bar of their own
     pipeline = Pipeline(case.task, changes)
     with waiting(name, 1, quiet) as progress, frame_by_frame(pipeline, progress, Span(name, 0, 1)):
@@ -66,11 +79,14 @@ def _command(name: str) -> Callable[..., None]:
         path: CasePath = STDIO,
         output: CaseOutput = None,
         settings: Set = None,
+        picture_window: PictureWindow = None,
+        mm_per_pixel: MmPerPixel = None,
         quiet: Quiet = False,
         force: Force = False,
     ) -> None:
-        """Give the same --set to every stage of a chain."""
-        _stage(name, path, output, settings, (quiet, force))
+        """Give the same settings to every stage of a chain."""
+        changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
+        _stage(name, path, output, changes, (quiet, force))
 
     command.__name__ = name
     return command

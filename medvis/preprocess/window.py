@@ -23,7 +23,10 @@ from medvis.ops.window import window as voi_window
 
 # Sides below this hold no anatomy to look at, and the network's coarsest map would be empty.
 MIN_SIDE = 32
-ESTIMATED = "The picture's grey values were put on an estimated Hounsfield scale; densities are approximate."
+ESTIMATED = (
+    "The model was shown the picture on an estimated Hounsfield scale, since the file does not say its CT window."
+)
+GIVE_WINDOW = "for a picture of a CT slice say the window that it was saved in: --picture-window CENTER,WIDTH"
 COLOURS = "The picture's colours were turned to grey; the model was trained on grey pictures."
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as every decoder of JPEG does
 
@@ -92,9 +95,8 @@ def in_unit_of(scan: Scan, wanted: list[str]) -> tuple[Scan, tuple[str, ...]]:
         require_contrast(scan)
         frames: Float32s = np.stack([to_hounsfield(frame.astype(np.uint8)) for frame in scan.pixels])
         return scan.derive(pixels=frames, unit="HU"), (ESTIMATED,)
-    raise InputError(
-        f"{scan.source.path} is in unit '{scan.unit}'", f"{' or '.join(wanted)} for this task", "see 'medvis info PATH'"
-    )
+    hint = GIVE_WINDOW if scan.unit == "grey" and "HU" in wanted else "see 'medvis info PATH'"
+    raise InputError(f"{scan.source.path} is in unit '{scan.unit}'", f"{' or '.join(wanted)} for this task", hint)
 
 
 def windowed(scan: Scan, settings: WindowSettings) -> Float32s:

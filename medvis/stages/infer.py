@@ -14,6 +14,7 @@ from medvis.core.scan import Step
 from medvis.ops.chest.lungs import lung_field
 from medvis.preprocess.regrid import Regrid
 from medvis.preprocess.upright import Upright
+from medvis.preprocess.window import in_unit_of
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.input_contract import IGNORED, check_case, reason
 from medvis.stages.views.candidate_views import CandidateViews, candidates_of
@@ -88,7 +89,7 @@ class Infer(BaseStage):
         )
 
     def _region(self, case: Case, turn: Upright) -> tuple[Bools, str | None]:
-        scan = case.scan
+        scan, _ = in_unit_of(case.scan, self.context.task.accepts.units)
         everything = np.ones(scan.pixels.shape[:3], bool) if scan.valid is None else scan.valid
         if self.settings.region == "all":
             return everything, None

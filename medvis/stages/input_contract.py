@@ -9,6 +9,7 @@ from medvis.core.case import Case
 from medvis.core.protocols import Stage
 from medvis.errors import SettingsError
 from medvis.model.contract import OVERRULE, ContractDifference, InputContract, differences, unit_differs
+from medvis.stages.window import ESTIMATED, WINDOW
 
 if TYPE_CHECKING:
     from medvis.stages.base import Context
@@ -62,7 +63,7 @@ def check_case(context: Context, case: Case) -> list[str]:
     """
     contract = context.card.input
     _require_channels(contract, case)
-    unit = unit_differs(contract, [case.scan.unit])
+    unit = unit_differs(contract, [case.scan.fact(WINDOW, ESTIMATED) or case.scan.unit])
     recorded = {step.name: step.settings for step in case.scan.trail}
     deviations = [*([] if unit is None else [unit]), *differences(contract, shown_by(context.stages, recorded))]
     _refuse(context, deviations)

@@ -9,10 +9,16 @@ from pydantic import Field
 from medvis.core.case import Case, require
 from medvis.core.report import Finding, Verdict
 from medvis.core.wording import percent
+from medvis.preprocess.window import GIVE_WINDOW
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.class_verdict import ClassVerdict, class_verdict
 from medvis.stages.input_contract import IGNORED, INFER, reason
 from medvis.stages.quality import image_quality
+from medvis.stages.window import ESTIMATED, WINDOW
+
+NO_SCALE = (
+    f"the file does not say what its grey values are in {{}}, so that the model was shown an estimate; {GIVE_WINDOW}"
+)
 
 
 class JudgeSettings(StageSettings):
@@ -78,6 +84,9 @@ class Judge(BaseStage):
         settings: JudgeSettings = self.settings
         ignored = case.scan.fact(INFER, IGNORED)
         doubts = [reason(ignored)] if ignored else []
+        estimated = case.scan.fact(WINDOW, ESTIMATED)
+        if estimated:
+            doubts.append(NO_SCALE.format(estimated))
         if settings.fallback and case.scan.fact(INFER, "region_found") is False:
             doubts.append("the search region was not found, so more than that was searched")
         contrast = image_quality(case).contrast

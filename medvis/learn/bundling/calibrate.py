@@ -125,7 +125,7 @@ def calibrate(
     patient = {"stages.infer.candidate.reject": 0.0}
     pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
     train = pipeline.config.train
-    scans = load_ct_pictures(read_index(data, "val"), int(train.get("readers", 1)))
+    scans = load_ct_pictures(read_index(data, "val"), int(train.get("readers", 1)), pipeline.config.picture)
     crops = [_prediction(crop) for crop in run_crops(pipeline, scans, None, "infer", progress)]
     whole = Pipeline(task, patient, predictor)
     frames, held_out = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))

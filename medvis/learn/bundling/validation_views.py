@@ -123,7 +123,7 @@ def _corner(mask: Bools, side: int) -> tuple[int, int]:
 
 def _lesions(reader: ViewReader, recipe: Recipe, data: Path) -> ValidationViews:
     """Off-centre sub-crops around lesions, and the rating that the data are labelled with."""
-    scans = load_ct_pictures(read_index(data, "val"), recipe.readers)
+    scans = load_ct_pictures(read_index(data, "val"), recipe.readers, reader.config.picture)
     windows = scans.off_centre(recipe.phases[-1].size, recipe.seed)
     crops = [scans.cut(index, window) for index, window in enumerate(windows)]
     views = [reader.ct(hu, str(row.image)) for row, (hu, _) in zip(scans.rows, crops, strict=True)]

@@ -13,6 +13,7 @@ from medvis.learn.data.index import Row, read_indices
 from medvis.learn.data.views import ViewReader, read_hounsfield
 from medvis.ops.chest.lungs import lung_field
 from medvis.pipeline import load
+from medvis.settings import NOTHING_SAID, PictureFacts
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,18 @@ class CtPictures:
         return CtPictures(self.rows, views, self.mask, self.region)
 
 
-def load_ct_pictures(rows: list[Row], readers: int = 2) -> CtPictures:
+def load_ct_pictures(rows: list[Row], readers: int = 2, facts: PictureFacts = NOTHING_SAID) -> CtPictures:
     """Reads all pictures and masks; a mask pixel counts where at least `readers` of the readers marked it.
+
+    Args:
+        rows: of index.csv.
+        readers: see above.
+        facts: what the task says of pictures.
 
     Raises:
         InputError: a file is unreadable, or not of the size of the first picture.
     """
-    pictures = [read_hounsfield(row.image) for row in rows]
+    pictures = [read_hounsfield(row.image, facts) for row in rows]
     masks = [_consensus(row, pictures[0].shape, readers) for row in rows]
     for row, picture, marked in zip(rows, pictures, masks, strict=True):
         if not picture.shape == marked.shape == pictures[0].shape:

@@ -12,9 +12,10 @@ from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source
 from medvis.errors import InputError, SettingsError
 from medvis.pipeline import Pipeline, load
+from medvis.preprocess.picture import with_facts
 from medvis.preprocess.upright import Upright
 from medvis.preprocess.window import in_unit_of
-from medvis.settings import TaskConfig
+from medvis.settings import NOTHING_SAID, PictureFacts, TaskConfig
 
 # Grey values of a picture that is shown in a range: what augmentation of pictures counts in.
 PICTURE_RANGE = (0.0, 255.0)
@@ -101,13 +102,13 @@ def ct_scan(hu: Float32s, source: str, spacing: float | None = None) -> Scan:
     return Scan(pixels, geometry, Source(path=source, format="png", sha256=""), unit="HU", modality="CT")
 
 
-def read_hounsfield(path: Path) -> Float32s:
-    """A chest CT picture in Hounsfield units, which an 8-bit grey one gets by estimate: float32 [rows, cols].
+def read_hounsfield(path: Path, facts: PictureFacts = NOTHING_SAID) -> Float32s:
+    """A chest CT picture in Hounsfield units, float32 [rows, cols]: by the window given, else of 8 bits by estimate.
 
     Raises:
         InputError: unreadable, of several frames or colours, in another unit, or without contrast.
     """
-    scan, _ = in_unit_of(load(path), ["HU"])
+    scan, _ = in_unit_of(with_facts(load(path), facts), ["HU"])
     if scan.frames != 1 or scan.channels != 1:
         raise InputError(f"{path} has {scan.frames} frame(s) and {scan.channels} channel(s)", "one grey picture")
     return np.asarray(scan.pixels[0, ..., 0], np.float32)

@@ -40,7 +40,7 @@ class CropScore:
 def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progress) -> Evaluation:
     """All figures of a split, by a pipeline that searches everywhere. Raises MedvisError."""
     readers = int(pipeline.config.train.get("readers", 1))
-    scans = load_ct_pictures(read_index(data, split), readers)
+    scans = load_ct_pictures(read_index(data, split), readers, pipeline.config.picture)
     windows = scans.off_centre(SIDE, SEED)
     maker, scores = FigureMaker(pipeline.config.evaluate), []
     for index, crop in enumerate(run_crops(pipeline, scans, windows, "measure", progress)):

@@ -23,7 +23,7 @@ PREDICTED, REFERENCE = "#D55E00", "#56B4E9"
 def draw_example(pipeline: Pipeline, example: Example, description: str, path: Path) -> None:
     """A picture of a data set, run once more. Raises InputError, OutputError."""
     case, _ = pipeline.run(pipeline.accept(load(example.image)))
-    draw_case(case, example.mask(case.scan.shape), f"{example.id}: {description}", path, pipeline.config.display)
+    draw_case(case, example.mask(case.scan.shape), f"{example.id}: {description}", path, pipeline.display_of(case))
 
 
 def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: Display) -> None:

@@ -37,7 +37,9 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path) -> tuple[Sampler, Va
     keep = np.random.default_rng(recipe.seed).permutation(len(val))[: recipe.validate_on]
     kept = [val[index] for index in sorted(keep)]
     if recipe.sampler == "lesions":
-        lesions, validation = (load_ct_pictures(rows, recipe.readers).shown(reader) for rows in (train, kept))
+        lesions, validation = (
+            load_ct_pictures(rows, recipe.readers, reader.config.picture).shown(reader) for rows in (train, kept)
+        )
         sampler = LesionSampler(lesions, recipe, reader.range, _extra(recipe, reader, data))
         return sampler, LesionValidator(validation, recipe)
     pictures, rest = (load_pictures(rows, reader, recipe.channels) for rows in (train, kept))
@@ -55,7 +57,7 @@ def _extra(recipe: Recipe, reader: ViewReader, data: Path) -> CtPictures | None:
     """Whole slices and a volume to take hard negatives from; what is absent is left out."""
     extra = []
     if recipe.hard_negatives:
-        extra.append(load_ct_pictures(read_index(data, "train", recipe.hard_negatives), 1))
+        extra.append(load_ct_pictures(read_index(data, "train", recipe.hard_negatives), 1, reader.config.picture))
     if recipe.negative_volume and (data / recipe.negative_volume).is_dir():
         extra.append(load_volume(data / recipe.negative_volume))
     return joined(extra).shown(reader) if extra else None
