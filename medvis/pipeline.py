@@ -19,7 +19,7 @@ from medvis.io.open import open_scan
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
-from medvis.preprocess.picture import with_facts
+from medvis.preprocess.picture import is_picture, with_facts
 from medvis.settings import TaskConfig, load_task, validated
 from medvis.stages.base import Context
 from medvis.stages.build import build_report
@@ -122,7 +122,7 @@ class Pipeline:
         Raises:
             InputError: the scan is not of a kind that this task was made for, or not what the user says.
         """
-        misfit = _misfit(scan, self.config)
+        misfit = _misfit(scan, self.config) or _many_pictures(scan, self.config)
         if misfit is not None:
             raise InputError(f"{scan.source.path} {misfit[0]}", f"{misfit[1]} for task '{self.config.task}'", misfit[2])
         return Case(scan=with_facts(scan, self.config.picture), task=self.asked)
@@ -220,6 +220,13 @@ def _misfit(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | Non
     if accepts.channels and scan.channels not in accepts.channels:
         return f"has {scan.channels} channels", " or ".join(str(count) for count in accepts.channels), None
     return None
+
+
+def _many_pictures(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | None:
+    """A task of whole images gives one answer a scan: of slices of a picture file, each would want its own."""
+    if config.kind != "whole" or not is_picture(scan) or scan.frames == 1:
+        return None
+    return f"is a stack of {scan.frames} pictures", "one picture", "save each as a file of its own"
 
 
 def _shows(body_part: str, accepted: list[str]) -> bool:

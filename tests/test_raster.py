@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP: depth, colour, alpha, orientation, pages, damage."""
+"""PNG, JPEG, TIFF and BMP: depth, colour, alpha, orientation, damage; test_tiff.py has what only TIFF has."""
 
 import struct
 import zlib
@@ -6,6 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from medvis.errors import InputError
 from medvis.io.describe import describe
@@ -134,22 +135,6 @@ def test_exif_orientation(tmp_path, orientation):
     np.testing.assert_allclose(read(path).pixels[0, ..., 0], TURNED[orientation](picture), atol=6)
 
 
-def test_pages_become_frames(tmp_path):
-    path = tmp_path / "pages.tif"
-    assert cv2.imwritemulti(str(path), [DEEP, DEEP // 2, DEEP // 3])
-    scan = read(path)
-    np.testing.assert_array_equal(scan.pixels[..., 0], [DEEP, DEEP // 2, DEEP // 3])
-    assert "not placed in space" in scan.geometry.reasons["slice_spacing"]
-
-
-def test_a_thumbnail_page_is_left_out(tmp_path):
-    path = tmp_path / "pages.tif"
-    assert cv2.imwritemulti(str(path), [GREY, GREY[:3, :3]])
-    scan = read(path)
-    assert scan.frames == 1
-    assert scan.notes == ("1 page(s) of another size or depth than the first were left out",)
-
-
 def test_float_tiff_with_nan(tmp_path):
     values = np.array([[0.5, np.nan], [-2, 1e5]], np.float32)
     scan = read(save(tmp_path / "image.tif", values))
@@ -183,3 +168,77 @@ def test_claims(tmp_path):
     assert RasterReader().format_of(b"BMW is no bitmap", text) is None
     with pytest.raises(InputError, match="cannot be read"):
         read(tmp_path / "absent.png")
+
+
+def wide(*values):
+    """Samples of 16 bits, as PNG has them."""
+    return b"".join(struct.pack(">H", value) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("colour", "row", "extra", "expected"),
+    [
+        (4, wide(1000, 65535, 50000, 7), (), [[1000], [50000]]),
+        (6, wide(1000, 2000, 3000, 5, 50000, 1, 2, 3), (), [[1000, 2000, 3000], [50000, 1, 2]]),
+        (2, wide(1000, 2000, 3000, 50000, 1, 2), (chunk(b"tRNS", wide(1000, 2000, 3000)),), None),
+        (0, wide(5000, 9000), (chunk(b"tRNS", wide(5000)),), [[5000], [9000]]),
+    ],
+    ids=["grey with alpha", "RGBA", "a transparent colour", "a transparent grey"],
+)
+def test_sixteen_bit_png_with_transparency(tmp_path, colour, row, extra, expected):
+    path = tmp_path / "image.png"
+    path.write_bytes(png(2, 1, 16, colour, [row], *extra))
+    scan = read(path)
+    assert scan.pixels[0, 0].tolist() == (expected or [[1000, 2000, 3000], [50000, 1, 2]])
+    assert scan.notes == ("the alpha channel was left out",)
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_exif_orientation_of_a_png(tmp_path, orientation):
+    path = tmp_path / "image.png"
+    path.write_bytes(png(3, 2, 8, 0, [bytes([1, 2, 3]), bytes([4, 5, 6])], chunk(b"eXIf", exif(orientation))))
+    expected = TURNED[orientation](np.array([[1, 2, 3], [4, 5, 6]]))
+    np.testing.assert_array_equal(read(path).pixels[0, ..., 0], expected)
+
+
+def test_an_animation_is_refused(tmp_path):
+    path = tmp_path / "image.png"
+    Image.fromarray(GREY).save(path, save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    with pytest.raises(InputError, match="PNG animation of 2 frames; wanted: one picture"):
+        read(path)
+
+
+def test_colours_of_print_are_refused(tmp_path):
+    path = tmp_path / "image.jpg"
+    Image.fromarray(np.dstack([RGB, GREY]), "CMYK").save(path)
+    with pytest.raises(InputError, match=r"JPEG of 4 channels \(CMYK\) is not read; wanted: grey or RGB"):
+        read(path)
+
+
+def test_a_complaint_about_what_is_no_pixel_is_no_damage(tmp_path):
+    """Many editors write an sRGB profile that libpng warns of."""
+    path = tmp_path / "image.png"
+    path.write_bytes(png(2, 1, 8, 0, [bytes([5, 9])], chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile"))))
+    assert read(path).pixels.ravel().tolist() == [5, 9]
+
+
+@pytest.mark.parametrize("damage", ["crc", "idat"])
+def test_a_damaged_chunk_of_a_png(tmp_path, damage):
+    path = save(tmp_path / "image.png", RNG.integers(0, 255, (64, 64), dtype=np.uint8))
+    data = bytearray(path.read_bytes())
+    data[data.find(b"IDAT") + (300 if damage == "idat" else -4)] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="truncated or corrupt"):
+        read(path)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_anywhere(tmp_path, progressive):
+    whole = tmp_path / "whole.jpg"
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    Image.fromarray(smooth).save(whole, quality=90, progressive=progressive)
+    data, path = whole.read_bytes(), tmp_path / "cut.jpg"
+    for length in range(20, len(data), 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(InputError, match="truncated or corrupt"):
+            read(path)

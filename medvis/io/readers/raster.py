@@ -1,26 +1,34 @@
-"""The reader of PNG, JPEG, TIFF and BMP images through OpenCV's decoders."""
+"""The reader of PNG, JPEG, TIFF and BMP images."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medvis.core.arrays import Array, Bools, Float32s
+from medvis.core.arrays import Bools, Float32s
 from medvis.core.geometry import Geometry
 from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
+from medvis.core.volumes import Volume, Volumes
 from medvis.errors import InputError
-from medvis.io.magic import HEAD
-from medvis.io.quiet import captured_stderr
+from medvis.io.magic import HEAD, looks_like
 
-_NO_SPACING = "the resolution in a {} image is about print, not about the object"
-_BROKEN = ("premature end", "corrupt", "truncated", "crc error", "not enough")
+if TYPE_CHECKING:
+    from medvis.io.readers.decoded import Decoded
+    from medvis.io.readers.tiff_stacks import Directories, Stack
+
+_NO_SPACING = "the resolution in a {} image is about print, not about the object; --mm-per-pixel gives it"
+_NOT_FINITE = "pixels that are no finite number were set to 0 and masked as padding"
+_ROUNDED = "values above 2^24 are rounded to 24 bits"
 
 
 class RasterReader(Reader):
-    """Reads 8- and 16-bit, float, grey and colour images; the pages of a TIFF become frames."""
+    """Reads grey and colour images of any depth. A page of a TIFF is a scan, unless the file says what is one stack."""
 
     name = "raster"
     title = "image"
@@ -42,98 +50,119 @@ class RasterReader(Reader):
         known = super().format_of(head, path)
         return None if known == "bmp" and head[6:10] != bytes(4) else known
 
-    def read(self, path: Path) -> Scan:
-        """The scan in grey values as stored (0–255 or 0–65535), EXIF orientation applied, alpha left out.
-
-        pixels: float32 [pages, rows, cols, 1 or 3], colour as RGB. No spacing: see `geometry.reasons`.
+    def inside(self, path: Path) -> Sequence[Volume]:
+        """The pages of a TIFF with several pictures, each with its number; none for a file of one picture.
 
         Raises:
-            InputError: unreadable, truncated or corrupt.
+            InputError: its directories are broken, or none is a full page.
         """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-        kind = self.format_of(data[:HEAD], path) or "raster"
-        pages, notes = _decode(data, kind, path)
-        pages, alpha = _without_alpha(pages, data, kind)
-        pixels, valid, more = _as_pixels(pages)
-        reason = _NO_SPACING.format(kind.upper())
-        single = "a single frame" if len(pages) == 1 else "the pages are not placed in space"
-        return Scan(
-            pixels=pixels,
-            geometry=Geometry(reasons={"spacing": reason, "slice_spacing": single, "positions": "no DICOM geometry"}),
-            source=Source(
-                path=str(path),
-                format=kind,
-                sha256=hashlib.sha256(data).hexdigest(),
-                files=(path.name,),
-                details={"stored_as": str(pages[0].dtype), "channels_equal": _channels_equal(pages)},
-            ),
-            unit="grey",
-            bits=8 * pages[0].dtype.itemsize,
-            valid=valid,
-            trail=(Step("read", {"reader": "raster", "format": kind}),),
-            notes=(*notes, *alpha, *more),
+        data = _bytes(path)
+        if self.format_of(data[:HEAD], path) != "tiff":
+            return ()
+        stacks = _directories(data, path).stacks
+        if len(stacks) == 1:
+            return ()
+        return [
+            Volume(stack.label, _described(stack, len(stacks)), (path.name,), None, partial(self._stack, path, index))
+            for index, stack in enumerate(stacks)
+        ]
+
+    def read(self, path: Path) -> Scan:
+        """The scan in grey values as stored (0–255 or 0–65535), upright, alpha left out; WhiteIsZero turned round.
+
+        pixels: float32 [frames, rows, cols, 1 or 3], colour as RGB. No spacing: see `geometry.reasons`.
+
+        Raises:
+            InputError: unreadable, truncated or corrupt, of a kind that is not read, or of several pictures.
+        """
+        from medvis.io.readers.flat import decoded_flat  # noqa: PLC0415 - what decodes is not for a claim
+
+        data = _bytes(path)
+        kind = self.format_of(data[:HEAD], path)
+        if kind is None:
+            raise InputError(f"{path} is {looks_like(data[:HEAD]) if data else 'empty (0 bytes)'}", self.wanted)
+        if kind != "tiff":
+            return _scan([decoded_flat(data, kind, str(path))], data, path, kind)
+        inside = self.inside(path)
+        return Volumes(str(path), inside).single().read() if inside else self._stack(path, 0)
+
+    def _stack(self, path: Path, index: int) -> Scan:
+        from medvis.io.readers.tiff import decoded_stack  # noqa: PLC0415 - as above
+
+        data = _bytes(path)
+        directories = _directories(data, path)
+        stack = directories.stacks[index]
+        scan = _scan(decoded_stack(data, directories, stack, str(path)), data, path, "tiff")
+        numbers = tuple(pages[0] for pages in stack.frames) if len(directories.pages) > 1 else ()
+        source = scan.source.details | ({"pages": len(directories.pages)} if numbers else {})
+        changed = Source(
+            scan.source.path, "tiff", scan.source.sha256, scan.source.files, frame_numbers=numbers, details=source
         )
+        return scan.derive(source=changed, notes=(*directories.notes, *scan.notes))
 
 
-def _decode(data: bytes, kind: str, path: Path) -> tuple[list[Array], list[str]]:
-    """Every page as OpenCV gives it: [rows, cols] or BGR(A), of one size."""
-    import cv2  # noqa: PLC0415 - 0.2 s, and a claim does not need it
-
-    buffer = np.frombuffer(data, np.uint8)
+def _bytes(path: Path) -> bytes:
     try:
-        with captured_stderr() as messages:
-            if kind == "tiff":
-                _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED)
-            else:  # these flags, unlike IMREAD_UNCHANGED, apply the EXIF orientation
-                page = cv2.imdecode(buffer, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-                pages = () if page is None else (page,)
-    except cv2.error as error:
-        raise InputError(f"{path} is a {kind.upper()} image that cannot be decoded: {error.err}") from error
-    pages = [page for page in pages if page is not None and page.size]
-    if not pages or any(word in line.lower() for line in messages for word in _BROKEN):
-        raise InputError(
-            f"{path} is a {kind.upper()} image that is truncated or corrupt", hint="copy or export it again"
-        )
-    same = [page for page in pages if page.shape == pages[0].shape and page.dtype == pages[0].dtype]
-    others = len(pages) - len(same)
-    return same, [f"{others} page(s) of another size or depth than the first were left out"] if others else []
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _without_alpha(pages: list[Array], data: bytes, kind: str) -> tuple[list[Array], list[str]]:
-    """The pages without their alpha channel, which OpenCV has dropped already from a PNG."""
-    note = ["the alpha channel was left out"]
-    if kind == "png":
-        colour_type = data[25]
-        if colour_type == 4:  # grey with alpha, which OpenCV expands to colour
-            return [page[..., 0] if page.ndim == 3 else page for page in pages], note
-        transparent = colour_type == 6 or 0 < data.find(b"tRNS") < data.find(b"IDAT")
-        return pages, note if transparent else []
-    if pages[0].ndim == 3 and pages[0].shape[2] == 4:
-        return [page[..., :3] for page in pages], note
-    return pages, []
+def _directories(data: bytes, path: Path) -> Directories:
+    from medvis.io.readers.tiff_stacks import directories_of  # noqa: PLC0415 - as above
+
+    return directories_of(data, str(path))
 
 
-def _as_pixels(pages: list[Array]) -> tuple[Float32s, Bools | None, list[str]]:
-    """One float32 volume in RGB; values that are no finite number become 0 and are masked."""
-    rows, cols = pages[0].shape[:2]
-    colour = pages[0].ndim == 3 and pages[0].shape[2] == 3
-    pixels: Float32s = np.empty((len(pages), rows, cols, 3 if colour else 1), np.float32)
+def _described(stack: Stack, count: int) -> str:
+    pages = f"page {stack.frames[0][0]}" if len(stack.frames) == 1 else f"{len(stack.frames)} slices"
+    return f"{pages}, one of {count} pictures"
+
+
+def _scan(frames: Sequence[Decoded], data: bytes, path: Path, kind: str) -> Scan:
+    pixels, valid, notes = _as_pixels(frames)
+    first = frames[0]
+    single = "a single frame" if len(frames) == 1 else "the pages are not placed in space"
+    reasons = {"spacing": _NO_SPACING.format(kind.upper()), "slice_spacing": single, "positions": "no DICOM geometry"}
+    return Scan(
+        pixels=pixels,
+        geometry=Geometry(reasons=reasons),
+        source=Source(
+            path=str(path),
+            format=kind,
+            sha256=hashlib.sha256(data).hexdigest(),
+            files=(path.name,),
+            details={"stored_as": str(first.pixels.dtype), "channels_equal": _channels_equal(frames)},
+        ),
+        unit="grey",
+        bits=first.bits,
+        valid=valid,
+        inverted=first.inverted,
+        trail=(Step("read", {"reader": "raster", "format": kind}),),
+        notes=tuple(dict.fromkeys([*(note for frame in frames for note in frame.notes), *notes])),
+    )
+
+
+def _as_pixels(frames: Sequence[Decoded]) -> tuple[Float32s, Bools | None, list[str]]:
+    """One float32 volume; values that are no finite number become 0 and are masked, as is what holds no data."""
+    rows, cols = frames[0].pixels.shape[:2]
+    pixels: Float32s = np.empty((len(frames), rows, cols, 3 if frames[0].pixels.ndim == 3 else 1), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for index, page in enumerate(pages):
-            pixels[index] = page[..., ::-1] if colour else page.reshape(rows, cols, -1)[..., :1]
-    if pages[0].dtype.kind != "f":
-        return pixels, None, []
+        for index, frame in enumerate(frames):
+            pixels[index] = frame.pixels.reshape(rows, cols, -1)
+    notes = []
+    if frames[0].pixels.dtype.kind in "iu" and frames[0].pixels.dtype.itemsize > 2 and np.abs(pixels).max() > 2**24:
+        notes.append(_ROUNDED)
     finite = np.isfinite(pixels)
-    if finite.all():
-        return pixels, None, []
-    pixels[~finite] = 0
-    valid: Bools = np.all(finite, axis=3)
-    return pixels, valid, ["pixels that are no finite number were set to 0 and masked as padding"]
+    known = [np.ones((rows, cols), bool) if frame.valid is None else frame.valid for frame in frames]
+    valid: Bools = np.stack(known) & finite.all(axis=3)
+    if not finite.all():
+        pixels[~finite] = 0
+        notes.append(_NOT_FINITE)
+    return pixels, None if valid.all() else valid, notes
 
 
-def _channels_equal(pages: list[Array]) -> bool:
+def _channels_equal(frames: Sequence[Decoded]) -> bool:
     """Whether a colour image shows nothing but greys; True for a grey one."""
-    return all(page.ndim == 2 or bool((page[..., :1] == page[..., 1:3]).all()) for page in pages)
+    greys = (frame.pixels.ndim == 2 or bool((frame.pixels[..., :1] == frame.pixels[..., 1:]).all()) for frame in frames)
+    return all(greys)
