@@ -58,7 +58,7 @@ class Student(Trainer):
     """
 
     def __init__(self, teacher: DualStreamUNetPP, teaching: Teaching, recipe: Recipe, **run: Any) -> None:  # noqa: ANN401 - of `Trainer`
-        _check_alike(teacher.spec, net_spec(recipe, run["reader"].range))
+        _check_alike(teacher.spec, net_spec(recipe, run["reader"].range, run["reader"].depth_mm is not None))
         super().__init__(recipe, **run)
         self.teaching = teaching
         self.teacher = teacher.eval().requires_grad_(False).to(self.device)

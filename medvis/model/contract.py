@@ -52,6 +52,7 @@ class LearnedViews(_ContractModel):
         scales: scale → weight. flips: as in the settings of `infer`.
         tile, overlap, candidate_crop: in px, of a tiled task.
         spacing_mm: of the grid that a volume was resampled to; None: the scan's own.
+        depth_mm: distance of the planes below and above that were shown with each slice; None: the slice alone.
     """
 
     scales: dict[float, float]
@@ -60,6 +61,7 @@ class LearnedViews(_ContractModel):
     overlap: int | None = None
     candidate_crop: int | None = None
     spacing_mm: float | None = None
+    depth_mm: float | None = None
 
 
 class InputContract(_ContractModel):

@@ -55,7 +55,7 @@ class DropBlock(nn.Module):
 
 
 class WindowBank(nn.Module):
-    """One grey channel seen through several windows at once; a fixed, unlearned first layer of the graph.
+    """Grey slices seen through several windows at once; a fixed, unlearned first layer of the graph.
 
     A radiologist looks at a nodule in the lung window and at its calcium in the mediastinal one. The pipeline hands
     the network a single wide window (0…1); this layer cuts the narrower ones out of it, so that a case carries one
@@ -63,10 +63,12 @@ class WindowBank(nn.Module):
 
     Args:
         cuts: (low, high) of each window as fractions of the wide one.
+        slices: 1, or 3: below, at and above the slice that is looked at, whose windows come first.
     """
 
-    def __init__(self, cuts: list[tuple[float, float]]) -> None:
+    def __init__(self, cuts: list[tuple[float, float]], slices: int = 1) -> None:
         super().__init__()
+        self.slices = slices
         self.low: Tensor
         self.width: Tensor
         low = torch.tensor([cut[0] for cut in cuts]).view(1, -1, 1, 1)
@@ -75,7 +77,13 @@ class WindowBank(nn.Module):
         self.register_buffer("width", width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, 1, h, w] in 0…1 → [b, len(cuts), h, w] in −1…1."""
+        """[b, slices, h, w] in 0…1 → [b, slices · len(cuts), h, w] in −1…1."""
+        if self.slices == 1:
+            return self._cut(x)
+        below, at, above = torch.split(x, 1, dim=1)
+        return torch.cat([self._cut(at), self._cut(below), self._cut(above)], 1)
+
+    def _cut(self, x: Tensor) -> Tensor:
         return ((x - self.low) / self.width).clamp(0, 1) * 2 - 1
 
 

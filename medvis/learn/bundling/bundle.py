@@ -15,6 +15,7 @@ from medvis.learn.bundling.card_file import write_card
 from medvis.learn.bundling.export import export_onnx, parity
 from medvis.learn.bundling.precision import Precision, as_trained, choose
 from medvis.learn.bundling.validation_views import ValidationViews, validation_views
+from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
 from medvis.model.card import Card, ModelFile
@@ -24,6 +25,7 @@ from medvis.model.predictor import Predictor
 from medvis.nets.model import MULTIPLE_OF, DualStreamUNetPP
 from medvis.nets.weights import load_net, save_net
 from medvis.pipeline import Pipeline
+from medvis.preprocess.depth import SLICES
 from medvis.settings import TaskConfig, load_task, validated
 
 
@@ -60,7 +62,7 @@ def make_bundle(
     config = load_task(task)
     recipe = validated(Recipe, config.train, "train")
     net = load_net(weights)
-    _check_fit(net, recipe, weights)
+    _check_fit(net, recipe, _channels(recipe, config), weights)
     views = validation_views(task, recipe, data) if packing.smallest else None
     body, precision, certificate = _graph(net, views, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +117,17 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Pro
     return card
 
 
-def _check_fit(net: DualStreamUNetPP, recipe: Recipe, weights: Path) -> None:
-    expected = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": recipe.channels}
+def _check_fit(net: DualStreamUNetPP, recipe: Recipe, channels: int, weights: Path) -> None:
+    expected = {"labels": len(recipe.labels), "masks": int(recipe.masks), "channels": channels}
     actual = {"labels": net.spec.classes, "masks": net.spec.masks, "channels": net.spec.channels}
     for name, wanted in expected.items():
         if actual[name] != wanted:
             raise ModelError(f"{weights} has {actual[name]} {name}", f"{wanted} as in the train: section of the task")
+
+
+def _channels(recipe: Recipe, config: TaskConfig) -> int:
+    """Of the network's input: those of the view, once for each slice that is shown of it."""
+    return recipe.channels * (SLICES if ViewReader(config).depth_mm is not None else 1)
 
 
 def _graph(net: DualStreamUNetPP, views: ValidationViews | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
@@ -134,7 +141,7 @@ def _graph(net: DualStreamUNetPP, views: ValidationViews | None, seed: int) -> t
 
 
 def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:
-    colour = "grey" if net.spec.channels == 1 else "RGB"
+    colour = "grey" if recipe.channels == 1 else "RGB"
     shape = {"channels": net.spec.channels, "multiple_of": MULTIPLE_OF, "crop": recipe.phases[-1].size}
     unit = config.accepts.units[0] if config.accepts.units else colour
     shown = Pipeline(config.model_copy(update={"input_contract": "ignore"})).shown()

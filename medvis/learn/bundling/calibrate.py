@@ -20,7 +20,7 @@ from medvis.learn.data.ct_pictures import load_ct_pictures
 from medvis.learn.data.index import Row, read_index
 from medvis.learn.figures.matching import one_lesion, overlaps
 from medvis.learn.figures.metrics import auc, calibration_error, dice
-from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, run_crops
+from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, depth_of, run_crops
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
@@ -125,7 +125,8 @@ def calibrate(
     patient = {"stages.infer.candidate.reject": 0.0}
     pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
     train = pipeline.config.train
-    scans = load_ct_pictures(read_index(data, "val"), int(train.get("readers", 1)), pipeline.config.picture)
+    readers, picture = int(train.get("readers", 1)), pipeline.config.picture
+    scans = load_ct_pictures(read_index(data, "val"), readers, picture, depth_of(pipeline))
     crops = [_prediction(crop) for crop in run_crops(pipeline, scans, None, "infer", progress)]
     whole = Pipeline(task, patient, predictor)
     frames, held_out = (_volume(whole, data, train.get(name)) for name in ("negative_volume", "val_volume"))

@@ -123,7 +123,7 @@ def _corner(mask: Bools, side: int) -> tuple[int, int]:
 
 def _lesions(reader: ViewReader, recipe: Recipe, data: Path) -> ValidationViews:
     """Off-centre sub-crops around lesions, and the rating that the data are labelled with."""
-    scans = load_ct_pictures(read_index(data, "val"), recipe.readers, reader.config.picture)
+    scans = load_ct_pictures(read_index(data, "val"), recipe.readers, reader.config.picture, reader.depth_mm)
     windows = scans.off_centre(recipe.phases[-1].size, recipe.seed)
     crops = [scans.cut(index, window) for index, window in enumerate(windows)]
     views = [reader.ct(hu, str(row.image)) for row, (hu, _) in zip(scans.rows, crops, strict=True)]
@@ -132,7 +132,8 @@ def _lesions(reader: ViewReader, recipe: Recipe, data: Path) -> ValidationViews:
     known = {"benign": 0, "malignant": 1}
     truth = np.array([known.get(row.label, -1) for row in scans.rows], np.int64)
     groups = [row.group for row in scans.rows]
-    return ValidationViews(np.stack(views)[:, None], groups, np.stack([mask for _, mask in crops]), column, truth)
+    stack = np.stack([view[None] if view.ndim == 2 else view.transpose(2, 0, 1) for view in views])
+    return ValidationViews(stack, groups, np.stack([mask for _, mask in crops]), column, truth)
 
 
 def batches(views: Float32s, size: int) -> Sequence[Float32s]:

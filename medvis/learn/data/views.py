@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,8 @@ class InputRange:
 class ViewReader:
     """Shows pictures as inference does: everything before `infer`, whatever the model of the task has learned so far.
 
+    `range` is what 0…1 stands for; `depth_mm` the distance of the slices below and above that are shown as well.
+
     Args:
         config: of the task.
 
@@ -63,7 +66,9 @@ class ViewReader:
         if "infer" not in names:
             raise SettingsError(f"task '{config.task}' has no stage 'infer'", "window, enhance, infer, …")
         self._last = names[names.index("infer") - 1]
-        self.range = InputRange(*_range_of(self._pipeline))
+        shown = self._pipeline.shown()
+        self.range = InputRange(*_range_of(shown))
+        self.depth_mm: float | None = shown["views"].get("depth_mm")
 
     def picture(self, path: Path) -> Float32s:
         """The view of a picture: float32 [rows, cols, channels] in 0…1.
@@ -82,16 +87,19 @@ class ViewReader:
         return np.ascontiguousarray(Upright.of(case.scan.geometry).images(np.asarray(case.view[0])), np.float32)
 
     def ct(self, hu: Float32s, source: str, spacing: float | None = None) -> Float32s:
-        """The view of one CT picture of known Hounsfield units: float32 [rows, cols] in 0…1.
+        """The view of one CT picture of known Hounsfield units: float32, shape as `hu`, in 0…1.
 
         Args:
-            hu: float32 [rows, cols].
+            hu: float32 [rows, cols], or [rows, cols, n]: n slices, each shown as one of its own.
             source: its file, for error messages.
             spacing: of its pixels in mm, where that is known.
 
         Raises:
             InputError: it is too small or has no contrast.
         """
+        if hu.ndim == 3:
+            slices = [self.ct(hu[..., index], source, spacing) for index in range(hu.shape[2])]
+            return np.stack(slices, axis=-1)
         return self.view(ct_scan(hu, source, spacing))[..., 0]
 
 
@@ -114,8 +122,8 @@ def read_hounsfield(path: Path, facts: PictureFacts = NOTHING_SAID) -> Float32s:
     return np.asarray(scan.pixels[0, ..., 0], np.float32)
 
 
-def _range_of(pipeline: Pipeline) -> tuple[float, float]:
-    window = pipeline.shown().get("window", {})
+def _range_of(shown: dict[str, Any]) -> tuple[float, float]:
+    window = shown.get("window", {})
     if "center" not in window:
         return PICTURE_RANGE
     return window["center"] - window["width"] / 2, window["center"] + window["width"] / 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from medvis.core.arrays import Bools, Indices
 from medvis.core.case import Case
@@ -33,6 +35,12 @@ class CropCase:
     truth: Bools
 
 
+def depth_of(pipeline: Pipeline) -> float | None:
+    """Distance in mm of the slices that the model is shown with each slice; None: it sees the slice alone."""
+    depth: float | None = pipeline.shown()["views"].get("depth_mm")
+    return depth
+
+
 def run_crops(
     pipeline: Pipeline, scans: CtPictures, windows: Indices | None, last: str, progress: Progress
 ) -> Iterator[CropCase]:
@@ -54,6 +62,26 @@ def run_crops(
 def run_crop(pipeline: Pipeline, scans: CtPictures, index: int, window: Indices | None, last: str | None) -> CropCase:
     """One crop through the pipeline up to stage `last` (None: all of it); the rest as `run_crops`."""
     row, (hu, truth) = scans.rows[index], scans.cut(index, window)
-    scan = ct_scan(hu, str(row.image), row.number("pixel_spacing_mm"))
-    case, _ = pipeline.run(Case(scan=scan, task=pipeline.asked), last=last)
-    return CropCase(row, case, truth)
+    planes = [hu] if hu.ndim == 2 else [hu[..., side] for side in (1, 0, 2)]
+    cases = [
+        Case(scan=ct_scan(plane, str(row.image), row.number("pixel_spacing_mm")), task=pipeline.asked)
+        for plane in planes
+    ]
+    if len(cases) == 1:
+        case, _ = pipeline.run(cases[0], last=last)
+        return CropCase(row, case, truth)
+    return CropCase(row, _in_depth(pipeline, cases, last), truth)
+
+
+def _in_depth(pipeline: Pipeline, cases: list[Case], last: str | None) -> Case:
+    """A slice, with the ones below and above it shown as well; `cases` are it and those two."""
+    names = [stage.name for stage in pipeline.stages]
+    infer = names.index("infer")
+    if last in names[:infer]:
+        return pipeline.run(cases[0], last=last)[0]
+    at, below, above = (pipeline.run(case, last=names[infer - 1])[0] for case in cases)
+    assert at.view is not None and below.view is not None and above.view is not None  # shown before `infer`
+    triple = np.concatenate([below.view, at.view, above.view], axis=-1)
+    seen, _ = pipeline.run(replace(at, view=triple), first="infer", last="infer")
+    seen = replace(seen, view=at.view)
+    return seen if last == "infer" else pipeline.run(seen, first=names[infer + 1], last=last)[0]

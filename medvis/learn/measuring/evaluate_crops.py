@@ -14,7 +14,7 @@ from medvis.learn.data.ct_pictures import CtPictures, load_ct_pictures
 from medvis.learn.data.index import Row, read_index
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
-from medvis.learn.measuring.crops import CropCase, Progress, run_crop, run_crops
+from medvis.learn.measuring.crops import CropCase, Progress, depth_of, run_crop, run_crops
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
 from medvis.model.card import Figure, Worst
 from medvis.pipeline import Pipeline
@@ -40,7 +40,7 @@ class CropScore:
 def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progress) -> Evaluation:
     """All figures of a split, by a pipeline that searches everywhere. Raises MedvisError."""
     readers = int(pipeline.config.train.get("readers", 1))
-    scans = load_ct_pictures(read_index(data, split), readers, pipeline.config.picture)
+    scans = load_ct_pictures(read_index(data, split), readers, pipeline.config.picture, depth_of(pipeline))
     windows = scans.off_centre(SIDE, SEED)
     maker, scores = FigureMaker(pipeline.config.evaluate), []
     for index, crop in enumerate(run_crops(pipeline, scans, windows, "measure", progress)):

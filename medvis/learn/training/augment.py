@@ -35,6 +35,10 @@ class Augment(BaseModel):
         cutout: rate of a grey square of a tenth to a third of the side (DeVries & Taylor 2017).
         mixup: share of crops that another of the batch is mixed into, by up to a half (Zhang et al. 2018).
         smoothing: label smoothing.
+        drop_beside: of lesions in depth: rate at which both slices beside are left out, and at which one of them is.
+        end_beside: rate at which a slice that is not there is taken to show the picture without its lesion: stacks of
+            data sets end with the lesion, scans do not.
+        ceiling: (rate, units): share of crops whose values end there, as those of scans that were cut.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +65,9 @@ class Augment(BaseModel):
     cutout: float = Rate
     mixup: float = Rate
     smoothing: float = 0.02
+    drop_beside: float = Rate
+    end_beside: float = Rate
+    ceiling: tuple[float, float] = (0.0, 0.0)
 
 
 def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, float]) -> tuple[Float32s, Float32s]:

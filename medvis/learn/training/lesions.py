@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from medvis.core.arrays import Float32s, Uint8s
 from medvis.learn.data.ct_pictures import CtPictures
 from medvis.learn.data.views import InputRange
 from medvis.learn.training.augment import Augment, crop_maps, finish, sample, scanner
+from medvis.learn.training.beside import beside
 from medvis.learn.training.paste import paste
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.sampling import Crop, class_targets, planes, smoothed, targets_in
 
-# View [s, s] in 0…1, mask [s, s], and the index of the picture whose lesion it is, if it is of one.
+# View [s, s] or, in depth, [s, s, 3] in 0…1, mask [s, s], and the index of the picture whose lesion it is, if any.
 Taken = tuple[Float32s, Float32s, int | None]
 # HU that stay where they are when the scale is stretched.
 MIDDLE = -400.0
@@ -36,6 +40,7 @@ class LesionSampler:
         self.scans, self.recipe, self.input_range, self.extra = scans, recipe, input_range, extra
         self.targets = [class_targets(row, recipe.labels) for row in scans.rows]
         self.centres = [_centre(mask) for mask in scans.mask]
+        self.marked = np.flatnonzero(extra.mask.any((1, 2))) if extra is not None else np.empty(0, np.intp)
         self.diameters = [2 * float(np.sqrt(mask.sum() / np.pi)) for mask in scans.mask]
 
     def __len__(self) -> int:
@@ -56,9 +61,24 @@ class LesionSampler:
             view, mask, owner = self._present(rng, settings, index, size)
         own = None if owner is None else self.targets[owner]
         classes, known = targets_in(mask, own, self.recipe.labels)
-        view = scanner(view, rng, settings, self.input_range, MIDDLE)
+        if view.ndim == 3:
+            view = beside(view, mask, self._there(owner), rng, settings)
+        view = self._cut_off(scanner(view, rng, settings, self.input_range, MIDDLE), rng)
         view, masks = finish(planes(view), mask[None], rng, settings)
         return Crop(view, masks, smoothed(classes, self.recipe.labels, settings.smoothing), known)
+
+    def _there(self, owner: int | None) -> tuple[bool, bool]:
+        """Whether the slices below and above a crop are there; what is no lesion's crop repeats those that are not."""
+        if owner is None or self.scans.beside is None:
+            return True, True
+        below, above = self.scans.beside[owner]
+        return bool(below), bool(above)
+
+    def _cut_off(self, view: Float32s, rng: Generator) -> Float32s:
+        rate, units = self.recipe.augment.ceiling
+        if rate and rng.random() < rate:
+            return np.minimum(view, np.float32(self.input_range.fraction(units)))
+        return view
 
     def _present(self, rng: Generator, settings: Augment, index: int, size: int) -> Taken:
         farthest = 0.4 * size / max(1.0, settings.zoom[0])
@@ -84,10 +104,14 @@ class LesionSampler:
 
     def _hard(self, rng: Generator, settings: Augment, size: int) -> Taken:
         assert self.extra is not None  # narrows the type; `crop` has checked
-        index = int(rng.integers(len(self.extra)))
-        values = self.extra.values[index]
         assert self.extra.region is not None  # `joined` has filled it in
-        inside = np.flatnonzero(self.extra.region[index])
+        where: NDArray[Any]
+        where, share = self.extra.region, self.recipe.marked_share
+        if share and len(self.marked) and rng.random() < share:
+            where, index = self.extra.mask, int(self.marked[rng.integers(len(self.marked))])
+        else:
+            index = int(rng.integers(len(self.extra)))
+        values, inside = self.extra.values[index], np.flatnonzero(where[index])
         row, col = divmod(int(inside[rng.integers(len(inside))]), values.shape[1])
         maps = crop_maps(rng, settings, size, (row, col))
         mask = sample(self.extra.mask[index], maps)

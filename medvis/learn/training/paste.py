@@ -16,21 +16,24 @@ def paste(hu: Float32s, lesion: Float32s, mask: Float32s, rng: Generator) -> tup
     """Puts a lesion into aerated lung of another crop.
 
     Args:
-        hu: float32 [s, s], the crop.
-        lesion: float32 [s, s] HU, another crop whose lesion is at the centre.
+        hu: float32 [s, s], the crop; or [s, s, 3], with the slices below and above it.
+        lesion: HU, shape as `hu`, another crop whose lesion is at the centre.
         mask: float32 [s, s] in 0…1, that lesion.
         rng: chooses the place.
 
     Returns:
         The new crop and its mask, or None if there is no lung to put it in.
     """
-    move = _random_move(cv2.blur(hu, (7, 7)) < -700, rng)
+    at = hu if hu.ndim == 2 else np.ascontiguousarray(hu[..., 1])
+    move = _random_move(cv2.blur(at, (7, 7)) < -700, rng)
     if move is None:
         return None
-    size = hu.shape
+    size = mask.shape
     alpha = cv2.warpAffine(_soft(mask), move, size)
-    moved = cv2.warpAffine(lesion, move, size, borderValue=-1000.0)
+    moved = cv2.warpAffine(lesion, move, size, borderValue=(-1000.0, -1000.0, -1000.0))
     inside = cv2.warpAffine(mask, move, size)
+    if hu.ndim == 3:
+        alpha = alpha[..., None]
     # A lesion displaces air; where the host is denser (a vessel), the host shows through.
     return np.asarray(hu + alpha * np.maximum(moved - hu, 0), np.float32), np.asarray(inside, np.float32)
 

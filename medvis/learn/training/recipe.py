@@ -89,8 +89,11 @@ class Recipe(_Section):
         hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
         negative_volume: a folder with image.nii.gz (HU) and label.nii.gz, one marked lesion: the rest is negative.
             Relative to the data folder; without it, training goes on without.
+        negative_scans: a folder of labelled scans (see `medvis.learn.data.scans`), relative to the data folder: what
+            readers marked in those of split train are lesions, the rest of their lungs is negative. None: none.
         val_volume: another one, which no training sees: the threshold of a finding is chosen on it as well.
-        hard_negative_share: how many of the crops are taken from both.
+        hard_negative_share: how many of the crops are taken from all of these.
+        marked_share: how many of those show what is marked in them.
         trunk_rate: learning rate of the pretrained trunk relative to the rest.
         ema: how much of the averaged weights stays at each step; 0: no average.
         device: ``auto`` takes a GPU where there is one (in bfloat16; CPUs without its units only lose time by it).
@@ -122,8 +125,10 @@ class Recipe(_Section):
     pretrained: bool = True
     hard_negatives: str | None = None
     negative_volume: str | None = None
+    negative_scans: str | None = None
     val_volume: str | None = None
     hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
+    marked_share: float = Field(default=0.0, ge=0, lt=1)
     threads: int = 2
     validate_every: int = 2
     validate_on: int = 400

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from medvis.errors import InputError
-from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_volume
+from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_labelled_scan, load_volume
 from medvis.learn.data.datasets import UNKNOWN
 from medvis.learn.data.index import Row, read_index
 from medvis.learn.data.pictures import load_pictures
+from medvis.learn.data.scans import scans_of
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.lesions import LesionSampler
 from medvis.learn.training.recipe import Recipe
@@ -38,7 +39,8 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path) -> tuple[Sampler, Va
     kept = [val[index] for index in sorted(keep)]
     if recipe.sampler == "lesions":
         lesions, validation = (
-            load_ct_pictures(rows, recipe.readers, reader.config.picture).shown(reader) for rows in (train, kept)
+            load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
+            for rows in (train, kept)
         )
         sampler = LesionSampler(lesions, recipe, reader.range, _extra(recipe, reader, data))
         return sampler, LesionValidator(validation, recipe)
@@ -54,10 +56,12 @@ def labelled(rows: list[Row]) -> list[Row]:
 
 
 def _extra(recipe: Recipe, reader: ViewReader, data: Path) -> CtPictures | None:
-    """Whole slices and a volume to take hard negatives from; what is absent is left out."""
+    """Whole slices, a volume and scans to take hard negatives from; what is absent is left out."""
     extra = []
     if recipe.hard_negatives:
         extra.append(load_ct_pictures(read_index(data, "train", recipe.hard_negatives), 1, reader.config.picture))
     if recipe.negative_volume and (data / recipe.negative_volume).is_dir():
         extra.append(load_volume(data / recipe.negative_volume))
-    return joined(extra).shown(reader) if extra else None
+    if recipe.negative_scans and (data / recipe.negative_scans).is_dir():
+        extra += [load_labelled_scan(scan) for scan in scans_of(data / recipe.negative_scans, "train")]
+    return joined([part.shown(reader) for part in extra]) if extra else None

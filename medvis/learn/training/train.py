@@ -29,6 +29,7 @@ from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import BatchTargets, Heads, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import save_net
+from medvis.preprocess.depth import SLICES
 
 __all__ = ["Trainer", "device_of", "heads_of", "net_spec"]
 
@@ -37,11 +38,12 @@ OnRecord = Callable[[Record], None]
 NORM_BATCHES = 12
 
 
-def net_spec(recipe: Recipe, input_range: InputRange) -> NetSpec:
-    """The network that a recipe asks for."""
+def net_spec(recipe: Recipe, input_range: InputRange, in_depth: bool = False) -> NetSpec:
+    """The network that a recipe asks for; `in_depth`: it is shown the slices below and above as well."""
     cuts = [(input_range.fraction(low), input_range.fraction(high)) for low, high in recipe.cuts]
-    shape = recipe.network.model_dump()
-    return NetSpec(channels=recipe.channels, classes=len(recipe.labels), masks=int(recipe.masks), cuts=cuts, **shape)
+    slices = SLICES if in_depth else 1
+    shape = {**recipe.network.model_dump(), "slices": slices, "channels": recipe.channels * slices}
+    return NetSpec(classes=len(recipe.labels), masks=int(recipe.masks), cuts=cuts, **shape)
 
 
 def heads_of(recipe: Recipe) -> Heads:
@@ -78,7 +80,7 @@ class Trainer:
         self.sampler, self.figures = sources(recipe, reader, data)
         self.batches = Batches(self.sampler, recipe, self.device)
         folder.mkdir(parents=True, exist_ok=True)
-        self.model = DualStreamUNetPP(net_spec(recipe, reader.range))
+        self.model = DualStreamUNetPP(net_spec(recipe, reader.range, reader.depth_mm is not None))
         if recipe.pretrained and self.model.encoder.overview is not None:
             self.model.encoder.overview.trunk.load_imagenet()
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

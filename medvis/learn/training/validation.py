@@ -15,7 +15,7 @@ from medvis.learn.data.pictures import Pictures, fitted
 from medvis.learn.figures.matching import separate_lesions, touched
 from medvis.learn.figures.metrics import auc, confusion_matrix, dice, macro_f1
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.sampling import class_targets
+from medvis.learn.training.sampling import class_targets, planes
 from medvis.nets.model import MULTIPLE_OF, Output
 from medvis.ops.fit import shape_in_square
 
@@ -31,7 +31,7 @@ class LesionValidator:
     def __init__(self, scans: CtPictures, recipe: Recipe) -> None:
         windows = scans.off_centre(LESION_SIDE, recipe.seed)
         crops = [scans.cut(index, window) for index, window in enumerate(windows)]
-        views = torch.from_numpy(np.stack([view for view, _ in crops])).unsqueeze(1)
+        views = torch.from_numpy(np.stack([planes(view) for view, _ in crops]))
         self.views = views.contiguous(memory_format=torch.channels_last)
         self.truth = np.stack([mask for _, mask in crops])
 

@@ -35,6 +35,8 @@ class InferSettings(StageSettings):
         region: where a tiled task searches, in steps of `tile` less `overlap` px.
         scales: scale → weight.
         resample: the grid on which it looks.
+        depth_mm: of a tiled task, distance of the planes below and above each slice that the model is shown with it;
+            None: the slice alone.
         agree: spread of the probabilities of class and mask under which a whole task takes no further scale; 0: all.
     """
 
@@ -46,10 +48,13 @@ class InferSettings(StageSettings):
     agree: float = Field(default=0.0, ge=0, lt=1)
     candidate: CandidateSettings = CandidateSettings()
     resample: ResampleSettings = ResampleSettings()
+    depth_mm: float | None = Field(default=None, gt=0, le=20)
 
     def contract(self, kind: str) -> dict[str, Any]:
         """What of these settings the model was calibrated with, as `medvis.model.contract.LearnedViews` has it."""
         views = {"scales": self.scales, "flips": list(self.flips), "spacing_mm": self.resample.spacing_mm}
         if kind == "whole":
             return views
+        if self.depth_mm is not None:
+            views["depth_mm"] = self.depth_mm
         return {**views, "tile": self.tile, "overlap": self.overlap, "candidate_crop": self.candidate.crop}
