@@ -197,7 +197,7 @@ def test_training_shows_pictures_in_depth(stack):
     folder, _, record = stack
     reader = ViewReader(load_task("lung-nodule", DEPTH))
     assert reader.depth_mm == 2.5
-    pictures = load_ct_pictures([row_of(folder, record)], 1, reader.depth_mm)
+    pictures = load_ct_pictures([row_of(folder, record)], 1, distance=reader.depth_mm)
     shown = pictures.shown(reader)
     assert shown.values.shape == (1, 128, 128, 3) and shown.beside.tolist() == [[True, True]]
     for side in range(3):

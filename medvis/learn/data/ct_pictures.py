@@ -17,8 +17,8 @@ from medvis.learn.data.scans import MASKS, LabelledScan
 from medvis.learn.data.views import ViewReader, read_hounsfield
 from medvis.ops.chest.lungs import lung_field
 from medvis.pipeline import load
-from medvis.settings import NOTHING_SAID, PictureFacts
 from medvis.preprocess.depth import Neighbours
+from medvis.settings import NOTHING_SAID, PictureFacts
 from medvis.stages.slice_geometry import slice_geometry_of
 
 
