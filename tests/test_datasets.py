@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,8 +56,11 @@ def test_what_nobody_labelled_is_left_out_and_never_a_negative(tmp_path):
 
 
 def test_readers_are_counted(tmp_path):
-    examples, _ = read_examples(write_index(tmp_path / "set"), "test", readers=2)
-    assert not any(one.mask(SHAPE).any() for one in examples)
+    folder = write_index(tmp_path / "set")
+    agreed = folder / "masks" / "test-benign-1.png"
+    cv2.imwrite(str(agreed), 2 * cv2.imread(str(agreed), cv2.IMREAD_UNCHANGED))
+    examples, _ = read_examples(folder, "test", readers=2)
+    assert [one.id for one in examples if one.mask(SHAPE).any()] == ["test-benign-1"]
 
 
 def test_coco_gives_the_same_outlines(tmp_path):

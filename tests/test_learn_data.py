@@ -12,9 +12,11 @@ from tiny_data import SEEDS, SIDE, write_data
 
 from medvis.core.geometry import Geometry
 from medvis.errors import InputError
+from medvis.io.readers.labels import decoded_labels
 from medvis.io.writers.mask import write_nifti
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_volume
-from medvis.learn.data.index import Row, read_index, read_indices
+from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.masks import read_mask
 from medvis.learn.data.views import read_hounsfield
 from medvis.learn.measuring.crops import run_crops
 from medvis.ops.chest.hounsfield import to_hounsfield
@@ -104,7 +106,7 @@ def test_a_mask_pixel_counts_where_enough_readers_marked_it(data):
     rows = read_index(data, "train")
     areas = [int(load_ct_pictures(rows, readers).mask.sum()) for readers in (1, 2, 3, 4)]
     assert areas[0] > areas[1] > areas[2] == areas[3] > 0
-    votes = read_indices(rows[0].mask)
+    votes = decoded_labels(rows[0].mask).pixels
     assert set(np.unique(votes)) == {0, 1, 2, 4}, "palette indices, not colours"
     np.testing.assert_array_equal(load_ct_pictures(rows[:1], 2).mask[0], votes >= 2)
 
@@ -147,7 +149,7 @@ def test_an_unreadable_picture_or_mask_is_one_line(data, tmp_path):
         read_hounsfield(bad)
     for path in (bad, tmp_path / "gone.png"):
         with pytest.raises(InputError, match=r"png is not a readable mask"):
-            read_indices(path)
+            read_mask(path)
 
 
 @pytest.mark.parametrize("what", ["images", "masks"])

@@ -80,6 +80,8 @@ def _show(evaluation: Evaluation) -> None:
     if "not_measured" in evaluation.facts:
         names = ", ".join(evaluation.facts["not_measured"])
         show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])
+    if "masks" in evaluation.facts:
+        show_pairs([("masks", evaluation.facts["masks"])])
     if "confusion" in evaluation.facts:
         emit("\n")
         show_rows(*matrix_rows(evaluation.facts["confusion"]))

@@ -21,6 +21,7 @@ class Decoded:
         bits: of a stored sample.
         inverted: whether high values are dark, and no highest value is known to turn them round with.
         valid: bool [rows, cols], False where the file says that there is no data; None: it does not.
+        lossy: whether its compression does not keep each value.
         notes: on what was left out or assumed.
     """
 
@@ -28,6 +29,7 @@ class Decoded:
     bits: int
     inverted: bool = False
     valid: Bools | None = None
+    lossy: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -26,7 +26,7 @@ def decoded_flat(data: bytes, kind: str, path: str, labels: bool = False) -> Dec
         data: the file.
         kind: ``png``, ``jpeg`` or ``bmp``.
         path: for messages.
-        labels: give the indices of a PNG's palette, not its colours.
+        labels: give the values of a PNG as stored: indices of a palette, small numbers of less than 8 bits.
 
     Raises:
         InputError: truncated, corrupt, of several pictures, or of a kind that is not read.
@@ -37,8 +37,10 @@ def decoded_flat(data: bytes, kind: str, path: str, labels: bool = False) -> Dec
     page = _by_opencv(data, kind, path)
     if kind == "png" and data[25] == 4 and page.ndim == 3:  # grey with alpha, which OpenCV expands to colour
         page = page[..., 0]
+    if kind == "png" and labels and data[25] == 0 and data[24] < 8:  # 1, 2 or 4 bits, which OpenCV spreads to 8
+        page = page // (255 // (2 ** data[24] - 1))
     shown: Array = page[..., ::-1] if page.ndim == 3 else page
-    return Decoded(shown, 8 * page.dtype.itemsize, notes=tuple(notes))
+    return Decoded(shown, 8 * page.dtype.itemsize, lossy=kind == "jpeg", notes=tuple(notes))
 
 
 def _by_opencv(data: bytes, kind: str, path: str) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from medvis.core.arrays import Array, Bools
 from medvis.errors import InputError
 from medvis.io.readers.decoded import ALPHA, UPRIGHT, Decoded
-from medvis.io.readers.tiff_layout import PALETTE, PHOTOMETRIC, WHITE_IS_ZERO, Layout, layout_of
+from medvis.io.readers.tiff_layout import JPEG, PALETTE, PHOTOMETRIC, WHITE_IS_ZERO, Layout, layout_of
 from medvis.io.readers.tiff_segments import samples_of
 from medvis.io.readers.tiff_stacks import Directories, Stack
 
@@ -49,7 +49,8 @@ def _page(data: bytes, directories: Directories, number: int, path: str, labels:
     layout = layout_of(directories.pages[number], directories.order, name)
     stored = samples_of(data, layout, name)
     shown, notes = _meaningful(stored, layout, name)
-    picture = Decoded(shown, layout.bits, valid=_with_data(shown, layout), notes=tuple(notes))
+    valid, lossy = _with_data(shown, layout), layout.compression == JPEG
+    picture = Decoded(shown, layout.bits, valid=valid, lossy=lossy, notes=tuple(notes))
     if picture.valid is not None:
         picture = replace(picture, notes=(*notes, f"pixels of the file's no-data value {layout.nodata} were masked"))
     if layout.photometric == PALETTE and not labels:

@@ -11,7 +11,8 @@ from medvis.core.arrays import Bools, Float32s, Indices, Uint8s
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan
 from medvis.errors import InputError
-from medvis.learn.data.index import Row, read_indices
+from medvis.learn.data.index import Row
+from medvis.learn.data.masks import Mask, MaskFile, read_mask, require_readers
 from medvis.learn.data.neighbours import read_triple
 from medvis.learn.data.scans import MASKS, LabelledScan
 from medvis.learn.data.views import ViewReader, read_hounsfield
@@ -107,7 +108,9 @@ def load_ct_pictures(
     else:
         triples = [read_triple(row, distance, facts) for row in rows]
         pictures, beside = [triple.values for triple in triples], np.stack([triple.known for triple in triples])
-    masks = [_consensus(row, pictures[0].shape[:2], readers) for row in rows]
+    named = [None if row.mask is None else read_mask(row.mask, readers) for row in rows]
+    require_readers((mask for mask in named if mask is not None), readers, str(rows[0].image.parent.parent))
+    masks = [_consensus(mask, pictures[0].shape[:2]) for mask in named]
     for row, picture, marked in zip(rows, pictures, masks, strict=True):
         if not picture.shape[:2] == marked.shape == pictures[0].shape[:2]:
             size = f"{picture.shape[0]}×{picture.shape[1]} px, its mask {marked.shape[0]}×{marked.shape[1]}"
@@ -130,7 +133,7 @@ def load_labelled_scan(scan: LabelledScan) -> CtPictures:
     for mask, file in zip(masks, image.source.files, strict=True):
         path = scan.folder / MASKS / f"{Path(file).stem}.png"
         if path.is_file():
-            mask[...] = read_indices(path) >= (scan.least or 1)
+            mask[...] = MaskFile(path, scan.least or 1)(mask.shape)
     return _frames(scan.folder, scan.group, image, masks)
 
 
@@ -159,7 +162,5 @@ def _not_black(pictures: CtPictures) -> Bools:
     return np.asarray(values > values.min((1, 2), keepdims=True))
 
 
-def _consensus(row: Row, shape: tuple[int, ...], readers: int) -> Uint8s:
-    if row.mask is None:
-        return np.zeros(shape, np.uint8)
-    return (read_indices(row.mask) >= readers).astype(np.uint8)
+def _consensus(mask: Mask | None, shape: tuple[int, ...]) -> Uint8s:
+    return np.zeros(shape, np.uint8) if mask is None else mask.target.astype(np.uint8)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from medvis.errors import InputError
 from medvis.learn.data.coco import coco_files, read_coco
-from medvis.learn.data.examples import Example, MaskFile
+from medvis.learn.data.examples import Example
 from medvis.learn.data.index import read_index
+from medvis.learn.data.masks import MaskFile, read_mask, require_readers
 
 # How data sets say that nobody has looked: such a picture is never a negative.
 UNKNOWN = frozenset({"", "unlabelled", "unlabeled", "unknown"})
@@ -27,7 +28,7 @@ def read_examples(folder: Path, split: str, readers: int = 1) -> tuple[list[Exam
         readers: least value of a mask's pixel that is target.
 
     Raises:
-        InputError: no such layout or split, or nothing in it is labelled.
+        InputError: no such layout or split, nothing in it is labelled, or no mask has a pixel of as many readers.
     """
     examples = _read(folder, split, readers)
     labelled = [
@@ -35,7 +36,14 @@ def read_examples(folder: Path, split: str, readers: int = 1) -> tuple[list[Exam
     ]
     if not labelled:
         raise InputError(f"nothing in split '{split}' of {folder} is labelled", "labels or masks")
+    _require_readers(labelled, readers, folder)
     return labelled, len(examples) - len(labelled)
+
+
+def _require_readers(examples: list[Example], readers: int, folder: Path) -> None:
+    paths = [example.outline.path for example in examples if isinstance(example.outline, MaskFile)]
+    if readers > 1:  # else whatever is marked is target
+        require_readers((read_mask(path, readers) for path in paths), readers, str(folder))
 
 
 def _read(folder: Path, split: str, readers: int) -> list[Example]:

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from medvis.core.arrays import Bools
-from medvis.errors import InputError
-from medvis.learn.data.index import read_indices
 
 # How data sets say that there is nothing to be found.
 NOTHING = frozenset({"normal", "good", "ok", "healthy", "negative", "no finding", "no defect"})
@@ -49,23 +47,6 @@ class Example:
         if self.outline is not None:
             return self.outline(shape)
         return np.zeros(shape, bool) if self.normal else None
-
-
-@dataclass(frozen=True)
-class MaskFile:
-    """A mask that is read when it is asked for."""
-
-    path: Path
-    readers: int
-
-    def __call__(self, shape: tuple[int, int]) -> Bools:
-        """Reference mask, bool [rows, cols]. Raises InputError."""
-        values = read_indices(self.path)
-        marked = np.asarray((values if values.ndim == 2 else values[..., :3].max(-1)) >= self.readers)
-        if marked.shape != shape:
-            size = f"{marked.shape[0]}×{marked.shape[1]} px"
-            raise InputError(f"{self.path} is {size}", f"{shape[0]}×{shape[1]} px as its picture")
-        return marked
 
 
 def no_pixels(shape: tuple[int, int]) -> Bools:

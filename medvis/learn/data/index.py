@@ -6,9 +6,6 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from medvis.core.arrays import Uint8s
 from medvis.errors import InputError
 
 
@@ -65,14 +62,3 @@ def _row(folder: Path, record: dict[str, str]) -> Row:
         raise InputError(
             f"{folder / 'index.csv'} has no column {error}", "id, split, group, image (label, mask)"
         ) from error
-
-
-def read_indices(path: Path) -> Uint8s:
-    """uint8 [rows, cols]: the palette *indices* of a mask PNG (OpenCV would give the palette's colours)."""
-    from PIL import Image  # noqa: PLC0415 - only where masks are read
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path} is not a readable mask: {error}") from error

@@ -8,7 +8,8 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.errors import InputError
-from medvis.learn.data.index import Row, read_indices
+from medvis.learn.data.index import Row
+from medvis.learn.data.masks import read_mask
 from medvis.learn.data.views import ViewReader
 from medvis.ops.fit import fit
 
@@ -31,19 +32,20 @@ class Pictures:
         return len(self.rows)
 
 
-def load_pictures(rows: list[Row], reader: ViewReader, channels: int) -> Pictures:
-    """Reads all pictures and masks; a mask pixel above 0 is target.
+def load_pictures(rows: list[Row], reader: ViewReader, channels: int, readers: int = 1) -> Pictures:
+    """Reads all pictures and masks.
 
     Args:
         rows: of index.csv.
         reader: shows the pictures as inference does.
         channels: that the network takes.
+        readers: from how many readers on a mask's pixel is target; see `read_mask`.
 
     Raises:
         InputError: a file is no picture for the task, or a mask is not of its picture's size.
     """
     views = [reader.picture(row.image) for row in rows]
-    masks = [None if row.mask is None else read_indices(row.mask) > 0 for row in rows]
+    masks = [None if row.mask is None else read_mask(row.mask, readers).target for row in rows]
     for row, view, mask in zip(rows, views, masks, strict=True):
         if view.shape[2] != channels:
             wanted = f"{channels}, as train.channels says; stages.window.grey: true turns colours to grey"

@@ -11,7 +11,10 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.ct_pictures import CtPictures, load_ct_pictures
+from medvis.learn.data.datasets import UNKNOWN
+from medvis.learn.data.examples import NOTHING
 from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
 from medvis.learn.measuring.crops import CropCase, Progress, depth_of, run_crop, run_crops
@@ -54,7 +57,11 @@ def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progres
     }
     for rank, index in enumerate(worst, 1):
         plots[f"worst-{rank}.png"] = partial(_draw_crop, pipeline, scans, (index, windows[index]))
+    named = [None if row.mask is None else bool(mask.any()) for row, mask in zip(scans.rows, scans.mask, strict=True)]
+    labels = [(row.label, mask) for row, mask in zip(scans.rows, named, strict=True)]
+    empty = empty_masks(labels, NOTHING | UNKNOWN)
     facts = {
+        **({} if empty is None else {EMPTY_MASKS: empty}),
         "crops": len(scores),
         "patients": len({score.row.group for score in scores}),
         "side_px": SIDE,

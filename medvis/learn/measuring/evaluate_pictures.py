@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import InputError
-from medvis.learn.data.datasets import read_examples
+from medvis.learn.data.datasets import UNKNOWN, read_examples
+from medvis.learn.data.examples import NOTHING
+from medvis.learn.data.masks import EMPTY_MASKS, MaskFile, empty_masks
 from medvis.learn.measuring.class_sides import ClassPredictions, class_predictions
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
@@ -46,6 +48,9 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     if not figures:
         raise InputError(f"{data} holds nothing to judge task '{config.task}' by", _wanted(card))
     facts = _facts(predictions, classes, unlabelled)
+    empty = _empty_masks(predictions)
+    if empty is not None:
+        facts[EMPTY_MASKS] = empty
     if lesions:
         facts["recall of lesions at false findings a picture"] = froc_facts(predictions, threshold)
     plots = class_plots(maker, classes) if classes else {}
@@ -56,6 +61,13 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
         config.task, card.version, f"{data.name} {split}", figures, facts,
         [_worst_case(picture) for picture in worst], {**plots, **gallery},
     )  # fmt: skip
+
+
+def _empty_masks(predictions: list[PicturePrediction]) -> str | None:
+    """In words, how many masks of files are empty, though the label says that there is something."""
+    outlined = [picture for picture in predictions if picture.mask and isinstance(picture.example.outline, MaskFile)]
+    labels = [(picture.example.label, picture.mask.reference > 0) for picture in outlined if picture.mask]
+    return empty_masks(labels, NOTHING | UNKNOWN)
 
 
 def _wanted(card: Card) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from medvis.core.arrays import Labels
 from medvis.core.case import Case
 from medvis.errors import InputError
-from medvis.learn.data.examples import Example, MaskFile, no_pixels
+from medvis.learn.data.examples import Example, no_pixels
+from medvis.learn.data.masks import MaskFile, read_mask, require_readers
 from medvis.learn.data.scans import IGNORE, MASKS, LabelledScan, labelled_scans
 from medvis.learn.figures.matching import best_overlap, false_positives, ignoring, match, one_lesion
 from medvis.learn.measuring.crops import Progress
@@ -54,6 +55,7 @@ def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress, split: s
     if not scans:
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
     readers = int(pipeline.config.train.get("readers", 1))
+    _require_readers(scans, readers, data)
     total = sum(2 * len(list(scan.folder.glob("*.dcm"))) for scan in scans)
     maker, unthresholded = FigureMaker(pipeline.config.evaluate), without_threshold(pipeline)
     alone, linked, predictions, examples, done = [], [], [], {}, 0
@@ -84,6 +86,12 @@ def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress, split: s
         [*_figures(maker, alone, ALONE), *_figures(maker, linked, "as series")],
         {**facts, **curve}, [_worst_case(score) for score in worst], plots,
     )  # fmt: skip
+
+
+def _require_readers(scans: list[LabelledScan], readers: int, data: Path) -> None:
+    """Of the scans that do not say themselves how many readers there were."""
+    paths = [path for scan in scans if scan.least is None for path in sorted((scan.folder / MASKS).glob("*.png"))]
+    require_readers((read_mask(path, readers) for path in paths), readers, str(data))
 
 
 def _example(path: Path, scan: LabelledScan, readers: int) -> Example:

@@ -83,7 +83,7 @@ class Recipe(_Section):
         masks: whether the data outline their targets; without, the network has no decoder.
         balance: 0 takes the classes of whole pictures as often as they are, 1 all equally often.
         repeat: crops an epoch takes from each picture (pictures and tiles).
-        readers: how many of the readers must have marked a pixel of the mask.
+        readers: how many of the readers must have marked a pixel, where the masks count them.
         cuts: windows of the bank in modality units, (low, high).
         phases: crop sizes over time: small crops first, they are cheap.
         hard_negatives: index of whole slices (below the data folder) to take negatives from, or None.
@@ -108,7 +108,7 @@ class Recipe(_Section):
     balance: float = Field(default=0.0, ge=0, le=1)
     repeat: int = Field(default=1, ge=1)
     labels: list[TrainLabel] = Field(min_length=1)
-    readers: int = 2
+    readers: int = Field(default=1, ge=1)
     cuts: list[tuple[float, float]] = []
     network: Network = Network()
     augment: Augment = Augment()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_labelled_scan, load_volume
 from medvis.learn.data.datasets import UNKNOWN
+from medvis.learn.data.examples import NOTHING
 from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.masks import empty_masks
 from medvis.learn.data.pictures import load_pictures
 from medvis.learn.data.scans import scans_of
 from medvis.learn.data.views import ViewReader
@@ -20,14 +24,17 @@ from medvis.learn.training.tiles import TileSampler
 from medvis.learn.training.validation import LesionValidator, PictureValidator, TileValidator, Validator
 from medvis.learn.training.whole import PictureSampler
 
+Tell = Callable[[str], None]
 
-def sources(recipe: Recipe, reader: ViewReader, data: Path) -> tuple[Sampler, Validator]:
+
+def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = None) -> tuple[Sampler, Validator]:
     """The sampler of the train split, and the figures on (a fixed part of) the val split.
 
     Args:
         recipe: which rows, and how many.
         reader: shows the pictures as inference does.
         data: folder of the data set.
+        tell: is told in words what is strange about the data, and no error.
 
     Raises:
         InputError: the data cannot be read, or are fewer than a batch.
@@ -42,12 +49,25 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path) -> tuple[Sampler, Va
             load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
             for rows in (train, kept)
         )
+        _tell_empty([*lesions.rows, *validation.rows], _named(lesions) + _named(validation), tell)
         sampler = LesionSampler(lesions, recipe, reader.range, _extra(recipe, reader, data))
         return sampler, LesionValidator(validation, recipe)
-    pictures, rest = (load_pictures(rows, reader, recipe.channels) for rows in (train, kept))
+    pictures, rest = (load_pictures(rows, reader, recipe.channels, recipe.readers) for rows in (train, kept))
+    _tell_empty([*pictures.rows, *rest.rows], [*pictures.masks, *rest.masks], tell)
     if recipe.sampler == "tiles":
         return TileSampler(pictures, recipe, reader.range), TileValidator(rest)
     return PictureSampler(pictures, recipe, reader.range), PictureValidator(rest, recipe)
+
+
+def _named(pictures: CtPictures) -> list[Bools | None]:
+    masks = [np.asarray(mask > 0) for mask in pictures.mask]
+    return [None if row.mask is None else mask for row, mask in zip(pictures.rows, masks, strict=True)]
+
+
+def _tell_empty(rows: Sequence[Row], masks: Sequence[Bools | None], tell: Tell | None) -> None:
+    text = empty_masks([(row.label, mask) for row, mask in zip(rows, masks, strict=True)], NOTHING | UNKNOWN)
+    if text is not None and tell is not None:
+        tell(text)
 
 
 def labelled(rows: list[Row]) -> list[Row]:

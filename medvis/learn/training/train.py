@@ -77,7 +77,7 @@ class Trainer:
         self.device = device_of(recipe)
         _make_reproducible(recipe, self.device)
         self.plan, self.heads = epochs_of(recipe), heads_of(recipe)
-        self.sampler, self.figures = sources(recipe, reader, data)
+        self.sampler, self.figures = sources(recipe, reader, data, lambda text: on_record({"note": text}))
         self.batches = Batches(self.sampler, recipe, self.device)
         folder.mkdir(parents=True, exist_ok=True)
         self.model = DualStreamUNetPP(net_spec(recipe, reader.range, reader.depth_mm is not None))
