@@ -22,6 +22,7 @@ from medvis.learn.bundling.calibrate_whole import (
     fit_temperature,
     mildest,
     nll,
+    smoothed_nll,
     within,
 )
 from medvis.learn.bundling.outlines import (
@@ -59,7 +60,7 @@ def test_the_temperature_is_the_one_that_the_truth_was_drawn_with(temperature):
 @given(seed=st.integers(0, 1000), other=st.floats(0.06, 19.0))
 def test_no_other_temperature_fits_better(seed, other):
     logits, truth = logits_of(seed, 1.7, 50)
-    assert nll(logits, truth, fit_temperature(logits, truth)) <= nll(logits, truth, other) + 1e-9
+    assert smoothed_nll(logits, truth, fit_temperature(logits, truth)) <= smoothed_nll(logits, truth, other) + 1e-9
 
 
 def test_the_likelihood_of_even_odds():
@@ -262,3 +263,16 @@ def test_a_model_that_outlines_nothing_is_one_line(breast):
     pipeline_of(task, None, model)
     with pytest.raises(ModelError, match="the model outlines nothing on val"):
         calibrate_pictures(task, model, data, quiet)
+
+
+@pytest.mark.parametrize("count", [3, 6, 18, 60])
+def test_a_val_that_is_all_right_does_not_make_the_model_certain(count):
+    """The rule of succession: of n cases that were all right, (n + 1) / (n + 2) is what can be said of the next."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, count)
+    logits = rng.normal(0, 0.4, (count, 3))
+    logits[np.arange(count), truth] += 2.5
+    truth = logits.argmax(1)
+    temperature = fit_temperature(logits, truth)
+    assert softmax(logits / temperature, axis=1).max(1).mean() <= (count + 1) / (count + 2) + 0.005
+    assert temperature > 0.25

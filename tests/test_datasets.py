@@ -37,14 +37,14 @@ def test_an_index_gives_labels_groups_and_masks(tmp_path):
     examples, left_out = read_examples(folder, "test")
     assert (len(examples), left_out) == (12, 0)
     one = next(one for one in examples if one.id == "test-malignant-2")
-    assert (one.label, one.group, one.normal) == ("malignant", "malignant-1", False)
+    assert (one.label, one.group, one.normal) == ("malignant", "test-malignant-1", False)
     assert (one.mask(SHAPE) == picture("malignant", 2)[1]).all()
 
 
 def test_what_nobody_labelled_is_left_out_and_never_a_negative(tmp_path):
     folder = write_index(tmp_path / "set")
     for name in ("unlabelled", "Unknown", ""):
-        add_row(folder, id=name, label=name, image="images/test-normal-0.png")
+        add_row(folder, id=f"row {name}", label=name, image="images/test-normal-0.png")
     add_row(folder, id="outlined", label="", image="images/test-benign-0.png", mask="masks/test-benign-0.png")
     add_row(folder, id="clear", label="normal", image="images/test-normal-0.png")
     add_row(folder, id="undrawn", label="benign", image="images/test-benign-0.png")
@@ -110,6 +110,7 @@ def test_what_is_wrong_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"is no data set; wanted: index.csv with images, a COCO JSON"):
         read_examples(tmp_path, "test")
     none = write_index(tmp_path / "none", 0)
+    (none / "x.png").write_bytes(b"")
     add_row(none, label="unlabelled", image="x.png")
     with pytest.raises(InputError, match=r"nothing in split 'test' of .* is labelled"):
         read_examples(none, "test")

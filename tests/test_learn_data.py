@@ -85,13 +85,13 @@ def test_what_is_no_data_set_is_one_line(data, tmp_path):
 
 def test_an_index_in_another_encoding_is_one_line(tmp_path):
     (tmp_path / "index.csv").write_bytes("id,split,group,image\nä,val,g,a.png\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"index.csv cannot be read: .*; wanted: comma-separated values in UTF-8"):
+    with pytest.raises(InputError, match=r"index.csv cannot be read .*; wanted: comma-separated values in UTF-8"):
         read_index(tmp_path)
 
 
 @pytest.mark.parametrize("column", ["id", "split", "group", "image"])
 def test_a_missing_column_is_named(change, column):
-    with pytest.raises(InputError, match=rf"has no column '{column}'; wanted: id, split, group, image"):
+    with pytest.raises(InputError, match=rf"has no column '{column}' .*; wanted: id, split, group, image"):
         read_index(change(lambda row: {key: value for key, value in row.items() if key != column}))
 
 

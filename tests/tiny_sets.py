@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,17 @@ def write_index(folder: Path, count: int = 4) -> Path:
                 for kind, pixels in zip(("images", "masks"), picture(label, number), strict=True):
                     cv2.imwrite(str(folder / kind / f"{name}.png"), pixels)
                 files = {"image": f"images/{name}.png", "mask": f"masks/{name}.png"}
-                add_row(folder, id=name, split=split, label=label, group=f"{label}-{number // 2}", **files)
+                add_row(folder, id=name, split=split, label=label, group=f"{split}-{label}-{number // 2}", **files)
     return folder
 
 
 def add_row(folder: Path, **row: str) -> None:
-    """One more row, of test unless it says otherwise."""
+    """One more row, of test unless it says otherwise; a picture that is there already is copied for it."""
     fields = {"id": "more", "split": "test", "label": "", "group": "more", "image": "", "mask": "", **row}
+    if f",{fields['image']}," in (folder / "index.csv").read_text(encoding="utf-8"):
+        number = len((folder / "index.csv").read_text(encoding="utf-8").splitlines())
+        fields["image"] = shutil.copy(folder / fields["image"], folder / "images" / f"row-{number}.png").name
+        fields["image"] = f"images/{fields['image']}"
     with (folder / "index.csv").open("a", newline="", encoding="utf-8") as stream:
         csv.DictWriter(stream, FIELDS).writerow(fields)
 

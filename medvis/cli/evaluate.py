@@ -77,6 +77,10 @@ def _own_bundle(task: str) -> Path:
 
 def _show(evaluation: Evaluation) -> None:
     show_pairs([("task", evaluation.task), ("model", evaluation.model), ("data", evaluation.data), *evaluation.lines()])
+    foreign = evaluation.facts.get("labels that the task does not know")
+    if foreign:
+        counts = ", ".join(f"'{label}' ({count})" for label, count in sorted(foreign.items()))
+        show_pairs([("not measured", f"labels that the task does not know: {counts}")])
     if "not_measured" in evaluation.facts:
         names = ", ".join(evaluation.facts["not_measured"])
         show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])

@@ -15,6 +15,7 @@ from medvis.errors import InputError, SettingsError
 from medvis.io.atomic import write_atomic
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
+from medvis.learn.data.digest import folder_digest
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
@@ -47,6 +48,8 @@ class Variant:
 
 
 FULL = Variant("full", {})
+# Samplers that paste targets into crops without one; whole pictures are taken as they are.
+PASTING = frozenset({"lesions", "tiles"})
 ONE_VIEW = {"stages.infer.scales": {1.0: 1.0}, "stages.infer.flips": ["none"]}
 
 
@@ -78,7 +81,7 @@ def variants(recipe: Recipe) -> list[Variant]:
         chosen.append(Variant("no attention", {"train.network.attention": False}))
     if recipe.masks and recipe.network.nested:
         chosen.append(Variant("U-Net decoder", {"train.network.nested": False}))
-    if recipe.masks and recipe.augment.paste > 0:
+    if recipe.masks and recipe.sampler in PASTING and recipe.augment.paste > 0:
         chosen.append(Variant("no target pasting", {"train.augment.paste": 0.0}))
     return [*chosen, Variant("no TTA", ONE_VIEW, trained=False)]
 
@@ -221,7 +224,8 @@ def _key(task: Path, plan: Plan) -> str:
     """What a finished variant must have been measured with, to stand beside the others: all but the card's words."""
     measured = yaml.safe_load(task.read_text(encoding="utf-8"))
     measured.pop("card", None)
-    text = f"{json.dumps(measured, default=str)}\n{plan.data.name} {plan.split}"
+    measured.pop("base", None)
+    text = f"{json.dumps(measured, default=str)}\n{folder_digest(plan.data)} {plan.split}"
     return sha256(text.encode()).hexdigest()[:16]
 
 

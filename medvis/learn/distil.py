@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvis.errors import ModelError, SettingsError
+from medvis.learn.data.digest import file_digest
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.run_folder import claim, identity_of, locked
 from medvis.learn.training.train import Trainer, net_spec
 from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import BatchTargets, Heads, total_loss
@@ -128,9 +130,14 @@ def distil(
     recipe, large = validated(Recipe, config.train, "train"), load_net(teacher)
     recipe = _narrower(recipe, large.spec)
     reader = ViewReader(config)
-    student = Student(large, teaching or Teaching(), recipe, reader=reader, data=data, folder=out, on_record=on_record)
-    sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
-    return student.run(), sizes
+    _check_alike(large.spec, net_spec(recipe, reader.range, reader.depth_mm is not None))
+    teaching = teaching or Teaching()
+    lesson = {"weights": file_digest(teacher).hex(), **asdict(teaching)}
+    with locked(out):
+        claim(out, {**identity_of(recipe, reader, data), "teacher": lesson})
+        student = Student(large, teaching, recipe, reader=reader, data=data, folder=out, on_record=on_record)
+        sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
+        return student.run(), sizes
 
 
 def _narrower(recipe: Recipe, teacher: NetSpec) -> Recipe:

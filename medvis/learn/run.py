@@ -11,6 +11,7 @@ from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.run_folder import claim, identity_of, locked
 from medvis.learn.training.train import Trainer
 from medvis.settings import TaskConfig, validated
 
@@ -19,13 +20,16 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
     """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
 
     Raises:
-        SettingsError: the config has no `train:` section, or a wrong one.
+        SettingsError: the config has no `train:` section, or a wrong one; the folder holds another training, or one
+            that is still at work.
         InputError: the data cannot be read.
     """
     if not config.train:
         raise SettingsError(f"task '{config.task}' has no train: section")
-    recipe = validated(Recipe, config.train, "train")
-    return Trainer(recipe, ViewReader(config), data, out, on_record).run()
+    recipe, reader = validated(Recipe, config.train, "train"), ViewReader(config)
+    with locked(out):
+        claim(out, identity_of(recipe, reader, data))
+        return Trainer(recipe, reader, data, out, on_record).run()
 
 
 def export(

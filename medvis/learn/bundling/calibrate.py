@@ -18,6 +18,7 @@ from medvis.errors import ModelError
 from medvis.learn.bundling.logistic import fit_scaled_logistic, named_weights
 from medvis.learn.data.ct_pictures import load_ct_pictures
 from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.label_names import normalised
 from medvis.learn.figures.matching import one_lesion, overlaps
 from medvis.learn.figures.metrics import auc, calibration_error, dice
 from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, depth_of, run_crops
@@ -268,11 +269,11 @@ def _fit_malignancy(crops: list[CropPrediction], components: list[CropComponent]
         spacing = crop.scan.geometry.spacing
         if component.overlap < HIT or spacing is None:
             continue
-        if crop.row.label in ("benign", "malignant"):
+        if normalised(crop.row.label) in ("benign", "malignant"):
             logits = dict(zip(labels, map(float, component.logits), strict=True))
             area = float(component.inside.sum()) * spacing[0] * spacing[1]
             values = rating_values(logits, diameters(component.inside, spacing).longest, area)
-            nodules[crop.row.label, _nodule(crop.row)].append([values[name] for name in names])
+            nodules[normalised(crop.row.label), _nodule(crop.row)].append([values[name] for name in names])
     truth = np.array([label == "malignant" for label, _ in nodules], bool)
     if truth.all() or not truth.any():
         return {}

@@ -26,6 +26,7 @@ from medvis.learn.bundling.outlines import (
 )
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
+from medvis.learn.data.label_names import ClassNames
 from medvis.learn.figures.metrics import auc, calibration_error
 from medvis.learn.measuring.crops import Progress
 from medvis.model.card import Card
@@ -92,14 +93,14 @@ def _fit_classes(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Temperature and, where a class is normal, the threshold from which an image is positive."""
     indices = card.label_set.image_level
-    names = [card.labels[index].name.casefold() for index in indices]
+    classes = ClassNames.of(card.labels)
     rows = [
-        (prediction.logits[indices], names.index(example.label.casefold()))
+        (prediction.logits[indices], index)
         for prediction, example in zip(predictions, examples, strict=True)
-        if prediction.logits is not None and example.label.casefold() in names
+        if prediction.logits is not None and (index := classes.index(example.label)) is not None
     ]
     if not rows:
-        raise InputError(f"val has no picture of a class that the model knows: {', '.join(names)}")
+        raise InputError(f"val has no picture of a class that the model knows: {', '.join(classes.names)}")
     logits, truth = np.array([row for row, _ in rows], np.float64), np.array([column for _, column in rows])
     temperature = fit_temperature(logits, truth)
     quality = {
@@ -121,12 +122,15 @@ def _fit_classes(
 def fit_temperature(logits: Float64s, truth: Indices) -> float:
     """The temperature of least negative log likelihood (Guo et al. 2017), which has one minimum.
 
+    The right class counts (n + 1) / (n + 2), the others share the rest (Platt 1999): where all of val is right, the
+    likelihood alone would say that the model is never wrong.
+
     Args:
         logits: [n, k].
         truth: [n], the right column of each.
     """
     minimum = minimize_scalar(
-        lambda logarithm: nll(logits, truth, float(np.exp(logarithm))),
+        lambda logarithm: smoothed_nll(logits, truth, float(np.exp(logarithm))),
         bounds=np.log(TEMPERATURES),
         method="bounded",
         options={"xatol": 1e-9, "maxiter": 200},
@@ -157,6 +161,16 @@ def fit_positive(probability: Float64s, abnormal: Bools) -> tuple[float, float]:
 def nll(logits: Float64s, truth: Indices, temperature: float) -> float:
     """Mean negative log likelihood of the right columns."""
     return float(-log_softmax(logits / temperature, axis=1)[np.arange(len(truth)), truth].mean())
+
+
+def smoothed_nll(logits: Float64s, truth: Indices, temperature: float) -> float:
+    """As `nll`, with a target of (n + 1) / (n + 2) for the right column; the others share the rest."""
+    count, classes = logits.shape
+    logs = log_softmax(logits / temperature, axis=1)
+    rest = 1 / (count + 2)
+    right = logs[np.arange(count), truth]
+    others = (logs.sum(1) - right) / max(classes - 1, 1)
+    return float(-((1 - rest) * right + rest * others).mean())
 
 
 def _confidence_error(probability: Float64s, truth: Indices) -> float:

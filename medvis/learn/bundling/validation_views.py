@@ -16,6 +16,7 @@ from medvis.learn.data.ct_pictures import load_ct_pictures
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
 from medvis.learn.data.index import read_index
+from medvis.learn.data.label_names import ClassNames, normalised
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
 from medvis.ops.fit import fit
@@ -83,10 +84,10 @@ def validation_views(task: str, recipe: Recipe, data: Path) -> ValidationViews:
         return _lesions(reader, recipe, data)
     examples, _ = read_examples(data, "val", int(config.train.get("readers", 1)))
     shown = [_show(reader, example, recipe) for example in examples]
-    names = [label.name.casefold() for label in recipe.labels if label.kind == "class"]
+    classes = ClassNames.of(recipe.labels)
     columns = [index for index, label in enumerate(recipe.labels) if label.kind == "class"]
-    labels = [example.label.casefold() for example in examples]
-    truth = [names.index(label) if label in names else -1 for label in labels]
+    indices = [classes.index(example.label) for example in examples]
+    truth = [-1 if index is None else index for index in indices]
     return ValidationViews(
         np.stack([view for view, _ in shown]),
         [example.group for example in examples],
@@ -130,7 +131,7 @@ def _lesions(reader: ViewReader, recipe: Recipe, data: Path) -> ValidationViews:
     names = [label.name for label in recipe.labels]
     column = [names.index("malignancy")] if "malignancy" in names else []
     known = {"benign": 0, "malignant": 1}
-    truth = np.array([known.get(row.label, -1) for row in scans.rows], np.int64)
+    truth = np.array([known.get(normalised(row.label), -1) for row in scans.rows], np.int64)
     groups = [row.group for row in scans.rows]
     stack = np.stack([view[None] if view.ndim == 2 else view.transpose(2, 0, 1) for view in views])
     return ValidationViews(stack, groups, np.stack([mask for _, mask in crops]), column, truth)

@@ -8,10 +8,9 @@ from medvis.errors import InputError
 from medvis.learn.data.coco import coco_files, read_coco
 from medvis.learn.data.examples import Example
 from medvis.learn.data.index import read_index
+from medvis.learn.data.label_names import is_unknown
 from medvis.learn.data.masks import MaskFile, read_mask, require_readers
 
-# How data sets say that nobody has looked: such a picture is never a negative.
-UNKNOWN = frozenset({"", "unlabelled", "unlabeled", "unknown"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"})
 WANTED = (
     "index.csv with images, a COCO JSON with images, test/good beside test/DEFECT, or folders of NAME.dcm with "
@@ -31,9 +30,7 @@ def read_examples(folder: Path, split: str, readers: int = 1) -> tuple[list[Exam
         InputError: no such layout or split, nothing in it is labelled, or no mask has a pixel of as many readers.
     """
     examples = _read(folder, split, readers)
-    labelled = [
-        example for example in examples if example.outline is not None or example.label.casefold() not in UNKNOWN
-    ]
+    labelled = [example for example in examples if example.outline is not None or not is_unknown(example.label)]
     if not labelled:
         raise InputError(f"nothing in split '{split}' of {folder} is labelled", "labels or masks")
     _require_readers(labelled, readers, folder)
@@ -62,7 +59,7 @@ def _read_table(folder: Path, split: str, readers: int) -> list[Example]:
         Example(
             row.id,
             row.group,
-            "" if row.label.casefold() in UNKNOWN else row.label,
+            "" if is_unknown(row.label) else row.label,
             row.image,
             None if row.mask is None else MaskFile(row.mask, readers),
         )

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medvis.core.arrays import Bools
-
-# How data sets say that there is nothing to be found.
-NOTHING = frozenset({"normal", "good", "ok", "healthy", "negative", "no finding", "no defect"})
+from medvis.learn.data.label_names import NOTHING, normalised
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Example:
     @property
     def normal(self) -> bool:
         """Whether its label says that there is nothing to be found."""
-        return self.label.casefold() in NOTHING
+        return normalised(self.label) in NOTHING
 
     def mask(self, shape: tuple[int, int]) -> Bools | None:
         """Reference as bool [rows, cols]; empty where the label says that there is nothing, None where none is known.

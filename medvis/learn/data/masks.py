@@ -16,6 +16,7 @@ import numpy as np
 from medvis.core.arrays import Array, Bools
 from medvis.errors import InputError
 from medvis.io.readers.labels import decoded_labels
+from medvis.learn.data.label_names import normalised
 
 EMPTY_MASKS = "masks"  # what `empty_masks` is called among the facts of an evaluation
 MOST_READERS = 16  # higher values count no readers
@@ -100,11 +101,11 @@ def empty_masks(masks: Sequence[tuple[str, Bools | bool | None]], normal: Iterab
 
     Args:
         masks: label of each picture, and its mask, or whether that has a target pixel; None: it has no mask.
-        normal: labels, in lower case, that say nothing or that nobody has looked.
+        normal: labels, as `label_names.normalised` gives them, that say nothing or that nobody has looked.
     """
     known = [(label, mask) for label, mask in masks if mask is not None]
     nothing = frozenset(normal)
-    empty = sum(label.casefold() not in nothing and not np.any(mask) for label, mask in known)
+    empty = sum(normalised(label) not in nothing and not np.any(mask) for label, mask in known)
     return f"{empty} of {len(known)} masks have no target pixel, though their label is not normal" if empty else None
 
 

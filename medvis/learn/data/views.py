@@ -50,7 +50,8 @@ class InputRange:
 class ViewReader:
     """Shows pictures as inference does: everything before `infer`, whatever the model of the task has learned so far.
 
-    `range` is what 0…1 stands for; `depth_mm` the distance of the slices below and above that are shown as well.
+    `range` is what 0…1 stands for; `depth_mm` the distance of the slices below and above that are shown as well;
+    `shown` all of what decides how a picture is shown.
 
     Args:
         config: of the task.
@@ -69,6 +70,8 @@ class ViewReader:
         shown = self._pipeline.shown()
         self.range = InputRange(*_range_of(shown))
         self.depth_mm: float | None = shown["views"].get("depth_mm")
+        picture = config.picture.model_dump(mode="json", exclude_none=True)
+        self.shown = {**shown, "views": {"depth_mm": self.depth_mm}, "picture": picture}
 
     def picture(self, path: Path) -> Float32s:
         """The view of a picture: float32 [rows, cols, channels] in 0…1.

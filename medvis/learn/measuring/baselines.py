@@ -21,6 +21,7 @@ from medvis.core.logits import softmax
 from medvis.errors import SettingsError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.examples import Example
+from medvis.learn.data.label_names import ClassNames
 from medvis.learn.figures.metrics import dice
 from medvis.learn.measuring.class_sides import class_predictions
 from medvis.learn.measuring.evaluate_classes import class_figures
@@ -73,11 +74,16 @@ def _with(figure: Figure, baseline: str | None) -> Figure:
 def _ridge(train: list[Example], test: list[Example], settings: Measured, card: Card) -> dict[str, str]:
     """Name of a figure → what the ridge classifier reaches."""
     labelled = [example for example in train if example.label]
-    names = sorted({example.label for example in labelled})
+    known = ClassNames.of(card.labels)
+    own = [example.label for example in labelled]
+    if known:
+        labelled = [example for example in labelled if known.index(example.label) is not None]
+        own = [known.names[known.index(example.label) or 0] for example in labelled]
+    names = sorted(set(own))
     if len(names) < 2 or not any(example.label for example in test):
         return {}
     model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(0, 5, 11)))
-    model.fit(np.stack([texture(example.image) for example in labelled]), [example.label for example in labelled])
+    model.fit(np.stack([texture(example.image) for example in labelled]), own)
     margin = model.decision_function(np.stack([texture(example.image) for example in test]))
     logits = np.stack([-margin, margin], 1) if margin.ndim == 1 else margin
     predictions = [

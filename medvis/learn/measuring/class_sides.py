@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
-from medvis.learn.data.examples import NOTHING
+from medvis.learn.data.label_names import ClassNames
 from medvis.learn.measuring.evaluation import FigureMaker
 from medvis.learn.measuring.predictions import PicturePrediction
 from medvis.model.card import Card
@@ -76,7 +76,8 @@ def class_predictions(predictions: list[PicturePrediction], card: Card) -> Class
     binary = len(names) == 1
     if binary:
         names, normal = [*names, NORMAL], [False, True]
-    truths = [_class_index(row, names, normal) if row.probabilities else None for row in predictions]
+    classes = ClassNames(tuple(names), tuple(normal))
+    truths = [classes.index(row.example.label) if row.probabilities else None for row in predictions]
     known = [(row, truth) for row, truth in zip(predictions, truths, strict=True) if truth is not None]
     if not known:
         return None
@@ -90,14 +91,6 @@ def class_predictions(predictions: list[PicturePrediction], card: Card) -> Class
         groups=[row.example.group for row, _ in known],
         verdicts=[row.verdict for row, _ in known],
     )
-
-
-def _class_index(picture: PicturePrediction, names: list[str], normal: list[bool]) -> int | None:
-    label = picture.example.label.casefold()
-    for index, name in enumerate(names):
-        if name.casefold() == label or (normal[index] and label in NOTHING):
-            return index
-    return None
 
 
 def class_sides(maker: FigureMaker, classes: ClassPredictions) -> list[ClassSides]:

@@ -11,9 +11,8 @@ import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.ct_pictures import CtPictures, load_ct_pictures
-from medvis.learn.data.datasets import UNKNOWN
-from medvis.learn.data.examples import NOTHING
 from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.label_names import NOTHING, UNKNOWN, normalised
 from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
@@ -140,11 +139,11 @@ class Rated:
 def _rated(scores: list[CropScore]) -> Rated:
     nodules: dict[tuple[str, str], list[CropScore]] = defaultdict(list)
     for score in scores:
-        if score.row.label in ("benign", "malignant"):
+        if normalised(score.row.label) in ("benign", "malignant"):
             nodules[score.row.group, score.row.fields.get("nodule", score.row.id)].append(score)
     return Rated(
         np.array([np.mean([score.malignancy for score in group]) for group in nodules.values()], np.float64),
-        np.array([group[0].row.label == "malignant" for group in nodules.values()], bool),
+        np.array([normalised(group[0].row.label) == "malignant" for group in nodules.values()], bool),
         np.array([np.mean([score.area for score in group]) for group in nodules.values()], np.float64),
         [patient for patient, _ in nodules],
     )

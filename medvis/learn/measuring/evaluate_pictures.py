@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import InputError
-from medvis.learn.data.datasets import UNKNOWN, read_examples
-from medvis.learn.data.examples import NOTHING
+from medvis.learn.data.datasets import read_examples
+from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, normalised
 from medvis.learn.data.masks import EMPTY_MASKS, MaskFile, empty_masks
 from medvis.learn.measuring.class_sides import ClassPredictions, class_predictions
 from medvis.learn.measuring.crops import Progress
@@ -51,6 +51,9 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     empty = _empty_masks(predictions)
     if empty is not None:
         facts[EMPTY_MASKS] = empty
+    foreign = ClassNames.of(card.labels).unmatched(example.label for example in examples)
+    if card.label_set.exclusive and foreign:
+        facts["labels that the task does not know"] = foreign
     if lesions:
         facts["recall of lesions at false findings a picture"] = froc_facts(predictions, threshold)
     plots = class_plots(maker, classes) if classes else {}
@@ -103,8 +106,8 @@ def _score(picture: PicturePrediction) -> float | None:
     """Dice where there is a reference, else the probability of the true class."""
     if picture.mask is not None:
         return picture.mask.dice
-    probabilities = {name.casefold(): probability for name, probability in (picture.probabilities or {}).items()}
-    return probabilities.get(picture.example.label.casefold())
+    probabilities = {normalised(name): probability for name, probability in (picture.probabilities or {}).items()}
+    return probabilities.get(normalised(picture.example.label))
 
 
 def _worst_case(picture: PicturePrediction) -> Worst:

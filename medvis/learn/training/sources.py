@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_labelled_scan, load_volume
-from medvis.learn.data.datasets import UNKNOWN
-from medvis.learn.data.examples import NOTHING
 from medvis.learn.data.index import Row, read_index
+from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, is_unknown
 from medvis.learn.data.masks import empty_masks
 from medvis.learn.data.pictures import load_pictures
 from medvis.learn.data.scans import scans_of
@@ -39,7 +39,7 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
     Raises:
         InputError: the data cannot be read, or are fewer than a batch.
     """
-    train, val = labelled(read_index(data, "train")), labelled(read_index(data, "val"))
+    train, val = (labelled(read_index(data, split), recipe, f"split {split} of {data}") for split in ("train", "val"))
     if len(train) * recipe.repeat < recipe.batch:
         raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
     keep = np.random.default_rng(recipe.seed).permutation(len(val))[: recipe.validate_on]
@@ -70,9 +70,24 @@ def _tell_empty(rows: Sequence[Row], masks: Sequence[Bools | None], tell: Tell |
         tell(text)
 
 
-def labelled(rows: list[Row]) -> list[Row]:
-    """The rows that somebody has labelled or outlined: nobody having looked does not make a picture a negative."""
-    return [row for row in rows if row.mask is not None or row.label.casefold() not in UNKNOWN]
+def labelled(rows: list[Row], recipe: Recipe, source: str) -> list[Row]:
+    """The rows that somebody has labelled or outlined: nobody having looked does not make a picture a negative.
+
+    Labels come as the recipe names its classes.
+
+    Raises:
+        InputError: a label is none of the recipe's classes.
+    """
+    rows = [row for row in rows if row.mask is not None or not is_unknown(row.label)]
+    classes = ClassNames.of(recipe.labels)
+    if not classes:
+        return rows
+    classes.require([row.label for row in rows], source)
+    indices = [classes.index(row.label) for row in rows]
+    return [
+        replace(row, label="" if index is None else classes.names[index])
+        for row, index in zip(rows, indices, strict=True)
+    ]
 
 
 def _extra(recipe: Recipe, reader: ViewReader, data: Path) -> CtPictures | None:

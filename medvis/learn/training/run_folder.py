@@ -1,0 +1,139 @@
+"""The folder of a training: what it was begun with, and that nobody else is at it.
+
+A training goes on from the checkpoint that it finds. It must then be the same training: the same recipe, the same data,
+shown in the same way. `training.json` says what it was; another one is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from medvis.errors import InputError, ModelError, SettingsError
+from medvis.io.atomic import write_atomic
+from medvis.learn.data.digest import folder_digest, require_apart, rows_digest
+from medvis.learn.data.index import read_index
+from medvis.learn.data.views import ViewReader
+from medvis.learn.training.checkpoint import CHECKPOINT
+from medvis.learn.training.recipe import Recipe
+
+IDENTITY, LOCK = "training.json", ".lock"
+# How it is computed, not what: a training may go on with more threads, or on a GPU.
+COMPUTING = frozenset({"threads", "workers", "device"})
+# Settings that say where data lie; what lies there is part of the data.
+PLACES = ("hard_negatives", "negative_volume", "negative_scans")
+HINT = "give another output folder, or the old settings"
+
+Identity = dict[str, Any]
+
+
+def identity_of(recipe: Recipe, reader: ViewReader, data: Path) -> Identity:
+    """What decides the weights of a training.
+
+    Returns:
+        recipe: its settings; input: how the pictures are shown; data: a hash a split, of rows and files by content.
+
+    Raises:
+        InputError: the data cannot be read, or a picture is in both splits.
+    """
+    settings = {name: value for name, value in recipe.model_dump(mode="json").items() if name not in COMPUTING}
+    settings = {name: value for name, value in settings.items() if name not in (*PLACES, "val_volume")}
+    rows = {split: read_index(data, split) for split in ("train", "val")}
+    require_apart(rows["train"], rows["val"])
+    return {
+        "recipe": settings,
+        "input": reader.shown,
+        "data": {
+            **{split: rows_digest(part) for split, part in rows.items()},
+            **{name: _elsewhere(data, name, getattr(recipe, name)) for name in PLACES},
+        },
+    }
+
+
+def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Begins a training in a folder, or goes on with the one that is in it.
+
+    Raises:
+        SettingsError: another training was begun there.
+        ModelError: a checkpoint lies there of which nobody knows what it was trained with.
+    """
+    path, own = folder / IDENTITY, json.loads(json.dumps(identity))
+    if path.is_file():
+        before = _read(path)
+        difference = next(_differences(before, own), None)
+        if difference is not None:
+            raise SettingsError(f"{folder} holds a training with {difference}", hint=HINT)
+    elif (folder / CHECKPOINT).is_file():
+        raise ModelError(f"{folder} holds a checkpoint without {IDENTITY}: what it was trained with is not known",
+                         hint="give another output folder")  # fmt: skip
+    else:
+        write_atomic(path, (json.dumps(own, indent=2, sort_keys=True) + "\n").encode())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a folder for this process. Raises SettingsError where another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+b") as file:
+        if not _lock(file.fileno()):
+            raise SettingsError(f"another training is at work in {folder}", hint="wait for it, or give another folder")
+        yield
+
+
+def _lock(descriptor: int) -> bool:
+    """A lock that the system takes back when the process ends, however it ends."""
+    try:
+        if os.name == "nt":
+            import msvcrt  # noqa: PLC0415 - of Windows only
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl  # noqa: PLC0415 - of POSIX only
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _elsewhere(data: Path, name: str, value: str | None) -> str | None:
+    """The hash of further data that a recipe names; None where it names none, or they are absent."""
+    if value is None:
+        return None
+    if name == "hard_negatives":
+        return rows_digest(read_index(data, "train", value))
+    return folder_digest(data / value) if (data / value).is_dir() else None
+
+
+def _read(path: Path) -> Identity:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", hint="give another output folder") from error
+    return body if isinstance(body, dict) else {}
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:  # noqa: ANN401 - JSON values
+    """Where two trainings differ, the settings by their names, data as data."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif before != now:
+        part = name.split(".", 1)
+        if part[0] == "data":
+            yield f"other data: {part[-1]} is not what it was"
+        elif part[0] == "teacher":
+            yield "another teacher"
+        else:
+            where = f"train.{part[-1]}" if part[0] == "recipe" else f"another input contract: {part[-1]}"
+            yield f"{where} {_short(before)} instead of {_short(now)}"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - JSON values
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"(sha256 {sha256(text.encode()).hexdigest()[:12]})"
