@@ -242,3 +242,32 @@ def test_a_jpeg_cut_anywhere(tmp_path, progressive):
         path.write_bytes(data[:length])
         with pytest.raises(InputError, match="truncated or corrupt"):
             read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_a_size_that_the_file_is_too_short_for_costs_no_memory(tmp_path, suffix):
+    """A decoder would take gigabytes for the size that the head says before it finds that the pixels are not there."""
+    data = bytearray(save(tmp_path / f"image.{suffix}", RNG.integers(0, 255, (64, 64), dtype=np.uint8)).read_bytes())
+    if suffix == "png":
+        data[16:24] = struct.pack(">II", 30000, 30000)
+        data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    elif suffix == "jpg":
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", 30000, 30000)
+    else:
+        data[18:26] = struct.pack("<ii", 30000, 30000)
+    path = tmp_path / f"large.{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="truncated or corrupt"):
+        read(path)
+
+
+def test_the_alpha_of_a_bmp_is_told_where_there_is_one(tmp_path):
+    head = struct.pack("<IiiHHIIiiII", 56, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    start = 14 + len(head) + len(masks)
+    path = tmp_path / "image.bmp"
+    path.write_bytes(b"BM" + struct.pack("<III", start + 8, 0, start) + head + masks + bytes([1, 2, 3, 9, 4, 5, 6, 9]))
+    scan = read(path)
+    assert scan.pixels[0, 0].tolist() == [[3, 2, 1], [6, 5, 4]]
+    assert scan.notes == ("the alpha channel was left out",)

@@ -120,8 +120,8 @@ def test_without_masks_none_are_asked_for(tmp_path):
 
 def test_of_several_frames_the_one_with_most_to_find_speaks(tmp_path):
     frames = np.stack([patch(tone=60), patch(), patch(tone=90)])[..., None]
-    together, _ = run(CHEST, SICK, tmp_path, picture(frames))
-    alone, _ = run(CHEST, SICK, tmp_path, picture(frames[1:2]))
+    together, _ = run(CHEST, SICK, tmp_path, picture(frames, modality="US"))
+    alone, _ = run(CHEST, SICK, tmp_path, picture(frames[1:2], modality="US"))
     assert together.report.classes == alone.report.classes
     assert together.case.evidence.shape == (3, 64, 128) and together.case.evidence[2].max() < 0.5
     draw(together)

@@ -18,7 +18,7 @@ PHOTOMETRIC = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, YCBCR: 3}
 KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _CONVERT = "convert it with LZW or Deflate compression, e.g. tiffcp -c lzw"
 _EXPORT = "export it as grey or RGB"
-_MOST = 2**30  # samples of a page
+_MOST = 2**31  # bytes of a page, its last tiles whole
 
 
 @dataclass(frozen=True)
@@ -184,13 +184,15 @@ def _named(tags: _Tags, code: int, known: dict[int, Any], what: str, hint: str, 
 def _check(layout: Layout, name: str) -> None:
     """Raises InputError where sizes contradict each other, or for a combination that is not read."""
     rows, cols = layout.segment
-    sizes = (layout.rows, layout.cols, layout.samples, rows, cols)
-    if min(sizes) < 1 or layout.rows * layout.cols * layout.samples > _MOST or rows * cols * layout.packed > _MOST:
+    least = min(layout.rows, layout.cols, layout.samples, rows, cols)
+    down, across = -(-layout.rows // max(rows, 1)), -(-layout.cols // max(cols, 1))
+    size = down * rows * across * cols * layout.samples * max(layout.bits // 8, 1)
+    if least < 1 or size > _MOST:
         raise InputError(
             f"{name} is corrupt or too large: {layout.cols}×{layout.rows} px of {layout.samples} sample(s)",
-            f"1 to {_MOST} samples",
+            f"1 to {_MOST} bytes",
         )
-    wanted = -(-layout.rows // rows) * -(-layout.cols // cols) * layout.planes
+    wanted = down * across * layout.planes
     if not len(layout.offsets) == len(layout.counts) == wanted:
         raise InputError(
             f"{name} is truncated or corrupt: {len(layout.offsets)} offsets, {len(layout.counts)} lengths of strips",

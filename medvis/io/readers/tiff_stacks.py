@@ -102,7 +102,7 @@ def _chain(data: bytes, path: str) -> int:
             entries = struct.unpack_from(f"{order}{number}", data, offset)[0]
             after = offset + struct.calcsize(number) + entries * size
             offset = struct.unpack_from(f"{order}{pointer}", data, after)[0]
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         found = (
             f"{path} is a TIFF image that is truncated or corrupt: directory {max(len(seen), 1)} lies beyond its end"
         )
