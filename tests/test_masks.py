@@ -249,7 +249,7 @@ def test_a_training_says_how_many_masks_are_empty(tmp_path):
     from medvis.learn.training.recipe import Recipe
     from medvis.learn.training.sources import sources
 
-    folder = data_set(tmp_path / "set", ("empty.png", lambda path: save_png(path, BINARY * 0)))
+    folder = data_set(tmp_path / "set", ("empty.png", lambda path: save_png(path, BINARY * 0)), "blob")
     told = []
     sources(Recipe(**whole_recipe(batch=2, repeat=2)), reader_of("chest-tb"), folder, told.append)
     assert told == ["2 of 2 masks have no target pixel, though their label is not normal"]

@@ -48,7 +48,7 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     if not figures:
         raise InputError(f"{data} holds nothing to judge task '{config.task}' by", _wanted(card))
     facts = _facts(predictions, classes, unlabelled)
-    empty = _empty_masks(predictions)
+    empty = _empty_masks(predictions, card)
     if empty is not None:
         facts[EMPTY_MASKS] = empty
     foreign = ClassNames.of(card.labels).unmatched(example.label for example in examples)
@@ -66,11 +66,11 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     )  # fmt: skip
 
 
-def _empty_masks(predictions: list[PicturePrediction]) -> str | None:
+def _empty_masks(predictions: list[PicturePrediction], card: Card) -> str | None:
     """In words, how many masks of files are empty, though the label says that there is something."""
     outlined = [picture for picture in predictions if picture.mask and isinstance(picture.example.outline, MaskFile)]
     labels = [(picture.example.label, picture.mask.reference > 0) for picture in outlined if picture.mask]
-    return empty_masks(labels, NOTHING | UNKNOWN)
+    return empty_masks(labels, NOTHING | UNKNOWN | {normalised(label.name) for label in card.labels if label.normal})
 
 
 def _wanted(card: Card) -> str:

@@ -12,7 +12,7 @@ from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_labelled_scan, load_volume
 from medvis.learn.data.index import Row, read_index
-from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, is_unknown
+from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, is_unknown, normalised
 from medvis.learn.data.masks import empty_masks
 from medvis.learn.data.pictures import load_pictures
 from medvis.learn.data.scans import scans_of
@@ -49,11 +49,11 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
             load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
             for rows in (train, kept)
         )
-        _tell_empty([*lesions.rows, *validation.rows], _named(lesions) + _named(validation), tell)
+        _tell_empty([*lesions.rows, *validation.rows], _named(lesions) + _named(validation), recipe, tell)
         sampler = LesionSampler(lesions, recipe, reader.range, _extra(recipe, reader, data))
         return sampler, LesionValidator(validation, recipe)
     pictures, rest = (load_pictures(rows, reader, recipe.channels, recipe.readers) for rows in (train, kept))
-    _tell_empty([*pictures.rows, *rest.rows], [*pictures.masks, *rest.masks], tell)
+    _tell_empty([*pictures.rows, *rest.rows], [*pictures.masks, *rest.masks], recipe, tell)
     if recipe.sampler == "tiles":
         return TileSampler(pictures, recipe, reader.range), TileValidator(rest)
     return PictureSampler(pictures, recipe, reader.range), PictureValidator(rest, recipe)
@@ -64,8 +64,9 @@ def _named(pictures: CtPictures) -> list[Bools | None]:
     return [None if row.mask is None else mask for row, mask in zip(pictures.rows, masks, strict=True)]
 
 
-def _tell_empty(rows: Sequence[Row], masks: Sequence[Bools | None], tell: Tell | None) -> None:
-    text = empty_masks([(row.label, mask) for row, mask in zip(rows, masks, strict=True)], NOTHING | UNKNOWN)
+def _tell_empty(rows: Sequence[Row], masks: Sequence[Bools | None], recipe: Recipe, tell: Tell | None) -> None:
+    normal = {normalised(label.name) for label in recipe.labels if label.normal}
+    text = empty_masks([(row.label, mask) for row, mask in zip(rows, masks, strict=True)], NOTHING | UNKNOWN | normal)
     if text is not None and tell is not None:
         tell(text)
 
