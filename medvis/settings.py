@@ -58,7 +58,8 @@ class Measured(_TaskSettings):
         hit: least IoU with which a finding has found a lesion.
         small: share of the image below which a lesion is called small.
         bars: key of a figure → the value that it must reach.
-        baselines: key of a figure → what others reach, in words.
+        baselines: key of a figure → what others reach, in words; shown beside figures of `baselines_on` only.
+        baselines_on: SHA-256 of the index.csv of the data set that the bars and baselines were made for.
     """
 
     class_sides: tuple[str, str] | None = None
@@ -66,6 +67,7 @@ class Measured(_TaskSettings):
     small: float = Field(default=0.001, gt=0, lt=1)
     bars: dict[str, float] = {}
     baselines: dict[str, str] = {}
+    baselines_on: str | None = None
 
 
 class PictureFacts(_TaskSettings):

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha256
 
 import cv2
 import numpy as np
 import pytest
 from tiny_chest import EVERYWHERE, NODULES, Blobs, pipeline
 from tiny_data import write_data
+from tiny_sets import write_index
 
 from medvis.dicom.write_ct import SeriesFacts, write_ct_series
 from medvis.errors import InputError
 from medvis.learn.bundling.card_file import add_figures, write_card
 from medvis.learn.data.scans import LabelledScan, labelled_scans
-from medvis.learn.measuring.evaluate import evaluate
+from medvis.learn.measuring.evaluate import baselines_hold, evaluate
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_slices import evaluate_slices
-from medvis.learn.measuring.evaluation import Evaluation
+from medvis.learn.measuring.evaluation import Evaluation, FigureMaker
 from medvis.model.bundle import read_card
 from medvis.model.card import Card, Figure
 from medvis.phantom.series import geometry_of
 from medvis.phantom.volume import PhantomSpec, chest_phantom
+from medvis.settings import Measured
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]
 SIZE_ONLY = {"malignancy": {"malignancy": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}
@@ -257,3 +260,31 @@ def test_figures_are_put_on_the_card_and_replaced_by_newer_ones(tmp_path):
     assert add("measure all").measured_by == second.measured_by, "a command is told once, where it stood"
     assert read_card(tmp_path).figures == second.figures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.yaml"], "no part file is left"
+
+
+GROUPS = ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "ci"),
+    [
+        ("false_findings", [1, 1, 1], (0.206, 2.922)),  # scipy.stats.chi2: 3 events in 3 pictures
+        ("false_findings", [0, 0, 0], (0.0, 1.230)),  # 0 events in 3: ln(1 / 0.025) / 3
+        ("other_findings", [2, 2, 2], (0.734, 4.353)),
+        ("accuracy", [1, 1, 1], (0.292, 1.0)),  # 0.025 ** (1 / 3)
+        ("recall", [False, False, False], (0.0, 0.708)),
+        ("dice", [0.0, 0.0, 0.0], None),
+        ("normal_pixels", [0.0, 0.0, 0.0], None),
+    ],
+)
+def test_where_all_rows_are_alike_the_interval_is_that_of_the_kind(key, values, ci):
+    (figure,) = FigureMaker(Measured()).mean(key, "a figure", values, GROUPS)
+    assert figure.ci95 == (None if ci is None else pytest.approx(ci, abs=1e-3))
+
+
+def test_what_others_reach_holds_for_their_own_data_only(tmp_path):
+    """A baseline of a task's YAML was measured on one data set; on another it would be read as if it held there."""
+    mine, other = write_index(tmp_path / "mine"), write_index(tmp_path / "other", 3)
+    settings = Measured(baselines_on=sha256((mine / "index.csv").read_bytes()).hexdigest())
+    assert baselines_hold(settings, mine) and not baselines_hold(settings, other)
+    assert not baselines_hold(Measured(), mine) and not baselines_hold(settings, tmp_path)

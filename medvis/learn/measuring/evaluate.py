@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from medvis.errors import InputError
+from medvis.learn.data.digest import file_digest
 from medvis.learn.data.scans import scans_of
 from medvis.learn.measuring.crops import EVERYWHERE, Progress
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
@@ -13,7 +15,15 @@ from medvis.learn.measuring.evaluate_series import evaluate_series
 from medvis.learn.measuring.evaluate_slices import evaluate_slices
 from medvis.learn.measuring.evaluation import Evaluation, join
 from medvis.pipeline import Pipeline
-from medvis.settings import load_task
+from medvis.settings import Measured, load_task
+
+INDEX = "index.csv"
+
+
+def baselines_hold(settings: Measured, data: Path) -> bool:
+    """Whether the baselines of a task are of this data set; what others reach on other data says nothing of it."""
+    index = data / INDEX
+    return index.is_file() and settings.baselines_on == file_digest(index).hex()
 
 
 def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path | None = None) -> Evaluation:
@@ -31,8 +41,11 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
     """
     if not data.is_dir():
         raise InputError(f"no folder {data}", "a data set")
-    own = {} if bundle is None else {"bundle": str(bundle.resolve())}
-    listed, in_hu = (data / "index.csv").is_file(), "HU" in load_task(task).accepts.units
+    own: dict[str, Any] = {} if bundle is None else {"bundle": str(bundle.resolve())}
+    config, listed = load_task(task), (data / INDEX).is_file()
+    if not baselines_hold(config.evaluate, data):
+        own["evaluate.baselines"] = {}
+    in_hu = "HU" in config.accepts.units
     if listed and in_hu:
         return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress)
     pipeline = Pipeline(task, own)

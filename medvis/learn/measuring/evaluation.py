@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
+from scipy.special import gammaincinv
 
 from medvis.core.arrays import Indices
 from medvis.learn.figures.metrics import bootstrap, interval
@@ -50,6 +51,9 @@ KEYS = {
     "tumour_slices": True,
     "other_findings": False,
 }
+# What is counted, of which a row may have several, and what is measured between 0 and 1. The rest is a yes or no a row.
+COUNTS = frozenset({"false_findings", "slice_false_findings", "series_false_findings", "other_findings"})
+AMOUNTS = frozenset({"dice", "dice_median", "iou", "normal_pixels", "brier", "calibration_error"})
 WORST = 5
 
 Statistic = Callable[[Indices], float]
@@ -150,20 +154,42 @@ class FigureMaker:
     def mean(
         self, key: str, name: str, values: Sequence[float], groups: Sequence[str], baseline: str | None = None
     ) -> list[Figure]:
-        """The mean of one value a row; of a share without exception the interval is exact (Clopper & Pearson 1934)."""
+        """The mean of one value a row.
+
+        Where all rows are alike, a bootstrap would take that for certainty. The interval is then exact, each group
+        counting once: of a yes or no by Clopper & Pearson (1934), of a count by Garwood (1936); of an amount, such as
+        Dice, there is none.
+        """
         table = np.asarray(values, np.float64)
         figures = self.figure(key, name, lambda rows: float(table[rows].mean()), groups, baseline)
         independent = len(set(groups))
-        if independent < 2 or table.min() < table.max() or table[0] not in (0, 1):
+        if independent < 2 or table.min() < table.max() or key in AMOUNTS:
             return figures
-        miss = 1 - 0.025 ** (1 / independent)
-        exact = (1 - miss, 1.0) if table[0] else (0.0, miss)
+        exact = (
+            poisson_interval(float(table[0]), independent) if key in COUNTS else share_interval(table[0], independent)
+        )
         return [figure.model_copy(update={"ci95": exact}) for figure in figures]
 
     def bar(self, key: str) -> str | None:
         """The bar as the card tells it."""
         wanted = self.settings.bars.get(key)
         return None if wanted is None else f"{'≥' if KEYS[key] else '≤'} {wanted:g}"
+
+
+def share_interval(value: float, count: int) -> tuple[float, float] | None:
+    """95 % interval of a share that is 0 or 1 on all of `count` cases (Clopper & Pearson 1934); None of another."""
+    if value not in (0, 1):
+        return None
+    miss = 1 - 0.025 ** (1 / count)
+    return (1 - miss, 1.0) if value else (0.0, miss)
+
+
+def poisson_interval(mean: float, count: int) -> tuple[float, float] | None:
+    """95 % interval of a mean number of events a case, of which each of `count` cases had as many (Garwood 1936)."""
+    events = mean * count
+    # The quantile of chi² with 2k degrees of freedom is twice that of the gamma distribution of shape k.
+    low = float(gammaincinv(events, 0.025)) if events else 0.0
+    return low / count, float(gammaincinv(events + 1, 0.975)) / count
 
 
 def _text(figure: Figure) -> str:
