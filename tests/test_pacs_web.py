@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -14,7 +15,8 @@ pytest.importorskip("httpx", reason="the extra 'pacs' is not installed")
 
 from medvis.errors import InputError
 from medvis.pacs.files import identity_of_file
-from medvis.pacs.peers import RetrieveTarget, WebPeer
+from medvis.pacs.peers import PeerError, RetrieveTarget, WebPeer
+from medvis.pacs.query import instances
 from medvis.pacs.remote import fetched
 from medvis.pacs.settings import Tls
 from medvis.pacs.web import client as webclient
@@ -128,8 +130,8 @@ def listing(*targets: RetrieveTarget) -> bytes:
 
 def test_a_study_of_which_a_part_is_missing_is_no_folder(wanted, image):
     other = RetrieveTarget(wanted.study, str(wanted.series), "1.2.3")
-    answers = (200, {}, listing(wanted, other)), (200, {"Content-Type": RELATED}, part(image))
-    with service(*answers) as (peer, _):
+    pages = (200, {}, listing(wanted, other)), (200, {}, b"[]"), (404, {}, b"")
+    with service(*pages, (200, {"Content-Type": RELATED}, part(image))) as (peer, _):
         url = f"{peer}/studies/{wanted.study}"
         with pytest.raises(InputError, match="1 of 2 instances") as error, fetched(url):
             pass
@@ -143,15 +145,14 @@ def test_a_listing_that_names_no_instance_leads_nowhere(wanted):
         pass
 
 
-def test_pages_are_turned_until_one_is_not_full(monkeypatch):
-    monkeypatch.setattr(webclient, "PAGE", 2)
+def test_pages_are_turned_until_one_is_empty():
     pages = [
-        [{"00100020": {"vr": "LO", "Value": [name]}} for name in names] for names in (["a", "b"], ["c", "d"], ["e"])
+        [{"00100020": {"vr": "LO", "Value": [name]}} for name in names] for names in (["a", "b"], ["c"], ["d", "e"], [])
     ]
     answers = [(200, {}, json.dumps(page).encode()) for page in pages]
     with service(*answers) as (peer, asked), Web(peer) as web:
         assert [match["00100020"] for match in web.search("studies", {"00100020": ""})] == ["a", "b", "c", "d", "e"]
-        assert [path.rpartition("=")[2] for path in asked] == ["0", "2", "4"]
+        assert [parse_qs(urlsplit(path).query).get("offset") for path in asked] == [None, ["2"], ["3"], ["5"]]
     with service(answers[0]) as (peer, asked), Web(peer) as web:  # one that knows no pages gives the same for ever
         assert len(list(web.search("studies", {}))) == 2
         assert len(asked) == 2
@@ -199,3 +200,88 @@ def test_what_a_service_says_about_a_file(status, body, reason, slices):
     with service((status, {"Location": "/x"} if status == 307 else {}, sent)) as (peer, _), Web(peer) as web:
         said = web.store(slices[0])
     assert said is None if reason is None else reason in said
+
+
+class Archive:
+    """A DICOMweb service that holds one study of so many instances and gives them page by page, as it likes."""
+
+    def __init__(self, held: int, cap: int, most: int = 10**6, told: int | None = None, pages: bool = True) -> None:
+        self.held, self.cap, self.most, self.pages = held, cap, most, pages
+        self.told = held if told is None else told
+        self.limits: list[int | None] = []
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, list[dict[str, object]]]:
+        limit = int(query["limit"][0]) if "limit" in query else None
+        self.limits.append(limit)
+        if limit is not None and limit > self.most:
+            return 400, []
+        if not path.endswith("instances"):
+            number = "00201208" if path.endswith("studies") else "00201209"
+            found = {"0020000D": {"vr": "UI", "Value": ["1.2"]}, number: {"vr": "IS", "Value": [self.told]}}
+            return 200, [found] if "offset" not in query else []
+        first = int(query.get("offset", ["0"])[0]) if self.pages else 0
+        stop = min(self.held, first + min(self.cap, limit or self.cap))
+        uids = ((0x0020000E, "1.2.3"), (0x00080018, "1.2.3.{}"))
+        return 200, [
+            {f"{tag:08X}": {"vr": "UI", "Value": [uid.format(number)]} for tag, uid in uids}
+            for number in range(first, stop)
+        ]
+
+
+@contextmanager
+def archive(held: Archive):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            parts = urlsplit(self.path)
+            status, found = held.answer(parts.path, parse_qs(parts.query))
+            body = json.dumps(found).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield WebPeer(f"http://127.0.0.1:{server.server_address[1]}/dicom-web")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        Archive(25, cap=10),  # PS3.18 8.3.4.4: a service may give fewer than it is asked for
+        Archive(25, cap=10, most=100),
+        Archive(25, cap=7, most=20),
+        Archive(25, cap=10**6, pages=False),
+        Archive(1200, cap=10**6),
+    ],
+    ids=["capped pages", "400 for 500", "400 for 100", "no pages", "three pages"],
+)
+def test_every_instance_is_listed_whatever_the_service_makes_of_pages(held):
+    with archive(held) as peer:
+        listed = instances(peer, RetrieveTarget("1.2"), Tls())
+    assert len({target.instance for target, _ in listed}) == len(listed) == held.held
+
+
+def test_a_service_that_keeps_instances_back_is_an_error():
+    with archive(Archive(25, cap=10, pages=False)) as peer:
+        with pytest.raises(PeerError, match=r"lists 10 instances of a study of 25; wanted: all of them"):
+            instances(peer, RetrieveTarget("1.2"), Tls())
+        with pytest.raises(PeerError, match=r"lists 10 instances of a series of 25"):
+            instances(peer, RetrieveTarget("1.2", "1.2.3"), Tls())
+    with archive(Archive(25, cap=25, most=0)) as peer:
+        assert len(instances(peer, RetrieveTarget("1.2"), Tls())) == 25
+
+
+def test_a_service_that_refuses_every_limit_is_one_line():
+    with service((400, {}, b"")) as (peer, asked), pytest.raises(PeerError, match="answers 400"):
+        instances(peer, RetrieveTarget("1.2"), Tls())
+    assert len(asked) == 4

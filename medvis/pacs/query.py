@@ -65,7 +65,8 @@ def instances(
     """Every instance of a study, a series or an instance, with its SOP class UID (empty where the peer hides it).
 
     Raises:
-        PeerError: as `find`; or there is no such study or series.
+        PeerError: as `find`; there is no such study or series; or the peer lists fewer than it says to have
+            (Number of Study or Series Related Instances, PS3.4 C.3.4), as one does that limits its answers.
     """
     study = {"StudyInstanceUID": target.study}
     if isinstance(peer, WebPeer):
@@ -91,7 +92,30 @@ def instances(
     ]
     if not listed:
         raise PeerError(f"{peer} has no such {'series' if target.series else 'study'}", hint="see --query")
+    if target.instance is None:
+        _require_all(peer, target, listed, tls, aet)
     return listed
+
+
+def _require_all(
+    peer: DimsePeer | WebPeer, target: RetrieveTarget, listed: list[tuple[RetrieveTarget, str]], tls: Tls, aet: str
+) -> None:
+    level: Level = "series" if target.series else "study"
+    keys = {"StudyInstanceUID": target.study} | ({"SeriesInstanceUID": target.series} if target.series else {})
+    number = f"NumberOf{level.capitalize()}RelatedInstances"
+    try:
+        matches = find(peer, level, keys, tls, aet)
+    except PeerError:
+        return  # it lists instances, but does not tell how many there are
+    for match in matches:
+        same = all(match.get(keyword, uid) == uid for keyword, uid in keys.items())
+        told = match.get(number, "").strip()
+        if same and told.isdecimal() and int(told) > len(listed):
+            raise PeerError(
+                f"{peer} lists {len(listed)} instances of a {level} of {told}",
+                "all of them",
+                "it may limit its answers: fetch series by series, or have the limit raised",
+            )
 
 
 def _matches(peer: DimsePeer | WebPeer, level: Level, keys: Mapping[str, str], tls: Tls, aet: str) -> Iterable[Match]:

@@ -19,10 +19,12 @@ from medvis.pacs.tls import client_context
 from medvis.pacs.web.credentials import credentials
 from medvis.pacs.web.multipart import Upload, boundary_of, copy_first_part
 
-PAGE = 500
+# Matches that a page is asked for; a service that refuses as many is asked for fewer, and last for as many as it likes.
+PAGES = (500, 100, 25, None)
 _ATTEMPTS = 3
 PATIENCE = 0.5
 _BUSY = (429, 502, 503, 504)
+_TOO_MANY = (400, 413)
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON = "application/dicom+json"
 _FAILED, _REASON, _REFERENCED = "00081198", "00081197", "00081199"
@@ -50,7 +52,10 @@ class Web:
         self._client.close()
 
     def search(self, path: str, keys: Mapping[str, str]) -> Iterator[Match]:
-        """QIDO-RS (PS3.18 10.6): what the service has, page by page.
+        """QIDO-RS (PS3.18 10.6): what the service has, page by page, until a page brings nothing new.
+
+        A service may give fewer matches than it is asked for, at any time (PS3.18 8.3.4.4), so that a short page is not
+        the last one.
 
         Args:
             path: e.g. ``studies`` or ``studies/UID/instances``.
@@ -65,13 +70,21 @@ class Web:
         asked = [(tag, value) for tag, value in keys.items() if value]
         asked += [("includefield", tag) for tag, value in keys.items() if not value]
         seen: set[str] = set()
+        limits, offset = list(PAGES), 0
         while True:
-            paging = [("limit", str(PAGE)), ("offset", str(len(seen)))]
-            matches = self._json(path, [*asked, *paging])
-            fresh = [match for match in matches if repr(match) not in seen]
+            limit = [] if limits[0] is None else [("limit", str(limits[0]))]
+            try:
+                matches = self._json(path, [*asked, *limit, *([("offset", str(offset))] if offset else [])])
+            except _TooManyError as error:
+                if len(limits) == 1:
+                    raise PeerError(f"{self.peer}: {error}") from error
+                del limits[0]
+                continue
+            offset += len(matches)
+            fresh = list({repr(match): match for match in matches if repr(match) not in seen}.values())
             yield from fresh
             seen.update(repr(match) for match in fresh)
-            if len(matches) < PAGE or not fresh:  # a service that knows no pages gives everything at once
+            if not fresh:  # nothing more; or a service that knows no pages, and gives everything each time
                 return
 
     def fetch(self, target: RetrieveTarget, path: Path) -> None:
@@ -133,6 +146,8 @@ class Web:
             answer = self._client.get(f"{self.peer.base}/{path}", params=asked, headers={"Accept": _JSON})
             if answer.status_code == httpx.codes.NO_CONTENT:
                 return []
+            if answer.status_code in _TOO_MANY:
+                raise _TooManyError(_status(answer))
             if answer.status_code != httpx.codes.OK:
                 raise PeerError(f"{self.peer}: {_status(answer)}")
             return [_flat(item) for item in answer.json()]
@@ -152,6 +167,10 @@ class Web:
 
 class _BusyError(Exception):
     """The service asks to come again later."""
+
+
+class _TooManyError(Exception):
+    """The service may have been asked for more matches at once than it gives."""
 
 
 def _status(answer: httpx.Response) -> str:
