@@ -11,6 +11,7 @@ from PIL import Image
 from medvis.errors import InputError
 from medvis.io.describe import describe
 from medvis.io.magic import head_of
+from medvis.io.open import open_scan
 from medvis.io.readers.raster import RasterReader
 
 RNG = np.random.default_rng(0)
@@ -271,3 +272,20 @@ def test_the_alpha_of_a_bmp_is_told_where_there_is_one(tmp_path):
     scan = read(path)
     assert scan.pixels[0, 0].tolist() == [[3, 2, 1], [6, 5, 4]]
     assert scan.notes == ("the alpha channel was left out",)
+
+
+def test_further_pictures_of_a_jpeg_are_told(tmp_path):
+    """CIPA DC-007: phones and stereo cameras keep several pictures in one file."""
+    path = tmp_path / "image.jpg"
+    Image.fromarray(GREY).save(path, "MPO", save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    scan = read(path)
+    assert scan.frames == 1 and "further pictures of the file" in scan.notes[0]
+
+
+@pytest.mark.parametrize(("kind", "words"), [("GIF", "a GIF image"), ("WEBP", "a RIFF file (a WebP image")])
+def test_what_is_not_read_has_a_name(tmp_path, kind, words):
+    path = tmp_path / "image"
+    Image.fromarray(GREY).save(path, kind)
+    with pytest.raises(InputError) as caught:
+        open_scan(path)
+    assert words in caught.value.found

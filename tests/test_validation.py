@@ -67,7 +67,7 @@ def test_without_masks_or_classes_there_is_no_figure_of_them(whole):
 
 
 def tile_validator(folder):
-    rows = labelled(read_index(folder, "val"))
+    rows = labelled(read_index(folder, "val"), Recipe(**tile_recipe()), "val")
     return TileValidator(load_pictures(rows, reader_of("ball-screw"), 3))
 
 
@@ -89,7 +89,10 @@ def test_false_targets_are_counted_apart(large):
 
 
 def test_what_nobody_labelled_is_left_out(large):
-    assert len(labelled(read_index(large, "train"))) == 12 and len(read_index(large, "train")) == 15
+    assert (
+        len(labelled(read_index(large, "train"), Recipe(**tile_recipe()), "train")) == 12
+        and len(read_index(large, "train")) == 15
+    )
     sampler, _ = sources(Recipe(**tile_recipe()), reader_of("ball-screw"), large)
     assert len(sampler) == 24 and all(view.mean() > 0.2 for view in sampler.pictures.views)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,12 +61,7 @@ class RasterReader(Reader):
         if self.format_of(data[:HEAD], path) != "tiff":
             return ()
         stacks = _directories(data, path).stacks
-        if len(stacks) == 1:
-            return ()
-        return [
-            Volume(stack.label, _described(stack, len(stacks)), (path.name,), None, partial(self._stack, path, index))
-            for index, stack in enumerate(stacks)
-        ]
+        return self._volumes(path, stacks) if len(stacks) > 1 else ()
 
     def read(self, path: Path) -> Scan:
         """The scan in grey values as stored (0–255 or 0–65535), upright, alpha left out; WhiteIsZero turned round.
@@ -83,22 +79,32 @@ class RasterReader(Reader):
             raise InputError(f"{path} is {looks_like(data[:HEAD]) if data else 'empty (0 bytes)'}", self.wanted)
         if kind != "tiff":
             return _scan([decoded_flat(data, kind, str(path))], data, path, kind)
-        inside = self.inside(path)
-        return Volumes(str(path), inside).single().read() if inside else self._stack(path, 0)
-
-    def _stack(self, path: Path, index: int) -> Scan:
-        from medvis.io.readers.tiff import decoded_stack  # noqa: PLC0415 - as above
-
-        data = _bytes(path)
         directories = _directories(data, path)
-        stack = directories.stacks[index]
-        scan = _scan(decoded_stack(data, directories, stack, str(path)), data, path, "tiff")
-        numbers = tuple(pages[0] for pages in stack.frames) if len(directories.pages) > 1 else ()
-        source = scan.source.details | ({"pages": len(directories.pages)} if numbers else {})
-        changed = Source(
-            scan.source.path, "tiff", scan.source.sha256, scan.source.files, frame_numbers=numbers, details=source
-        )
-        return scan.derive(source=changed, notes=(*directories.notes, *scan.notes))
+        if len(directories.stacks) > 1:
+            return Volumes(str(path), self._volumes(path, directories.stacks)).single().read()
+        return _stack(data, directories, path, 0)
+
+    def _volumes(self, path: Path, stacks: Sequence[Stack]) -> list[Volume]:
+        def opened(index: int) -> Scan:
+            data = _bytes(path)
+            return _stack(data, _directories(data, path), path, index)
+
+        return [
+            Volume(stack.label, _described(stack, len(stacks)), (path.name,), None, partial(opened, index))
+            for index, stack in enumerate(stacks)
+        ]
+
+
+def _stack(data: bytes, directories: Directories, path: Path, index: int) -> Scan:
+    from medvis.io.readers.tiff import decoded_stack  # noqa: PLC0415 - what decodes is not for a claim
+
+    stack, count = directories.stacks[index], len(directories.pages)
+    scan = _scan(decoded_stack(data, directories, stack, str(path)), data, path, "tiff")
+    if count > 1:
+        numbers = tuple(pages[0] for pages in stack.frames)
+        source = replace(scan.source, frame_numbers=numbers, details={**scan.source.details, "pages": count})
+        scan = replace(scan, source=source)
+    return scan.derive(notes=(*directories.notes, *scan.notes))
 
 
 def _bytes(path: Path) -> bytes:
@@ -153,6 +159,8 @@ def _as_pixels(frames: Sequence[Decoded]) -> tuple[Float32s, Bools | None, list[
     notes = []
     if frames[0].pixels.dtype.kind in "iu" and frames[0].pixels.dtype.itemsize > 2 and np.abs(pixels).max() > 2**24:
         notes.append(_ROUNDED)
+    if frames[0].pixels.dtype.kind != "f" and all(frame.valid is None for frame in frames):
+        return pixels, None, notes
     finite = np.isfinite(pixels)
     known = [np.ones((rows, cols), bool) if frame.valid is None else frame.valid for frame in frames]
     valid: Bools = np.stack(known) & finite.all(axis=3)
