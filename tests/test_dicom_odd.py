@@ -3,15 +3,18 @@
 import dataclasses
 import io
 import shutil
+import struct
 import subprocess
 import zlib
 
 import dicom_maker as maker
+import jpeg_ls
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from openjpeg import utils as openjpeg
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
@@ -19,8 +22,10 @@ from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLossless,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -293,3 +298,42 @@ def test_each_frame_has_its_window(tmp_path):
     scan = read(ds, tmp_path)
     assert scan.source.windows_by_frame == ()
     assert dataclasses.asdict(scan.windows[0])["center"] == 10
+
+
+CELLS = {
+    "sign-extended": lambda cells: cells,
+    "zero above the stored bits": lambda cells: cells & 0x0FFF,
+    "an overlay above the stored bits": lambda cells: cells & 0x0FFF | np.uint16(0x2000),
+}
+
+
+@pytest.mark.parametrize("unused", CELLS)
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=["RLE", "JPEG-LS", "JPEG 2000"])
+def test_unused_bits_of_a_compressed_stream_are_no_value(tmp_path, syntax, unused):
+    """PS3.5 8.1.1: 12 bits stored in 16, signed; an encoder of whole cells encodes what lies above them as well."""
+    hu = (np.add.outer(np.arange(48), np.arange(48)) * 10 - 600).astype(np.int16)
+    cells = CELLS[unused](hu.view(np.uint16))
+    ds = maker.image(hu, "CT", bits=12, RescaleSlope=1, RescaleIntercept=0)
+    stream = {
+        RLELossless: lambda: rle_segments(cells),
+        JPEGLSLossless: lambda: jpeg_ls.encode(cells),
+        JPEG2000Lossless: lambda: openjpeg.encode_array(
+            cells, bits_stored=16, photometric_interpretation=2, use_mct=False
+        ),
+    }[syntax]()
+    ds.PixelData = encapsulate([bytes(stream)])
+    ds["PixelData"].is_undefined_length, ds["PixelData"].VR = True, "OB"
+    ds.file_meta.TransferSyntaxUID = syntax
+    np.testing.assert_array_equal(read(ds, tmp_path).pixels[0, ..., 0], hu)
+
+
+def rle_segments(cells):
+    """PS3.5 G.5 by literal runs: the high bytes, then the low ones."""
+    planes = [(cells >> 8).astype(np.uint8), (cells & 0xFF).astype(np.uint8)]
+    segments = []
+    for plane in planes:
+        rows = [bytes([len(row) - 1]) + row.tobytes() for row in plane]
+        body = b"".join(rows)
+        segments.append(body + b"\x00" * (len(body) % 2))
+    header = struct.pack("<16I", 2, 64, 64 + len(segments[0]), *[0] * 13)
+    return header + b"".join(segments)

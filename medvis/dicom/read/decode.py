@@ -85,8 +85,7 @@ def stored_frames(
                     frame = next(frames)
             else:
                 frame = next(frames)
-            if layout.shift:
-                frame = aligned(frame, layout)
+            frame = aligned(frame, layout)
             if layout.photometric == "PALETTE COLOR":
                 frame = apply_color_lut(frame, ds)
         except StopIteration:
@@ -116,8 +115,17 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
 
 
 def aligned(values: Array, layout: Layout) -> Array:
-    """Values without the bits above High Bit and below the stored ones (PS3.5 8.1.1), the sign kept."""
-    above = layout.allocated - layout.bits - layout.shift
+    """Values without the bits above High Bit and below the stored ones (PS3.5 8.1.1), with the sign of the stored ones.
+
+    The unused bits of a cell may hold anything, in a compressed stream as well: an encoder that was given whole cells
+    has encoded them too.
+    """
+    width = values.dtype.itemsize * 8
+    above = width - layout.bits - layout.shift
+    if values.dtype.kind not in "iu" or layout.allocated < 8 or above < 0 or not (above or layout.shift):
+        return values
+    if layout.signed and values.dtype.kind == "u":
+        values = values.view(f"i{values.dtype.itemsize}")
     return np.right_shift(np.left_shift(values, above), above + layout.shift)
 
 
