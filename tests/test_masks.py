@@ -60,6 +60,10 @@ KINDS = {  # name of the file → what writes it, and what is marked
     "soft.tif": (lambda path: save_tiff(path, (ids(9, 3) / 10).astype(np.float32)), SQUARE),
     "float255.tif": (lambda path: save_tiff(path, (SQUARE * 255).astype(np.float32)), SQUARE),
     "nan.tif": (lambda path: save_tiff(path, np.where(SQUARE, 1, np.nan).astype(np.float32)), SQUARE),
+    "void.tif": (
+        lambda path: save_tiff(path, ids(1, 255).astype(np.uint8), extratags=[(42113, "s", 0, "255", True)]),
+        SQUARE,
+    ),
     "bilevel.tif": (lambda path: save_tiff(path, SQUARE), SQUARE),
     "lzw.tif": (lambda path: save_tiff(path, BINARY, compression="lzw"), SQUARE),
     "grey_alpha.png": (lambda path: save_png(path, np.dstack([BINARY, ALPHA])), SQUARE),
@@ -83,7 +87,7 @@ KINDS = {  # name of the file → what writes it, and what is marked
     "jpeg.tif": (lambda path: save_tiff(path, BINARY, compression="jpeg"), SQUARE),
 }
 COUNTING = {"ones.png", "palette.png", "palette_clear.png", "palette.gif", "palette.tif", "bilevel.png"}
-COUNTING |= {"bilevel.tif", "nan.tif"}
+COUNTING |= {"bilevel.tif", "nan.tif", "void.tif"}
 BLURRED = ("mask.jpg", "colour.jpg", "jpeg.tif")
 
 

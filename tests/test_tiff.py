@@ -360,3 +360,25 @@ def test_the_chain_of_directories_must_be_whole(tmp_path):
 def test_resolution_is_no_spacing(tiff):
     scan = read(tiff(G8, resolution=(254, 254), resolutionunit="inch"))
     assert scan.geometry.spacing is None and "--mm-per-pixel" in scan.geometry.reasons["spacing"]
+
+
+@pytest.mark.parametrize(
+    ("options", "spacing"),
+    [
+        ({"ome": True, "metadata": {"PhysicalSizeX": 500.0, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.7,
+                                    "PhysicalSizeYUnit": "mm"}}, (0.7, 0.5)),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 500.0, "PhysicalSizeY": 250.0}}, (0.25, 0.5)),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 2.0, "PhysicalSizeY": 2.0, "PhysicalSizeXUnit": "pixel",
+                                    "PhysicalSizeYUnit": "pixel"}}, None),
+        ({"ome": True, "metadata": {}}, None),
+        ({"imagej": True, "metadata": {"unit": "mm"}, "resolution": (2, 4)}, (0.25, 0.5)),
+        ({"imagej": True, "metadata": {"unit": "um"}, "resolution": (0.002, 0.002)}, (0.5, 0.5)),
+        ({"imagej": True, "metadata": {"unit": "inch"}, "resolution": (72, 72)}, None),
+        ({"imagej": True, "metadata": {}, "resolution": (72, 72)}, None),
+    ],
+)  # fmt: skip
+def test_a_description_in_units_of_length_is_spacing(tiff, options, spacing):
+    scan = read(tiff(G8, photometric="minisblack", **options))
+    assert scan.geometry.spacing == (None if spacing is None else pytest.approx(spacing))
+    assert ("spacing" in scan.geometry.reasons) == (spacing is None)
+    assert any("pixel size is that of the file's description" in note for note in scan.notes) == (spacing is not None)

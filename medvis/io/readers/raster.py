@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _NO_SPACING = "the resolution in a {} image is about print, not about the object; --mm-per-pixel gives it"
 _NOT_FINITE = "pixels that are no finite number were set to 0 and masked as padding"
+_DESCRIBED = "the pixel size is that of the file's description (OME-XML or ImageJ)"
 _ROUNDED = "values above 2^24 are rounded to 24 bits"
 
 
@@ -97,6 +98,7 @@ class RasterReader(Reader):
 
 def _stack(data: bytes, directories: Directories, path: Path, index: int) -> Scan:
     from medvis.io.readers.tiff import decoded_stack  # noqa: PLC0415 - what decodes is not for a claim
+    from medvis.io.readers.tiff_spacing import spacing_of  # noqa: PLC0415 - as above
 
     stack, count = directories.stacks[index], len(directories.pages)
     scan = _scan(decoded_stack(data, directories, stack, str(path)), data, path, "tiff")
@@ -104,7 +106,14 @@ def _stack(data: bytes, directories: Directories, path: Path, index: int) -> Sca
         numbers = tuple(pages[0] for pages in stack.frames)
         source = replace(scan.source, frame_numbers=numbers, details={**scan.source.details, "pages": count})
         scan = replace(scan, source=source)
-    return scan.derive(notes=(*directories.notes, *scan.notes))
+    spacing = spacing_of(directories.pages[1])
+    if spacing is None:
+        return scan.derive(notes=(*directories.notes, *scan.notes))
+    first = directories.pages[stack.frames[0][0]]
+    turned = 274 in first.tags and int(first.tags[274].value) > 4  # rows and columns change places
+    reasons = {name: reason for name, reason in scan.geometry.reasons.items() if name != "spacing"}
+    geometry = replace(scan.geometry, spacing=spacing[::-1] if turned else spacing, reasons=reasons)
+    return scan.derive(geometry=geometry, notes=(*directories.notes, *scan.notes, _DESCRIBED))
 
 
 def _bytes(path: Path) -> bytes:

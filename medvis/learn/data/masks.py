@@ -52,6 +52,8 @@ def read_mask(path: Path, readers: int = 1) -> Mask:
     except InputError as error:
         raise InputError(f"{path} is not a readable mask: {error.found}", error.wanted, error.hint) from error
     values = _one_channel(decoded.pixels, path, decoded.lossy)
+    if decoded.valid is not None:  # what the file says is no data is no target
+        values = np.where(decoded.valid, values, values.dtype.type(0))
     if decoded.lossy:
         return Mask(_unblurred(values, path), None)
     if values.dtype.kind == "f":
