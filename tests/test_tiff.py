@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 
 import numpy as np
@@ -306,7 +305,8 @@ def test_each_page_has_its_own_answer(tmp_path, medvis):
     path = several(tmp_path / "pages.tif", *((np.roll(np.tile(G8, (3, 2)), shift, 1), {}) for shift in (0, 9, 30)))
     ran = medvis("diagnose", path, "--task", "steel", "--json", "-q")
     assert ran.code == 0, ran.stderr
-    assert [json.loads(line)["provenance"]["task"] for line in ran.stdout.splitlines()] == ["steel"] * 3
+    notes = [report["scan"]["notes"] for report in ran.lines]
+    assert notes == [[f"page {number} of a TIFF file of 3 pages"] for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "lzma", "jpeg"])

@@ -106,6 +106,9 @@ def _stack(data: bytes, directories: Directories, path: Path, index: int) -> Sca
         numbers = tuple(pages[0] for pages in stack.frames)
         source = replace(scan.source, frame_numbers=numbers, details={**scan.source.details, "pages": count})
         scan = replace(scan, source=source)
+    if len(directories.stacks) > 1:
+        which = f"page {stack.frames[0][0]}" if len(stack.frames) == 1 else f"from page {stack.frames[0][0]} on"
+        scan = replace(scan, notes=(f"{which} of a TIFF file of {count} pages", *scan.notes))
     spacing = spacing_of(directories.pages[1])
     if spacing is None:
         return scan.derive(notes=(*directories.notes, *scan.notes))
