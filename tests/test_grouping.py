@@ -258,3 +258,52 @@ def test_the_dicomdirs_that_pydicom_ships():
         assert len({volume.label for volume in found}) == len(found)
         read = [volume for volume in found.usable() if volume.read().frames == volume.facts["frames"]]
         assert len(read) == len(found.usable())
+
+
+def scan_of(folder):
+    with volumes(folder) as found:
+        (volume,) = found.usable()
+        return volume.read()
+
+
+def test_a_slice_exported_twice_under_another_uid_is_left_out_with_a_note(tmp_path):
+    slices(tmp_path, range(6))
+    again = pydicom.dcmread(tmp_path / "003")
+    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = maker.uid_of("again")
+    again.InstanceNumber = 99
+    again.save_as(tmp_path / "copy")
+    scan = scan_of(tmp_path)
+    assert scan.frames == 6 and scan.geometry.slice_spacing == 1
+    assert "1 image(s) with the pixels and place of another one were left out" in scan.notes
+    pixels = again.pixel_array.copy()
+    pixels[0, 0] += 1
+    again.PixelData = pixels.tobytes()
+    again.save_as(tmp_path / "copy")
+    with volumes(tmp_path) as found:
+        assert "7 images at only 6 positions, and nothing tells them apart" in str(next(iter(found)).why_not)
+
+
+def test_a_frame_of_reference_an_image_says_nothing(tmp_path):
+    for height in range(5):
+        slices(tmp_path, [height], FrameOfReferenceUID=maker.uid_of("frame", height))
+    scan = scan_of(tmp_path)
+    assert scan.frames == 5 and scan.geometry.slice_spacing == 1
+    assert any("a Frame of Reference UID of its own" in note for note in scan.notes)
+
+
+def test_images_without_a_frame_of_reference_belong_to_those_with_one(tmp_path):
+    for height in range(6):
+        slices(tmp_path, [height], FrameOfReferenceUID=maker.uid_of("frame") if height % 2 else None)
+    scan = scan_of(tmp_path)
+    assert scan.frames == 6 and scan.geometry.slice_spacing == 1, "half of them would be twice as far apart"
+    assert any("name no Frame of Reference UID" in note for note in scan.notes)
+
+
+def test_a_split_says_why(tmp_path):
+    slices(tmp_path, range(4), FrameOfReferenceUID=maker.uid_of("one"))
+    slices(tmp_path, range(4, 7), FrameOfReferenceUID=maker.uid_of("two"))
+    with volumes(tmp_path) as found:
+        parts = [volume.read() for volume in found.usable()]
+    assert [scan.frames for scan in parts] == [4, 3]
+    why = "the series has 2 stacks of slices: they differ in Frame of Reference UID"
+    assert all(why in scan.notes for scan in parts)

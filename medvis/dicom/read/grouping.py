@@ -6,7 +6,7 @@ themselves. Nothing is thrown away in silence.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -15,7 +15,8 @@ import numpy as np
 from medvis.core.arrays import Float64s
 from medvis.dicom.read.frames_inside import STACK
 from medvis.dicom.read.header import Header
-from medvis.dicom.read.stack import SAME_DIRECTION, SAME_PLACE, common_spacing, listed
+from medvis.dicom.read.stack import SAME_PLACE, listed
+from medvis.dicom.read.stacks import stacks_of, without_doubles
 from medvis.io.describe import plane_of
 from medvis.ops.slice_geometry import heights_of, missing_in
 
@@ -65,7 +66,9 @@ def _of_series(members: Sequence[Header]) -> list[Group]:
         return [Group(tuple(unique), ("localizer",), f"{len(unique)} localizer image(s)", tuple(notes))]
     if len(images) < len(unique):
         notes.append(f"{len(unique) - len(images)} localizer image(s) of the series were left out")
-    return _named([group for alike in _alike(images) for group in _of_alike(alike)], notes)
+    stacks = stacks_of(images)
+    notes += stacks.notes
+    return _named([group for alike in stacks.members for group in _of_alike(alike)], notes)
 
 
 def groups_of_file(header: Header) -> list[Group]:
@@ -87,7 +90,7 @@ def _inside(header: Header) -> list[Group]:
     groups = [
         replace(group, name=(*name, *group.name))
         for name, stack in _stacks(header.inside).items()
-        for alike in _alike(stack)
+        for alike in stacks_of(stack).members
         for group in _phases_inside(alike)
     ]
     if len(groups) == 1 and groups[0].why_not is None:
@@ -140,31 +143,6 @@ def _instance(header: Header) -> Hashable:
     return header.uid, tuple(np.round(position, 3).tolist()), header.shape, header.frames, header.plane.spacing.mm
 
 
-def _alike(images: Sequence[Header]) -> Iterator[list[Header]]:
-    """Images that could be slices of one stack; what has no place in the patient is alone, and so is a multi-frame."""
-    stacks: list[list[Header]] = []
-    for header in images:
-        if header.frames > 1 or header.plane.position is None or header.plane.orientation is None:
-            yield [header]
-            continue
-        fitting = next((stack for stack in stacks if _fits(header, stack[0])), None)
-        if fitting is None:
-            stacks.append([header])
-        else:
-            fitting.append(header)
-    yield from stacks
-
-
-def _fits(header: Header, other: Header) -> bool:
-    if (header.shape, header.frame_of_reference) != (other.shape, other.frame_of_reference):
-        return False
-    mine, theirs = header.plane.orientation, other.plane.orientation
-    if mine is None or theirs is None or np.abs(mine - theirs).max() > SAME_DIRECTION:
-        return False
-    planes = [header.plane, other.plane]
-    return common_spacing(planes).mm is not None or not any(plane.spacing.mm for plane in planes)
-
-
 def _phases(alike: Sequence[Header]) -> list[Group]:
     """One group for each image that there is of every place."""
     if len(alike) == 1:
@@ -173,6 +151,9 @@ def _phases(alike: Sequence[Header]) -> list[Group]:
     ordered = _sorted(alike)
     if _distinct(ordered) and _even(ordered):
         return [Group(ordered)]
+    single, note = without_doubles(ordered, _heights(ordered))
+    if note is not None and _distinct(single):
+        return [replace(group, notes=(note, *group.notes)) for group in _phases(single)]
     wanted = _distinct if not _distinct(ordered) else _regular
     best = _best_split(ordered, wanted)
     if best is not None:
