@@ -10,7 +10,20 @@ import cv2
 import numpy as np
 import pytest
 
-HEAVY = ("torch", "numpy", "pydantic", "rich", "yaml", "cv2", "pydicom", "onnxruntime", "scipy", "skimage", "nibabel")
+HEAVY = (
+    "torch",
+    "numpy",
+    "pydantic",
+    "rich",
+    "yaml",
+    "cv2",
+    "pydicom",
+    "onnxruntime",
+    "scipy",
+    "skimage",
+    "nibabel",
+    "tifffile",
+)
 LIST_MODULES = "import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); "
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -382,3 +384,29 @@ def test_a_description_in_units_of_length_is_spacing(tiff, options, spacing):
     assert scan.geometry.spacing == (None if spacing is None else pytest.approx(spacing))
     assert ("spacing" in scan.geometry.reasons) == (spacing is None)
     assert any("pixel size is that of the file's description" in note for note in scan.notes) == (spacing is not None)
+
+
+def test_reading_needs_no_codecs_beside_the_base_install(tmp_path):
+    """tifffile wants imagecodecs for LZW, JPEG and the floating-point predictor; medvis does not install it."""
+    kinds = {
+        "lzw": (G8, {"compression": "lzw", "predictor": True}),
+        "float": (FLOAT, {"compression": "zlib", "predictor": True}),
+        "lzma": (G8, {"compression": "lzma"}),
+        "packbits": (G8, {"compression": "packbits"}),
+        "packed": (G16 >> 4, {"bitspersample": 12}),
+        "jpeg": (np.full_like(G8, 90), {"compression": "jpeg"}),
+    }
+    for name, (pixels, options) in kinds.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, metadata=None, **options)
+        np.save(tmp_path / f"{name}.npy", pixels)
+    script = (
+        "import sys; sys.modules['imagecodecs'] = None\n"
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from medvis.io.readers.raster import RasterReader\n"
+        "for path in sorted(Path(sys.argv[1]).glob('*.tif')):\n"
+        "    pixels = RasterReader().read(path).pixels[0, ..., 0]\n"
+        "    assert (pixels == np.load(path.with_suffix('.npy')).astype(np.float32)).all(), path\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
