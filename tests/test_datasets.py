@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_sets import SIDE, add_row, picture, runs, write_coco, write_index, write_mvtec
 
 from medvis.errors import InputError
-from medvis.learn.data.coco import Outlines, unpacked
+from medvis.learn.data.coco_masks import Outlines, unpacked
 from medvis.learn.data.datasets import read_examples
 
 SHAPE = (SIDE, SIDE)
@@ -119,17 +119,17 @@ def test_what_is_wrong_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"masks/test-benign-0.png is 64×64 px; wanted: 9×9 px as its picture"):
         read_examples(write_index(tmp_path / "index"), "test")[0][4].mask((9, 9))
     runs_of = read_examples(coco, "val")[0][1]
-    with pytest.raises(InputError, match=r"a segmentation cannot be drawn \(it is of 64×64 px\)"):
+    with pytest.raises(InputError, match=r"malignant.png is 9×9 px, and its JSON says 64×64 px"):
         runs_of.mask((9, 9))
     other = coco / "annotations" / "instances_train.json"
     other.write_text(path.read_text())
-    with pytest.raises(InputError, match=r"split 'test' of .* may be any of annotations/instances_train.json, ann"):
+    with pytest.raises(InputError, match=r"has no split 'test', only annotations/instances_train.json, ann"):
         read_examples(coco, "test")
     other.unlink()
     body = json.loads(path.read_text())
-    path.write_text(json.dumps({**body, "images": [{"id": 9, "file_name": "gone.png"}]}))
+    path.write_text(json.dumps({**body, "images": [{"id": 9, "file_name": "gone.png"}], "annotations": []}))
     with pytest.raises(InputError, match=r"image gone.png is not there"):
         read_examples(coco, "val")
     path.write_text(json.dumps({"images": [], "annotations": []}))
-    with pytest.raises(InputError, match="lacks 'categories'; wanted: COCO instances"):
+    with pytest.raises(InputError, match="categories: field required; wanted: COCO instances"):
         read_examples(coco, "val")

@@ -210,7 +210,7 @@ def test_findings_are_false_only_where_all_is_marked_and_nothing_is_ignored(list
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("folder,split\nwith,test", r"series.csv lacks a column or a value; wanted: folder, split, complete"),
+        ("folder,split\nwith,test", r"series.csv has no column 'complete' .*; wanted: columns folder, split, complete"),
         ("folder,split,complete,readers\nwith,test,1,few", r"has readers 'few' for with; wanted: a whole number"),
         (b"folder,split,complete\nwith\xff,test,1", r"series.csv cannot be read"),
     ],

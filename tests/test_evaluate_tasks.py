@@ -293,7 +293,7 @@ def test_a_boxed_tumour_is_found_and_the_rest_is_counted(boxed, monkeypatch):
 
 def test_wrong_boxes_are_one_line(boxed, tmp_path):
     (tmp_path / "boxes.csv").write_text("file,x1\na.dcm,3\n")
-    with pytest.raises(InputError, match=r"boxes.csv cannot be read \(.*\); wanted: columns file, x1, y1, x2, y2"):
+    with pytest.raises(InputError, match=r"boxes.csv has no column 'y1' \(.*\); wanted: columns file, x1, y1, x2, y2"):
         read_boxes(tmp_path / "boxes.csv")
     with pytest.raises(InputError, match="no series with boxes"):
         evaluate_series(pipeline(), tmp_path, quiet)
@@ -317,3 +317,12 @@ def test_trivial_methods_are_fitted_on_train_and_stand_beside(found, data, tmp_p
     assert [one.value for one in compared.figures] == [one.value for one in found.figures]
     assert baselines.with_baselines(found, "lung-nodule", data, "test") is found
     assert CLASS_SIDES["class_sides"] == list(task.config.evaluate.class_sides)
+
+
+@pytest.mark.parametrize("box", ["5,1,5,9", "9,1,5,9", "1,9,5,2", "nan,1,5,9", "1,1,inf,9"])
+def test_a_box_without_area_is_refused(tmp_path, box):
+    (tmp_path / "boxes.csv").write_text(f"file,x1,y1,x2,y2\na.dcm,{box}\n")
+    with pytest.raises(InputError, match=r"has the box .* on a.dcm; wanted: x1 < x2, y1 < y2"):
+        read_boxes(tmp_path / "boxes.csv")
+    (tmp_path / "boxes.csv").write_text("file;x1;y1;x2;y2\na.dcm;1;2;3;4.5\n", encoding="utf-16")
+    assert read_boxes(tmp_path / "boxes.csv") == {"a.dcm": [(1, 2, 3, 4.5)]}

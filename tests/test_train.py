@@ -222,5 +222,5 @@ def test_what_cannot_be_trained_is_one_line(data, tmp_path):
         run(data, tmp_path / "run", tmp_path, batch=32)
     with pytest.raises(SettingsError, match=r"^train: phases"):
         run(data, tmp_path / "run", tmp_path, phases=[])
-    with pytest.raises(InputError, match=r"no index.csv"):
+    with pytest.raises(InputError, match=r"is no data set; wanted: index.csv"):
         run(tmp_path, tmp_path / "run", tmp_path)

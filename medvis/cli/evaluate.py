@@ -34,7 +34,10 @@ def evaluate(
     ] = None,
     plots: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw ROC, FROC, reliability, confusion and the five worst cases there."),
+        typer.Option(
+            metavar="FOLDER",
+            help="A new folder for ROC, FROC, reliability, confusion and the five worst cases.",
+        ),
     ] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Fit trivial methods on the train split and measure them beside it.")
@@ -50,6 +53,7 @@ def evaluate(
     fit = with_extra("medvis.learn.measuring.baselines").with_baselines if baseline else None
     if plots is not None:
         with_extra("medvis.learn.figures.plots")
+        _require_empty(plots)
     with waiting(f"evaluating {task}", quiet=quiet) as tick:
         evaluation = run(task, data, split, lambda done, total: tick("", done, total), bundle)
         evaluation = evaluation if fit is None else fit(evaluation, task, data, split, bundle)
@@ -64,6 +68,14 @@ def evaluate(
         emit_json(evaluation.as_dict(), indent=2)
     else:
         _show(evaluation)
+
+
+def _require_empty(folder: Path) -> None:
+    """Plots of two evaluations in one folder cannot be told apart."""
+    from medvis.errors import OutputError
+
+    if folder.is_dir() and any(folder.glob("*.png")):
+        raise OutputError(f"{folder} holds plots already", "an empty or new folder", "give another one to --plots")
 
 
 def _own_bundle(task: str) -> Path:
@@ -84,6 +96,8 @@ def _show(evaluation: Evaluation) -> None:
     if "not_measured" in evaluation.facts:
         names = ", ".join(evaluation.facts["not_measured"])
         show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])
+    for name, count in evaluation.facts.get("odd about the data", {}).items():
+        show_pairs([("data", f"{name}: {count}")])
     if "masks" in evaluation.facts:
         show_pairs([("masks", evaluation.facts["masks"])])
     if "confusion" in evaluation.facts:

@@ -20,6 +20,7 @@ from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.run_folder import locked
 from medvis.model.bundle import read_card
 from medvis.model.card import Ablated, Ablation, Difference, Figure
 from medvis.nets.weights import load_net
@@ -95,12 +96,13 @@ def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
         on_record: called with a record an epoch and one a variant, each with the variant's name.
 
     Raises:
-        SettingsError: no `train:` section, or the folder holds another ablation.
+        SettingsError: no `train:` section, or the folder holds another ablation, or one that is still at work.
         ModelError, InputError: as everywhere.
     """
     recipe = _recipe(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
-    results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
+    with locked(out):
+        results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
     rows = [
         Ablated(
             variant=result["variant"],
@@ -220,25 +222,27 @@ def _shortened(recipe: Recipe, epochs: int) -> list[dict[str, Any]]:
     return phases
 
 
-def _key(task: Path, plan: Plan) -> str:
-    """What a finished variant must have been measured with, to stand beside the others: all but the card's words."""
+def _key(task: Path, plan: Plan) -> dict[str, str]:
+    """What a finished variant must have been measured with, to stand beside the others: all but the card's words.
+
+    Data are known by their content; where there are none, by their path, and the training says so.
+    """
     measured = yaml.safe_load(task.read_text(encoding="utf-8"))
     measured.pop("card", None)
     measured.pop("base", None)
-    text = f"{json.dumps(measured, default=str)}\n{folder_digest(plan.data)} {plan.split}"
-    return sha256(text.encode()).hexdigest()[:16]
+    data = folder_digest(plan.data) if plan.data.is_dir() else str(plan.data.absolute())
+    settings = sha256(json.dumps(measured, default=str).encode()).hexdigest()
+    return {"settings or epochs": settings, "data": data, "split": plan.split}
 
 
-def _finished(path: Path, key: str) -> dict[str, Any]:
+def _finished(path: Path, key: Mapping[str, str]) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = result["key"] == key
+        differing = [part for part, value in key.items() if result["key"][part] != value]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no result of an ablation: {error}", hint="remove it") from error
-    if not same:
-        raise SettingsError(
-            f"{path} was measured with other settings, epochs or data", hint="give another output folder"
-        )
+    if differing:
+        raise SettingsError(f"{path} was measured with other {differing[0]}", hint="give another output folder")
     return result
 
 

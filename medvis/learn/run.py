@@ -11,9 +11,9 @@ from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.run_folder import claim, identity_of, locked
+from medvis.learn.training.run_folder import claim, identity_of, locked, require_same_task
 from medvis.learn.training.train import Trainer
-from medvis.settings import TaskConfig, validated
+from medvis.settings import TaskConfig, load_task, validated
 
 
 def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[str, Any]], None]) -> Path:
@@ -35,8 +35,15 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
 def export(
     task: str, weights: Path, data: Path, out: Path, progress: Progress, keep_weights: bool = False
 ) -> dict[str, Any]:
-    """Weights → bundle folder, or a bundle → one that is calibrated anew; returns the card. Raises MedvisError."""
+    """Weights → bundle folder, or a bundle → one that is calibrated anew; returns the card.
+
+    Raises:
+        SettingsError: the weights were trained to see or to say something else than the task does now.
+        MedvisError: as everywhere.
+    """
     if weights.is_dir():
         return recalibrate(task, weights, data, out, progress).model_dump(mode="json")
+    config = load_task(task)
+    require_same_task(weights, validated(Recipe, config.train, "train"), ViewReader(config))
     packing = Packing(keep_weights=keep_weights)
     return make_bundle(task, weights, data, out, progress, packing).model_dump(mode="json")

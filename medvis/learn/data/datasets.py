@@ -1,17 +1,24 @@
-"""Labelled pictures in the layouts that people have: index.csv, COCO, and MVTec's folders (test/good, test/DEFECT)."""
+"""Labelled pictures in the layouts that people have: index.csv, COCO, and MVTec's folders (test/good, test/DEFECT).
+
+One door for training and evaluation alike.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from medvis.errors import InputError
-from medvis.learn.data.coco import coco_files, read_coco
+from medvis.learn.data.coco import coco_files, outlines_digest, read_coco
+from medvis.learn.data.doubles import contradictions, require_apart, require_one_label
 from medvis.learn.data.examples import Example
-from medvis.learn.data.index import read_index
+from medvis.learn.data.folders import SUFFIXES, is_labelled_folders, read_folders, unused_masks, visible
+from medvis.learn.data.index import Row, read_index
 from medvis.learn.data.label_names import is_unknown
 from medvis.learn.data.masks import MaskFile, read_mask, require_readers
+from medvis.learn.data.split_names import split_name
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"})
+INDEX = "index.csv"
 WANTED = (
     "index.csv with images, a COCO JSON with images, test/good beside test/DEFECT, or folders of NAME.dcm with "
     "masks/NAME.png or boxes.csv"
@@ -43,14 +50,88 @@ def _require_readers(examples: list[Example], readers: int, folder: Path) -> Non
         require_readers((read_mask(path, readers) for path in paths), readers, str(folder))
 
 
+def read_rows(folder: Path, split: str) -> list[Row]:
+    """The pictures of a split for training, labelled or not, of every layout that `read_examples` reads.
+
+    Raises:
+        InputError: as `read_examples`.
+    """
+    if (folder / INDEX).is_file():
+        return read_index(folder, split)
+    return [_row(folder, split, example) for example in _read(folder, split, 1)]
+
+
+def require_sound(folder: Path, rows: list[Row]) -> None:
+    """Refuses pictures to train on that are in another split as well, or there with two labels.
+
+    Args:
+        folder: of the data set; where it has an index.csv, every split of it counts.
+        rows: of all splits that are trained on.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    used = {row.split for row in rows}
+    everything = read_index(folder) if (folder / INDEX).is_file() else rows
+    require_one_label([group for group in require_apart(everything) if group[0].split in used])
+
+
+def strange(folder: Path, split: str) -> dict[str, int]:
+    """What a data set holds that an evaluation passes over, in words, and how often; what is not there is left out.
+
+    Raises:
+        InputError: a picture of the split is in another one, too.
+    """
+    found: dict[str, int] = {}
+    if (folder / INDEX).is_file():
+        rows = read_index(folder)
+        doubled = [group for group in require_apart(rows) if group[0].split == split_name(split)]
+        found["pictures that are there twice"] = sum(len(group) - 1 for group in doubled)
+        found["of them with two labels"] = len(contradictions(doubled))
+        for name in ("images", "masks"):
+            found[f"{name} that no row names"] = _unnamed(folder / name, rows)
+    elif not coco_files(folder):
+        found["masks without a picture"] = len(unused_masks(folder))
+    return {name: count for name, count in found.items() if count}
+
+
+def _unnamed(folder: Path, rows: list[Row]) -> int:
+    """How many pictures of a folder are named by no row."""
+    named = {os.path.normpath(path) for row in rows for path in (row.image, row.mask) if path is not None}
+    files = [path for path in folder.iterdir() if visible(path)] if folder.is_dir() else []
+    return sum(path.suffix.lower() in SUFFIXES and os.path.normpath(path) not in named for path in files)
+
+
+def _row(folder: Path, split: str, example: Example) -> Row:
+    """An example as a row, whose fields say what its outlines are made of."""
+    image = Path(os.path.relpath(example.image, folder)).as_posix()
+    fields = {
+        "id": example.id,
+        "group": example.group,
+        "label": example.label,
+        "image": image,
+        "outlines": outlines_digest(example),
+    }
+    mask = example.outline.path if isinstance(example.outline, MaskFile) else None
+    if mask is not None:
+        fields["mask"] = Path(os.path.relpath(mask, folder)).as_posix()
+    outline = None if mask is not None else example.outline
+    return Row(
+        example.id, split_name(split), example.group, example.label, example.image, mask, fields, outline,
+        example.unsure is not None, folder,
+    )  # fmt: skip
+
+
 def _read(folder: Path, split: str, readers: int) -> list[Example]:
-    if (folder / "index.csv").is_file():
+    if (folder / INDEX).is_file():
         return _read_table(folder, split, readers)
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}", "a data set")
     lists = coco_files(folder)
     if lists:
         return read_coco(folder, split, lists)
-    if any((folder / name).is_dir() for name in ("ground_truth", "test/good", "train/good")):
-        return _read_folders(folder, split)
+    if is_labelled_folders(folder):
+        return read_folders(folder, split)
     raise InputError(f"{folder} is no data set", WANTED)
 
 
@@ -65,18 +146,3 @@ def _read_table(folder: Path, split: str, readers: int) -> list[Example]:
         )
         for row in read_index(folder, split)
     ]
-
-
-def _read_folders(folder: Path, split: str) -> list[Example]:
-    """SPLIT/LABEL/NAME.png with ground_truth/LABEL/NAME_mask.png (Bergmann et al., CVPR 2019)."""
-    if not (folder / split).is_dir():
-        raise InputError(f"{folder} has no folder '{split}'", "train or test, each with a folder a label")
-    examples = []
-    for path in sorted((folder / split).glob("*/*")):
-        if path.suffix.lower() in PICTURES:
-            label = path.parent.name
-            mask = folder / "ground_truth" / label / f"{path.stem}_mask.png"
-            outline = MaskFile(mask, 1) if mask.is_file() else None
-            name = f"{label}/{path.stem}"
-            examples.append(Example(name, name, label, path, outline))
-    return examples

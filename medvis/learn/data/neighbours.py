@@ -73,16 +73,15 @@ def read_triple(row: Row, distance: float, facts: PictureFacts = NOTHING_SAID) -
 
 def _beside(row: Row, side: str) -> Float32s | None:
     """The neighbour's grey values on the scale of the picture; None where there is none that could be matched."""
-    name = row.fields.get(side)
-    if not name:
+    path = row.file(side)
+    if path is None:
         return None
     gain, offset = row.number(f"{side}_gain"), row.number(f"{side}_offset")
     if gain is None or offset is None:
         raise InputError(f"row '{row.id}' has '{side}' without {side}_gain and {side}_offset", "both, or no neighbour")
     if (gain, offset) == UNMATCHED:
         return None
-    root = row.image.parents[len(Path(row.fields["image"]).parts) - 1]
-    return np.asarray(_grey(root / name) * np.float32(gain) + np.float32(offset), np.float32)
+    return np.asarray(_grey(path) * np.float32(gain) + np.float32(offset), np.float32)
 
 
 def _grey(path: Path) -> Float32s:

@@ -36,7 +36,7 @@ def load_pictures(rows: list[Row], reader: ViewReader, channels: int, readers: i
     """Reads all pictures and masks.
 
     Args:
-        rows: of index.csv.
+        rows: of a data set.
         reader: shows the pictures as inference does.
         channels: that the network takes.
         readers: from how many readers on a mask's pixel is target; see `read_mask`.
@@ -45,7 +45,7 @@ def load_pictures(rows: list[Row], reader: ViewReader, channels: int, readers: i
         InputError: a file is no picture for the task, or a mask is not of its picture's size.
     """
     views = [reader.picture(row.image) for row in rows]
-    masks = [None if row.mask is None else read_mask(row.mask, readers).target for row in rows]
+    masks = [_mask(row, view, readers) for row, view in zip(rows, views, strict=True)]
     for row, view, mask in zip(rows, views, masks, strict=True):
         if view.shape[2] != channels:
             wanted = f"{channels}, as train.channels says; stages.window.grey: true turns colours to grey"
@@ -54,6 +54,12 @@ def load_pictures(rows: list[Row], reader: ViewReader, channels: int, readers: i
             size = " × ".join(str(side) for side in mask.shape)
             raise InputError(f"{row.mask} is {size} px", f"{view.shape[0]} × {view.shape[1]} px as {row.image.name}")
     return Pictures(rows, views, masks)
+
+
+def _mask(row: Row, view: Float32s, readers: int) -> Bools | None:
+    if row.outline is not None:
+        return row.outline((view.shape[0], view.shape[1]))
+    return None if row.mask is None else read_mask(row.mask, readers).target
 
 
 def fitted(view: Float32s, side: int) -> Float32s:

@@ -8,16 +8,21 @@ split, as completely marked.
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from medvis.errors import InputError
+from medvis.learn.data.folders import SUFFIXES, visible
+from medvis.learn.data.index import check_groups, file_of
+from medvis.learn.data.split_names import require_splits, split_name
+from medvis.learn.data.table import read_table
 
 SERIES = "series.csv"
 BOXES = "boxes.csv"
 MASKS = "masks"
 IGNORE = "ignore"
+COLUMNS = ("folder", "split", "complete")
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,34 @@ def scans_of(data: Path, split: str) -> list[LabelledScan]:
         split: of series.csv; without meaning where there is none.
 
     Raises:
-        InputError: series.csv cannot be read, or lists nothing of that split.
+        InputError: series.csv cannot be read, contradicts itself, or lists nothing of that split; a scan that it lists,
+            or the slice of a mask, is not there.
     """
     known = _known(data, split)
     folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
     scans = [LabelledScan(folder, folder.name) for folder in folders] if known is None else known
-    return [scan for scan in scans if any(scan.folder.glob("*.dcm"))]
+    found = [scan for scan in scans if slices_of(scan.folder)]
+    if known is not None and len(found) < len(known):
+        absent = next(scan.folder for scan in known if scan not in found)
+        raise InputError(f"{SERIES} lists {absent}, where no slice is", "a folder of NAME.dcm for each row")
+    for scan in found:
+        _require_fitting_masks(scan.folder)
+    return found
+
+
+def slices_of(folder: Path) -> list[Path]:
+    """The DICOM files of a folder, by name."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in files if path.suffix.lower() == ".dcm" and visible(path))
+
+
+def _require_fitting_masks(folder: Path) -> None:
+    """Refuses a mask of no slice: a slice whose mask is called otherwise would count as free of lesions."""
+    names = {path.stem for path in slices_of(folder)}
+    for masks in (folder / MASKS, folder / IGNORE):
+        for path in sorted(masks.iterdir()) if masks.is_dir() else ():
+            if visible(path) and path.suffix.lower() in SUFFIXES and (path.suffix != ".png" or path.stem not in names):
+                raise InputError(f"{path} is the mask of no slice", f"{masks.name}/NAME.png for NAME.dcm")
 
 
 def _known(data: Path, split: str) -> list[LabelledScan] | None:
@@ -77,7 +104,13 @@ def _known(data: Path, split: str) -> list[LabelledScan] | None:
         rows = [(row, beside) for row in _rows(beside / SERIES) if row["folder"] == data.resolve().name]
     if not rows:
         return None
-    scans = [_scan(row, root) for row, root in rows if row["split"] == split]
+    source = str(rows[0][1] / SERIES)
+    require_splits((row["split"] for row, _ in rows), source)
+    check_groups(source, ((row.get("patient") or row["folder"], row["split"]) for row, _ in rows))
+    doubled = [folder for folder, count in Counter(row["folder"] for row, _ in rows).items() if count > 1]
+    if doubled:
+        raise InputError(f"{source} has the folder '{doubled[0]}' more than once", "each scan once")
+    scans = [_scan(row, root) for row, root in rows if row["split"] == split_name(split)]
     if not scans:
         splits = sorted({row["split"] for row, _ in rows})
         raise InputError(f"{rows[0][1] / SERIES} has no scan of split '{split}'", f"one of {', '.join(splits)}")
@@ -89,17 +122,15 @@ def _scan(row: dict[str, str], root: Path) -> LabelledScan:
     if not readers.isdecimal():
         raise InputError(f"{root / SERIES} has readers '{readers}' for {row['folder']}", "a whole number, or nothing")
     least = (int(readers) + 1) // 2 or None
-    return LabelledScan(root / row["folder"], row.get("patient") or row["folder"], row["complete"] == "1", least)
+    if row["complete"] not in ("0", "1"):
+        raise InputError(f"{root / SERIES} has complete '{row['complete']}' for {row['folder']}", "0 or 1")
+    return LabelledScan(
+        file_of(root, row["folder"]), row.get("patient") or row["folder"], row["complete"] == "1", least
+    )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error})", "comma-separated values in UTF-8") from error
-    if any(row.get(name) is None for row in rows for name in ("folder", "split", "complete")):
-        raise InputError(f"{path} lacks a column or a value", "folder, split, complete (readers, patient)")
-    return rows
+    rows = read_table(path, COLUMNS, "columns folder, split, complete (readers, patient)")
+    return [{**row, "split": split_name(row["split"])} for row in rows]

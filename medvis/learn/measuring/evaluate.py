@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import InputError
+from medvis.learn.data.datasets import strange
 from medvis.learn.data.digest import file_digest
 from medvis.learn.data.scans import scans_of
 from medvis.learn.measuring.crops import EVERYWHERE, Progress
@@ -18,6 +19,7 @@ from medvis.pipeline import Pipeline
 from medvis.settings import Measured, load_task
 
 INDEX = "index.csv"
+PASSED_OVER = "odd about the data"
 
 
 def baselines_hold(settings: Measured, data: Path) -> bool:
@@ -47,15 +49,24 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
         own["evaluate.baselines"] = {}
     in_hu = "HU" in config.accepts.units
     if listed and in_hu:
-        return evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress)
+        passed_over = strange(data, split)
+        return _with(evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress), passed_over)
     pipeline = Pipeline(task, own)
     every = [] if listed else scans_of(data, split)
     scans = [scan for scan in every if scan.masked or scan.boxed]
     parts = [evaluate_slices(pipeline, data, progress, split)] if any(scan.masked for scan in scans) else []
     parts += [evaluate_series(pipeline, data, progress, split)] if any(scan.boxed for scan in scans) else []
     if not parts:
-        return evaluate_pictures(pipeline, data, split, progress)
+        passed_over = strange(data, split)
+        return _with(evaluate_pictures(pipeline, data, split, progress), passed_over)
     evaluation, left_out = join(parts), [scan.folder.name for scan in every if scan not in scans]
     if left_out:
         evaluation.facts["not_measured"] = left_out  # nobody has marked them, or read them completely
+    return evaluation
+
+
+def _with(evaluation: Evaluation, passed_over: dict[str, int]) -> Evaluation:
+    """The evaluation with what is odd about its data among its facts."""
+    if passed_over:
+        evaluation.facts[PASSED_OVER] = passed_over
     return evaluation

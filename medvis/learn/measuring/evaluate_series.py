@@ -5,18 +5,21 @@ Layout: folders of `NAME.dcm` with boxes.csv (file, x1, y1, x2, y2 in px; furthe
 
 from __future__ import annotations
 
-import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medvis.errors import InputError
 from medvis.learn.data.scans import BOXES, labelled_scans
+from medvis.learn.data.table import read_table
 from medvis.learn.figures.matching import Box, box_overlaps, findings_of
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluation import Evaluation, FigureMaker
 from medvis.model.card import Figure
 from medvis.pipeline import Pipeline, load
+
+CORNERS = ("x1", "y1", "x2", "y2")
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,14 @@ def _score(pipeline: Pipeline, folder: Path) -> SeriesScore:
 
 
 def read_boxes(path: Path) -> dict[str, list[Box]]:
-    """File → boxes (x1, y1, x2, y2). Raises InputError."""
+    """File → boxes (x1, y1, x2, y2), each with an area. Raises InputError."""
     boxes: dict[str, list[Box]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                x1, y1, x2, y2 = (float(row[name]) for name in ("x1", "y1", "x2", "y2"))
-                boxes.setdefault(row["file"], []).append((x1, y1, x2, y2))
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error})", "columns file, x1, y1, x2, y2") from error
+    for row in read_table(path, ("file", *CORNERS)):
+        try:
+            x1, y1, x2, y2 = (float(row[name]) for name in CORNERS)
+        except ValueError as error:
+            raise InputError(f"{path} cannot be read ({error})", "columns file, x1, y1, x2, y2") from error
+        if not (x1 < x2 < math.inf and y1 < y2 < math.inf and min(x1, y1) > -math.inf):
+            raise InputError(f"{path} has the box {x1:g}, {y1:g}, {x2:g}, {y2:g} on {row['file']}", "x1 < x2, y1 < y2")
+        boxes.setdefault(row["file"], []).append((x1, y1, x2, y2))
     return boxes

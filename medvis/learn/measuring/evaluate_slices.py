@@ -16,7 +16,7 @@ from medvis.core.case import Case
 from medvis.errors import InputError
 from medvis.learn.data.examples import Example, no_pixels
 from medvis.learn.data.masks import MaskFile, read_mask, require_readers
-from medvis.learn.data.scans import IGNORE, MASKS, LabelledScan, labelled_scans
+from medvis.learn.data.scans import IGNORE, MASKS, LabelledScan, labelled_scans, slices_of
 from medvis.learn.figures.matching import best_overlap, false_positives, ignoring, match, one_lesion
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluate_masks import froc_facts, mask_plots
@@ -56,11 +56,11 @@ def evaluate_slices(pipeline: Pipeline, data: Path, progress: Progress, split: s
         raise InputError(f"no slices with masks in {data}", "folders of NAME.dcm with masks/NAME.png")
     readers = int(pipeline.config.train.get("readers", 1))
     _require_readers(scans, readers, data)
-    total = sum(2 * len(list(scan.folder.glob("*.dcm"))) for scan in scans)
+    total = sum(2 * len(slices_of(scan.folder)) for scan in scans)
     maker, unthresholded = FigureMaker(pipeline.config.evaluate), without_threshold(pipeline)
     alone, linked, predictions, examples, done = [], [], [], {}, 0
     for scan in scans:
-        paths = sorted(scan.folder.glob("*.dcm"))
+        paths = slices_of(scan.folder)
         references = {path.name: _example(path, scan, readers) for path in paths}
         for path in paths:
             case, _ = pipeline.run(pipeline.accept(load(path)), last="segment")

@@ -16,7 +16,8 @@ from typing import Any
 
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.io.atomic import write_atomic
-from medvis.learn.data.digest import folder_digest, require_apart, rows_digest
+from medvis.learn.data.datasets import read_rows, require_sound
+from medvis.learn.data.digest import folder_digest, rows_digest
 from medvis.learn.data.index import read_index
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.checkpoint import CHECKPOINT
@@ -27,6 +28,8 @@ IDENTITY, LOCK = "training.json", ".lock"
 COMPUTING = frozenset({"threads", "workers", "device"})
 # Settings that say where data lie; what lies there is part of the data.
 PLACES = ("hard_negatives", "negative_volume", "negative_scans")
+# Settings that say what the network's inputs and outputs mean.
+MEANING = ("labels", "masks", "channels", "sampler", "readers")
 HINT = "give another output folder, or the old settings"
 
 Identity = dict[str, Any]
@@ -39,12 +42,12 @@ def identity_of(recipe: Recipe, reader: ViewReader, data: Path) -> Identity:
         recipe: its settings; input: how the pictures are shown; data: a hash a split, of rows and files by content.
 
     Raises:
-        InputError: the data cannot be read, or a picture is in both splits.
+        InputError: the data cannot be read, or a picture is in both splits or there with two labels.
     """
     settings = {name: value for name, value in recipe.model_dump(mode="json").items() if name not in COMPUTING}
     settings = {name: value for name, value in settings.items() if name not in (*PLACES, "val_volume")}
-    rows = {split: read_index(data, split) for split in ("train", "val")}
-    require_apart(rows["train"], rows["val"])
+    rows = {split: read_rows(data, split) for split in ("train", "val")}
+    require_sound(data, [*rows["train"], *rows["val"]])
     return {
         "recipe": settings,
         "input": reader.shown,
@@ -73,6 +76,28 @@ def claim(folder: Path, identity: Mapping[str, Any]) -> None:
                          hint="give another output folder")  # fmt: skip
     else:
         write_atomic(path, (json.dumps(own, indent=2, sort_keys=True) + "\n").encode())
+
+
+def require_same_task(weights: Path, recipe: Recipe, reader: ViewReader) -> None:
+    """Refuses weights that were trained to see or to say something else than the task does now.
+
+    Weights without `training.json` beside them are taken as they are.
+
+    Raises:
+        SettingsError: the pictures are shown in another way, or the labels are others or in another order.
+    """
+    path = weights.parent / IDENTITY
+    if not path.is_file():
+        return
+    own = json.loads(json.dumps({"recipe": recipe.model_dump(mode="json"), "input": reader.shown}))
+    difference = next(_differences(_meaning(_read(path)), _meaning(own)), None)
+    if difference is not None:
+        raise SettingsError(f"{weights} was trained with {difference}", hint="export it with the task as it was")
+
+
+def _meaning(identity: Identity) -> Identity:
+    recipe = identity.get("recipe", {})
+    return {"recipe": {name: recipe.get(name) for name in MEANING}, "input": identity.get("input")}
 
 
 @contextmanager

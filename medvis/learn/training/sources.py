@@ -11,6 +11,7 @@ import numpy as np
 from medvis.core.arrays import Bools
 from medvis.errors import InputError
 from medvis.learn.data.ct_pictures import CtPictures, joined, load_ct_pictures, load_labelled_scan, load_volume
+from medvis.learn.data.datasets import read_rows
 from medvis.learn.data.index import Row, read_index
 from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, is_unknown, normalised
 from medvis.learn.data.masks import empty_masks
@@ -37,9 +38,10 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
         tell: is told in words what is strange about the data, and no error.
 
     Raises:
-        InputError: the data cannot be read, or are fewer than a batch.
+        InputError: the data cannot be read, do not say what the recipe learns, or are fewer than a batch.
     """
-    train, val = (labelled(read_index(data, split), recipe, f"split {split} of {data}") for split in ("train", "val"))
+    read = read_index if recipe.sampler == "lesions" else read_rows
+    train, val = (usable(read(data, split), recipe, f"split {split} of {data}", tell) for split in ("train", "val"))
     if len(train) * recipe.repeat < recipe.batch:
         raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
     keep = np.random.default_rng(recipe.seed).permutation(len(val))[: recipe.validate_on]
@@ -57,6 +59,38 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
     if recipe.sampler == "tiles":
         return TileSampler(pictures, recipe, reader.range), TileValidator(rest)
     return PictureSampler(pictures, recipe, reader.range), PictureValidator(rest, recipe)
+
+
+def usable(rows: list[Row], recipe: Recipe, source: str, tell: Tell | None = None) -> list[Row]:
+    """The rows that a recipe can learn from; see `labelled`.
+
+    Pictures with regions of which nobody knows what they are (COCO's crowds) are left out.
+
+    Raises:
+        InputError: a label that the recipe does not know, no column of values for one, or no mask where the label says
+            that there is something to outline.
+    """
+    clear = [row for row in rows if not row.unsure]
+    if len(clear) < len(rows) and tell is not None:
+        tell(f"{source}: {len(rows) - len(clear)} pictures with crowds are left out")
+    kept = labelled(clear, recipe, source)
+    for label in recipe.labels:
+        if label.column is not None and label.kind != "class":
+            _require_values(kept, label.column, source)
+    normal = {normalised(label.name) for label in recipe.labels if label.normal} | NOTHING
+    bare = [row for row in kept if not row.outlined and normalised(row.label) not in normal]
+    if recipe.masks and bare:
+        found = f"{source}: {len(bare)} pictures have a label and no mask, the first is {bare[0].image.name}"
+        raise InputError(found, "a mask, since train.masks is true; 'unlabelled' where nobody has outlined it")
+    return kept
+
+
+def _require_values(rows: list[Row], column: str, source: str) -> None:
+    """Refuses a column that is not there, or without a single value: its label would never be learned."""
+    if rows and not any(column in row.fields for row in rows):
+        raise InputError(f"{source} has no column '{column}'", "each column that train.labels names")
+    if rows and all(row.number(column) is None for row in rows):
+        raise InputError(f"{source} has no value in the column '{column}'", "numbers")
 
 
 def _named(pictures: CtPictures) -> list[Bools | None]:
@@ -79,7 +113,7 @@ def labelled(rows: list[Row], recipe: Recipe, source: str) -> list[Row]:
     Raises:
         InputError: a label is none of the recipe's classes.
     """
-    rows = [row for row in rows if row.mask is not None or not is_unknown(row.label)]
+    rows = [row for row in rows if row.outlined or not is_unknown(row.label)]
     classes = ClassNames.of(recipe.labels)
     if not classes:
         return rows
