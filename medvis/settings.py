@@ -76,10 +76,12 @@ class PictureFacts(_TaskSettings):
     Attributes:
         window: center and width, in HU, of the CT window that a grey picture was saved in.
         mm_per_pixel: size of a pixel in mm; two numbers where rows and columns differ (between rows, between columns).
+        unit: of the values of a volume whose file names none, such as a NIfTI.
     """
 
     window: tuple[_Finite, _Length] | None = None
     mm_per_pixel: _Length | tuple[_Length, _Length] | None = None
+    unit: Literal["HU"] | None = None
 
     @property
     def spacing(self) -> tuple[float, float] | None:

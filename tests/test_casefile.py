@@ -27,7 +27,7 @@ from medvis.io.readers.tensors import HEADER_LIMIT, pack, unpack
 OPTIONAL = {
     Case: ("view", "region", "prediction", "mask", "classes", "findings", "verdict", "evidence", "evidence_of"),
     Scan: ("modality", "body_part", "valid"),
-    Geometry: ("spacing", "slice_spacing", "positions", "orientation", "frame_of_reference"),
+    Geometry: ("spacing", "slice_spacing", "positions", "orientation", "frame_of_reference", "stored"),
     Source: ("series_uid", "study_uid"),
     Prediction: ("logits", "logits_spread", "embedding", "distribution", "candidates"),
 }

@@ -23,6 +23,7 @@ from medvis.cli.options import (
     Series,
     Set,
     Task,
+    Unit,
     chosen,
     overrides,
     with_picture,
@@ -53,6 +54,7 @@ def diagnose(
     settings: Set = None,
     picture_window: PictureWindow = None,
     mm_per_pixel: MmPerPixel = None,
+    unit: Unit = None,
     fail_on: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"Verdicts that exit with code {FLAGGED}: positive, negative, refer."),
@@ -70,7 +72,7 @@ def diagnose(
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
     flags = chosen(fail_on, "--fail-on", ("positive", "negative", "refer")) if fail_on is not None else []
-    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
     folder = None if json and output is None else output or OUT
     folders = [None] * len(paths) if folder is None else result_folders(paths, folder)
     selector = partial(select, series=series)

@@ -65,6 +65,13 @@ MmPerPixel = Annotated[
         help="Size of a picture's pixels; ROWS,COLS where they differ. The same as --set picture.mm_per_pixel.",
     ),
 ]  # fmt: skip
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT", help="HU: of the values of a NIfTI, which names none. The same as --set picture.unit."
+    ),
+]
+_UNITS = ("HU",)
 INPUT_HELP = "A DICOM, NIfTI or picture file; or a folder, DICOMDIR or ZIP archive with DICOM series."
 Series = Annotated[
     str | None,
@@ -98,13 +105,19 @@ def overrides(texts: Iterable[str] | None) -> dict[str, Any]:
     return values
 
 
-def with_picture(values: dict[str, Any], window: str | None, mm_per_pixel: str | None) -> dict[str, Any]:
+def with_picture(
+    values: dict[str, Any], window: str | None, mm_per_pixel: str | None, unit: str | None = None
+) -> dict[str, Any]:
     """Overrides, and what is said of pictures by options of its own. Raises UsageError."""
     if window is not None:
         values["picture.window"] = _numbers("--picture-window", window, (2,), "CENTER,WIDTH in HU, e.g. -600,1500")
     if mm_per_pixel is not None:
         sizes = _numbers("--mm-per-pixel", mm_per_pixel, (1, 2), "mm, e.g. 0.7, or ROWS,COLS, e.g. 0.7,0.8")
         values["picture.mm_per_pixel"] = sizes if len(sizes) > 1 else sizes[0]
+    if unit is not None:
+        if unit not in _UNITS:
+            raise UsageError(f"--unit {unit}", f"one of {', '.join(_UNITS)}")
+        values["picture.unit"] = unit
     return values
 
 

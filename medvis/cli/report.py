@@ -16,6 +16,7 @@ from medvis.cli.options import (
     Quiet,
     ResultFolder,
     Set,
+    Unit,
     overrides,
     with_picture,
 )
@@ -38,6 +39,7 @@ def report(
     settings: Set = None,
     picture_window: PictureWindow = None,
     mm_per_pixel: MmPerPixel = None,
+    unit: Unit = None,
 ) -> None:
     """With --json, files are written only with -o. Give the same settings to every stage of a chain."""
     from medvis.batch.publish import check_scan, publish
@@ -50,7 +52,7 @@ def report(
     folder = None if json and output is None else output or OUT
     chosen = writers(write)
     check_folders([folder], chosen, force)
-    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
     case = read_case(path, "report")  # before the bar: in a pipe this waits for others that have a bar of their own
     check_scan(case.scan, chosen if folder is not None else ())
     began = time.perf_counter()

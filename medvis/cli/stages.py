@@ -18,6 +18,7 @@ from medvis.cli.options import (
     Quiet,
     Set,
     Task,
+    Unit,
     overrides,
     with_picture,
 )
@@ -39,6 +40,7 @@ def window(
     settings: Set = None,
     picture_window: PictureWindow = None,
     mm_per_pixel: MmPerPixel = None,
+    unit: Unit = None,
     quiet: Quiet = False,
     force: Force = False,
 ) -> None:
@@ -49,7 +51,7 @@ def window(
 
     target = check_target(output, force)
     named = str(Path(task).resolve()) if task.endswith((".yaml", ".yml")) else task
-    changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
+    changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
     with waiting("window", quiet=quiet):
         scan = read_scan(path)
         pipeline = Pipelines(named, changes).of(scan)
@@ -81,11 +83,12 @@ def _command(name: str) -> Callable[..., None]:
         settings: Set = None,
         picture_window: PictureWindow = None,
         mm_per_pixel: MmPerPixel = None,
+        unit: Unit = None,
         quiet: Quiet = False,
         force: Force = False,
     ) -> None:
         """Give the same settings to every stage of a chain."""
-        changes = with_picture(overrides(settings), picture_window, mm_per_pixel)
+        changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
         _stage(name, path, output, changes, (quiet, force))
 
     command.__name__ = name

@@ -9,6 +9,30 @@ import numpy as np
 
 from medvis.core.arrays import Float64s
 
+Affine = tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class StoredGrid:
+    """The voxel grid of a NIfTI volume as it lies in the file, which frames, rows and columns are a turned view of.
+
+    Attributes:
+        shape: (i, j, k).
+        turned: for each of the file's axes (axis of columns, rows, frames that it is: 0, 1, 2; 1 or −1 for its way).
+        sform, qform: four rows each, voxel → RAS+ in `unit`; None where its code is 0.
+        codes: sform_code and qform_code.
+        zooms: pixdim of the three axes.
+        unit: of lengths, as the header names it.
+    """
+
+    shape: tuple[int, int, int]
+    turned: tuple[tuple[int, int], ...]
+    sform: Affine | None
+    qform: Affine | None
+    codes: tuple[int, int]
+    zooms: tuple[float, float, float]
+    unit: str
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -21,6 +45,7 @@ class Geometry:
         orientation: float64 [6], direction cosines of a row and of a column (PS3.3 C.7.6.2.1.1).
         frame_of_reference: its UID.
         reasons: for each unknown field the reason.
+        stored: the grid of the file, where that is not of frames, rows and columns; results are written on it.
     """
 
     spacing: tuple[float, float] | None = None
@@ -29,6 +54,7 @@ class Geometry:
     orientation: Float64s | None = None
     frame_of_reference: str | None = None
     reasons: dict[str, str] = field(default_factory=dict)
+    stored: StoredGrid | None = None
 
     def to_patient(self, frame: int, row: float, col: float) -> tuple[float, float, float] | None:
         """Patient coordinates (LPS, mm) of a pixel centre, PS3.3 equation C.7.6.2.1-1; None if unknown."""

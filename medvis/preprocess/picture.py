@@ -10,10 +10,12 @@ from medvis.core.arrays import Float32s
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Step
 from medvis.errors import InputError
+from medvis.ops.padding import corner_padding
 from medvis.settings import NOTHING_SAID, PictureFacts
 
 STEP = "picture"
-NOT_USED = "what is said of pictures (--picture-window, --mm-per-pixel) was not used: this is none"
+UNNAMED = "US"  # PS3.3 C.11.1.1.2: unspecified
+NOT_USED = "what is said of pictures (--picture-window, --mm-per-pixel, --unit) was not used: the file says it itself"
 
 
 def is_picture(scan: Scan) -> bool:
@@ -36,11 +38,27 @@ def with_facts(scan: Scan, facts: PictureFacts) -> Scan:
     """
     if facts == NOTHING_SAID:
         return scan
-    if not is_picture(scan):
-        return replace(scan, notes=(*scan.notes, NOT_USED))
     step = Step(STEP, {**facts.model_dump(mode="json", exclude_none=True), "given_by": "user"})
+    if facts.unit is not None and scan.modality is None and scan.unit == UNNAMED:
+        return _in_given_unit(scan, facts.unit, step)
+    if not is_picture(scan):
+        return replace(scan, notes=(*scan.notes, NOT_USED)) if facts.unit != scan.unit else scan
+    if facts.unit is not None:
+        raise InputError(
+            f"{scan.source.path} is a picture, and --unit {facts.unit} is given",
+            "--picture-window CENTER,WIDTH, which says what its grey values stand for",
+        )
     changed = scan.derive(step, geometry=_geometry(scan, facts))
     return changed if facts.window is None else _in_hounsfield_units(changed, *facts.window)
+
+
+def _in_given_unit(scan: Scan, unit: str, step: Step) -> Scan:
+    """A volume whose file names no unit, in the one that the user has given; the corners that a CT pads are masked."""
+    corners = np.stack([corner_padding(frame[..., 0]) for frame in scan.pixels])
+    valid = scan.valid
+    if corners.any():
+        valid = ~corners if valid is None else valid & ~corners
+    return scan.derive(step, unit=unit, valid=valid, notes=(*scan.notes, f"the values are {unit}, as given"))
 
 
 def _geometry(scan: Scan, facts: PictureFacts) -> Geometry:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medvis.core.arrays import Array, Bools, Float32s
+from medvis.core.geometry import Geometry
 from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
 from medvis.io.magic import head_of
-from medvis.io.readers.nifti_geometry import geometry_of, to_axial
+from medvis.io.readers.nifti_geometry import UNSIZED, geometry_of, stored_grid, to_axial, without_size
 from medvis.ops.modality import rescale
 from medvis.ops.padding import corner_padding
 
 _LEAST, _MOST = -900.0, 4000.0
+_QUANTILES = (0.005, 0.999)
 _GZIP = b"\x1f\x8b"
 _HEADER = 352  # bytes, with the four that say whether there are extensions
+_LONGEST = 544  # the same of NIfTI-2
 _AGAIN = "copy or export it again"
 
 
@@ -58,10 +62,16 @@ class NiftiReader(Reader):
         Raises:
             InputError: unreadable, truncated, colour, complex, or more than one volume.
         """
-        stored, image = _load(path)
-        axial, affine, axes = to_axial(stored, image.affine, str(path))
-        pixels, valid, notes = _pixels(axial, image, str(path))
-        geometry, more = geometry_of(image.header, affine, len(pixels))
+        stored, image, raw, mended = _load(path)
+        axial = to_axial(stored, image.affine, str(path))
+        pixels, valid, notes = _pixels(axial.values, image, str(path))
+        geometry, more = geometry_of(raw, axial.affine, len(pixels))
+        unsized = without_size(raw, stored.shape)
+        if unsized is not None:
+            reasons = {**geometry.reasons, **dict.fromkeys(UNSIZED, unsized)}
+            geometry = Geometry(reasons=reasons)
+            more = [*more, f"{unsized}; nothing is measured in mm"]
+        geometry = replace(geometry, stored=stored_grid(raw, stored.shape, axial.turned))
         unit, valid, note = _unit(pixels, valid)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -73,23 +83,23 @@ class NiftiReader(Reader):
                 format="nifti",
                 sha256=digest,
                 files=(path.name,),
-                details={"stored_as": str(stored.dtype), "axes_in_file": axes},
+                details={"stored_as": str(stored.dtype), "axes_in_file": axial.axes},
             ),
             unit=unit,
             bits=8 * stored.dtype.itemsize,
             valid=valid,
-            trail=(Step("read", {"reader": "nifti", "axes_in_file": axes}),),
-            notes=(*notes, *more, note),
+            trail=(Step("read", {"reader": "nifti", "axes_in_file": axial.axes}),),
+            notes=(*mended, *notes, *more, note),
         )
 
 
-def _load(path: Path) -> tuple[Array, Any]:
-    """The stored values [i, j, k] and nibabel's image."""
+def _load(path: Path) -> tuple[Array, Any, Any, list[str]]:
+    """The stored values [i, j, k], nibabel's image, its header as it is in the file, and what had to be mended."""
     from nibabel.imageglobals import LoggingOutputSuppressor  # noqa: PLC0415 - 0.3 s, and only this format needs it
 
     try:
         with LoggingOutputSuppressor():
-            image = _image(path)
+            image, raw, notes = _image(path)
             shape = tuple(int(size) for size in image.shape)
             _check_shape(shape, path)
             stored = np.asanyarray(image.dataobj.get_unscaled())
@@ -100,25 +110,37 @@ def _load(path: Path) -> tuple[Array, Any]:
         raise InputError(f"{path} is a NIfTI file that cannot be read: {reason}", hint=_AGAIN) from error
     if stored.dtype.kind not in "iufb":
         raise InputError(f"{path} holds {stored.dtype} values", "one real number per voxel")
-    return stored.reshape((*shape, 1)[:3]), image
+    return stored.reshape((*shape, 1)[:3]), image, raw, notes
 
 
-def _image(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
-    """Opened by nibabel where the name tells it the packing (so that .nii is mapped, not read), else from bytes."""
+def _image(path: Path) -> tuple[Any, Any, list[str]]:
+    """Opened by nibabel where the name tells it the packing (so that .nii is mapped, not read), else from bytes.
+
+    The header as it is in the file comes beside it, since nibabel mends what it reads: a pixel size of 0 becomes 1.
+    """
     import nibabel  # noqa: PLC0415 - as above
 
     head = head_of(path)
     packed = head.startswith(_GZIP)
     if packed:
         with gzip.open(path) as stream:
-            head = stream.read(348)
+            head = stream.read(_LONGEST)
     if head[344:348] == b"ni1\x00" or head[4:8] == b"ni2\x00":
         raise InputError(f"{path} is the header of a .hdr/.img pair", "a single .nii or .nii.gz", "convert it")
-    kind = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
+    kind: Any = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
+    raw = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
+    least = raw.sizeof_hdr + 4
+    if raw["vox_offset"] < least:  # ITK and others read the values where they must begin
+        offset, data = float(raw["vox_offset"]), path.read_bytes()
+        data = gzip.decompress(data) if packed else data
+        fixed = raw.copy()
+        fixed["vox_offset"] = least
+        note = f"vox_offset is {offset:g}, which lies within the header; the values were read from byte {least}"
+        return kind.from_bytes(fixed.binaryblock + data[raw.sizeof_hdr :]), raw, [note]
     if path.name.lower().endswith(".nii.gz" if packed else ".nii"):
-        return kind.from_filename(path)
+        return kind.from_filename(path), raw, []
     data = path.read_bytes()
-    return kind.from_bytes(gzip.decompress(data) if packed else data)
+    return kind.from_bytes(gzip.decompress(data) if packed else data), raw, []
 
 
 def _check_shape(shape: tuple[int, ...], path: Path) -> None:
@@ -138,19 +160,22 @@ def _pixels(axial: Array, image: Any, where: str) -> tuple[Float32s, Bools | Non
     with np.errstate(over="ignore", invalid="ignore"):
         for index, frame in enumerate(axial):
             rescale(frame, slope, inter, pixels[index, :, :, 0])
-    if axial.dtype.kind != "f":
-        return pixels, None, []
     finite = np.isfinite(pixels[..., 0])
     if finite.all():
         return pixels, None, []
+    if axial.dtype.kind != "f" or (np.isfinite(axial) & ~finite).any():
+        raise InputError(f"{where}: scl_slope {slope:g} and scl_inter {inter:g} give values that are no finite number",
+                         "a slope that fits the values", _AGAIN)  # fmt: skip
     pixels[~finite] = 0
     return pixels, finite, ["voxels that are no finite number were set to 0 and masked as padding"]
 
 
 def _unit(pixels: Float32s, valid: Bools | None) -> tuple[str, Bools | None, str]:
     """``HU`` where the values look like it, with the corners masked; else ``US``."""
-    if not (pixels.min() <= _LEAST and pixels.max() <= _MOST):
-        return "US", valid, "a NIfTI file does not say the unit of its values"
+    # A few voxels of metal, or of a scanner's mark, say nothing of the scale of the rest.
+    low, high = np.quantile(pixels[:: max(1, len(pixels) // 32)], _QUANTILES)
+    if not (low <= _LEAST and high <= _MOST):
+        return "US", valid, "a NIfTI file does not say the unit of its values; --unit HU says that they are HU"
     note = "a NIfTI file does not say the unit of its values; they look like HU, which was assumed"
     corners = np.stack([corner_padding(frame[..., 0]) for frame in pixels])
     if corners.any():

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medvis.core.arrays import Array, Float64s
-from medvis.core.geometry import Geometry
+from medvis.core.geometry import Geometry, StoredGrid
 from medvis.errors import InputError
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}  # the codes of NIfTI-1, nifti1.h
+_OF_TIME = range(0, 49, 8)  # likewise, of the fourth axis
 _IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RIGHT_ANGLE = 1e-3
 _ALONG_NORMAL = 0.9999
 
 
-def to_axial(stored: Array, affine: Float64s, where: str) -> tuple[Array, Float64s, str]:
-    """A view [frames, rows, cols] with frames to superior, rows to posterior and columns to the patient's left.
+class Axial(NamedTuple):
+    """A volume turned so that its frames are axial.
+
+    Attributes:
+        values: a view [frames, rows, cols] with frames to superior, rows to posterior, columns to the patient's left.
+        affine: from (col, row, frame) to LPS coordinates.
+        axes: of the file, e.g. ``RAS``.
+        turned: as of `StoredGrid`.
+    """
+
+    values: Array
+    affine: Float64s
+    axes: str
+    turned: tuple[tuple[int, int], ...]
+
+
+def to_axial(stored: Array, affine: Float64s, where: str) -> Axial:
+    """The volume with axial frames.
 
     Args:
         stored: [i, j, k] as in the file.
         affine: float64 [4, 4] from (i, j, k) to RAS+ coordinates.
         where: the file, for a message.
-
-    Returns:
-        The view; the affine from (col, row, frame) to LPS coordinates; the axes of the file, e.g. ``RAS``.
 
     Raises:
         InputError: an affine that is not finite or maps the volume onto a plane.
@@ -38,9 +53,52 @@ def to_axial(stored: Array, affine: Float64s, where: str) -> tuple[Array, Float6
     axes = orientations.io_orientation(affine)
     wanted = orientations.axcodes2ornt(("L", "P", "S"))
     change = orientations.ornt_transform(axes, wanted)
-    turned = orientations.apply_orientation(stored, change).transpose(2, 1, 0)
+    values = orientations.apply_orientation(stored, change).transpose(2, 1, 0)
     to_ras = affine @ orientations.inv_ornt_aff(change, stored.shape)
-    return turned, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), "".join(orientations.ornt2axcodes(axes))
+    turned = tuple((int(axis), int(way)) for axis, way in change)
+    codes = "".join(orientations.ornt2axcodes(axes))
+    return Axial(values, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), codes, turned)
+
+
+def to_stored(values: Array, grid: StoredGrid) -> Array:
+    """The way back of `to_axial`: values [frames, rows, cols] as they lie in the file, [i, j, k]."""
+    volume = values.transpose(2, 1, 0)
+    flipped = {axis: way for axis, way in grid.turned if way < 0}
+    ways = tuple(slice(None, None, flipped.get(axis, 1)) for axis in range(3))
+    return volume[ways].transpose([axis for axis, _ in grid.turned])
+
+
+def stored_grid(header: Any, shape: tuple[int, ...], turned: tuple[tuple[int, int], ...]) -> StoredGrid:  # noqa: ANN401
+    """The grid of a file, from nibabel's header."""
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    sform, qform = (
+        None if affine is None else tuple(tuple(float(value) for value in row) for row in affine)
+        for affine in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0])
+    )
+    zooms = tuple(float(value) for value in header["pixdim"][1:4])
+    return StoredGrid(shape, turned, sform, qform, codes, zooms, unit_of(header)[0])  # type: ignore[arg-type]
+
+
+UNSIZED = ("spacing", "slice_spacing", "positions", "orientation")
+
+
+def without_size(header: Any, shape: tuple[int, ...]) -> str | None:  # noqa: ANN401 - nibabel's header
+    """Why the size of a voxel is not known; None where it is: by the sform, or by pixdim."""
+    if int(header["sform_code"]) > 0:
+        return None
+    sizes = [float(size) for size, count in zip(header["pixdim"][1:4], shape, strict=True) if count > 1]
+    if all(np.isfinite(size) and size > 0 for size in sizes):
+        return None
+    return f"the NIfTI header gives a voxel of {' × '.join(f'{size:g}' for size in sizes)}"
+
+
+def unit_of(header: Any) -> tuple[str, str | None]:  # noqa: ANN401 - nibabel's header
+    """The unit of length, ``unknown`` where the header names none or one that does not exist; and a note of that."""
+    whole = int(header["xyzt_units"])
+    code = whole & 7
+    if code in _UNITS and whole & ~7 in _OF_TIME:
+        return _UNITS[code], None
+    return "unknown", f"the NIfTI header names units by the code {whole}, which does not exist; mm was assumed"
 
 
 def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, list[str]]:  # noqa: ANN401 - nibabel
@@ -51,8 +109,10 @@ def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, l
         affine: from (col, row, frame) to LPS coordinates.
         frames: number of frames.
     """
-    unit = header.get_xyzt_units()[0]
-    notes = ["the NIfTI header names no unit of length; mm was assumed"] if unit == "unknown" else []
+    unit, wrong = unit_of(header)
+    notes = [] if wrong is None else [wrong]
+    if unit == "unknown" and wrong is None:
+        notes.append("the NIfTI header names no unit of length; mm was assumed")
     axes = affine[:3, :3] * _IN_MM.get(unit, 1.0)
     lengths = np.linalg.norm(axes, axis=0)
     spacing = (_short(lengths[1]), _short(lengths[0]))
@@ -64,7 +124,7 @@ def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, l
     problem = None
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
         problem = "the NIfTI header holds no transform to patient coordinates"
-        notes.append(f"{problem}; the axes were taken as they are stored")
+        notes.append(f"{problem}: left and right, front and back are not known, and may be shown the wrong way round")
     elif abs(float(row @ col)) > _RIGHT_ANGLE:
         problem = "rows and columns of the NIfTI volume are not at a right angle"
     elif step < _ALONG_NORMAL * lengths[2]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from medvis.core.arrays import Float64s, Labels
 from medvis.core.case import require
-from medvis.core.geometry import Geometry
+from medvis.core.geometry import Geometry, StoredGrid
 from medvis.core.outcome import Outcome
 from medvis.core.protocols import Writer
 from medvis.errors import OutputError
 from medvis.io.colours import FINDINGS
+from medvis.io.readers.nifti_geometry import to_stored
 
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's patient axes point left and back, NIfTI's right and forth
 
@@ -63,31 +64,56 @@ def write_png(mask: Labels, path: Path) -> None:
 
 
 def write_nifti(mask: Labels, geometry: Geometry, path: Path) -> None:
-    """A label volume [frames, rows, cols] as NIfTI-1 (gzip), voxel axes (column, row, frame).
+    """A label volume [frames, rows, cols] as NIfTI-1 (gzip): on the grid of the file that it was made from.
 
-    Frame after frame in C order is NIfTI's own order of voxels, so that no copy of the volume is needed. Where the
-    geometry is unknown the sform code is 0 (no place in space is claimed) and the description says so.
+    Of a NIfTI volume that is its own grid, voxel by voxel, with its own transforms. Of anything else the voxel axes are
+    (column, row, frame); where the geometry is unknown the form codes are 0 (no place in space is claimed) and the
+    description says so.
     """
     import nibabel  # noqa: PLC0415 - only a series needs it
 
-    affine = voxel_to_ras(geometry)
     kind = np.int16 if int(mask.max(initial=0)) <= np.iinfo(np.int16).max else np.int32
     maker: Any = nibabel.Nifti1Header
     header = maker(endianness="<")
     header.set_data_dtype(kind)
-    header.set_data_shape(mask.shape[::-1])
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    grid = geometry.stored
+    if grid is not None and np.prod(grid.shape) == mask.size:
+        header.set_data_shape(grid.shape)
+        _set_grid(header, grid)
+        # NIfTI's first axis runs fastest: its transpose is written in C order.
+        planes = to_stored(np.asarray(mask), grid).transpose(2, 1, 0)
+    else:
+        header.set_data_shape(mask.shape[::-1])
+        _set_geometry(header, geometry)
+        planes = mask
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 4, file, mtime=0) as packed:
+        packed.write(header.binaryblock + bytes(4))
+        for plane in planes:
+            packed.write(plane.astype(np.dtype(kind).newbyteorder("<")).tobytes())
+
+
+def _set_grid(header: Any, grid: StoredGrid) -> None:  # noqa: ANN401 - nibabel's header
+    header["pixdim"][1:4] = grid.zooms
+    header.set_sform(None if grid.sform is None else np.array(grid.sform), code=grid.codes[0])
+    header.set_qform(None if grid.qform is None else np.array(grid.qform), code=grid.codes[1])
+    if grid.qform is None:
+        header["pixdim"][1:4] = grid.zooms
+    header.set_xyzt_units(grid.unit)
+    known = grid.sform is not None or grid.qform is not None
+    header["descrip"] = f"medvis: finding numbers{'' if known else '; place in the patient unknown'}"
+
+
+def _set_geometry(header: Any, geometry: Geometry) -> None:  # noqa: ANN401 - nibabel's header
+    affine = voxel_to_ras(geometry)
     header.set_xyzt_units("mm" if geometry.spacing else "unknown")
     header["descrip"] = f"medvis: finding numbers{_caution(geometry, affine)}"
     if affine is None:
         header.set_zooms(_voxel_size(geometry))
-    else:
-        header.set_sform(affine, code="scanner")
-        header.set_qform(affine, code="scanner" if _orthogonal(affine) else "unknown")
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    with path.open("wb") as file, gzip.GzipFile("", "wb", 4, file, mtime=0) as packed:
-        packed.write(header.binaryblock + bytes(4))
-        for frame in mask:
-            packed.write(frame.astype(np.dtype(kind).newbyteorder("<")).tobytes())
+        return
+    header.set_sform(affine, code="scanner")
+    # A qform cannot say a tilt. The nearest one stands beside the sform, as ITK refuses a file with the sform alone.
+    header.set_qform(affine, code="scanner", strip_shears=True)
 
 
 def voxel_to_ras(geometry: Geometry) -> Float64s | None:
@@ -115,12 +141,6 @@ def _caution(geometry: Geometry, affine: Float64s | None) -> str:
         return "; place in the patient unknown"
     steps = np.linalg.norm(np.diff(geometry.positions, axis=0), axis=1)
     return "; slices unevenly spaced, mean step used" if np.ptp(steps) > 0.01 * steps.mean() else ""
-
-
-def _orthogonal(affine: Float64s) -> bool:
-    """Whether a qform (a rotation and three lengths) can say the same: not with a tilted gantry."""
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-4))
 
 
 def _voxel_size(geometry: Geometry) -> tuple[float, float, float]:

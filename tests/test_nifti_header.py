@@ -1,0 +1,129 @@
+"""Headers of NIfTI files that say too little or something impossible, and masks on the grid of the file."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+
+import nibabel
+import numpy as np
+import pytest
+
+from medvis.errors import InputError
+from medvis.io.open import open_scan
+from medvis.io.readers.nifti import NiftiReader
+from medvis.io.writers.mask import write_nifti
+from medvis.preprocess.picture import with_facts
+from medvis.settings import PictureFacts
+
+VALUES = (np.arange(16 * 12 * 4) % 200 - 100).astype(np.int16).reshape(16, 12, 4)
+
+
+def write(path, values=VALUES, tail=b"", **fields):
+    """A NIfTI-1 by hand: nibabel would make a wrong header right."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(values.dtype)
+    header.set_data_shape(values.shape)
+    header.set_zooms((1, 2, 3))
+    header.set_xyzt_units("mm")
+    header["magic"], header["vox_offset"], header["sform_code"] = b"n+1", 352, 1
+    header["srow_x"], header["srow_y"], header["srow_z"] = [1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 0]
+    for name, value in fields.items():
+        header[name] = value
+    body = header.binaryblock + bytes(4) + values.tobytes(order="F") + tail
+    path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
+    return path
+
+
+def read(path):
+    return NiftiReader().read(path)
+
+
+@pytest.mark.parametrize("code", [0, 5, 123])
+def test_a_unit_that_is_none_is_taken_as_mm_and_said(tmp_path, code):
+    scan = read(write(tmp_path / "a.nii", xyzt_units=code))
+    assert scan.geometry.spacing == (2, 1) and any("mm was assumed" in note for note in scan.notes)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("offset", [0, 16, 348])
+def test_values_begin_behind_the_header_whatever_it_says(tmp_path, name, offset):
+    """As ITK reads it; nibabel takes the header's own bytes for voxels."""
+    scan = read(write(tmp_path / name, vox_offset=offset))
+    assert (scan.pixels.min(), scan.pixels.max()) == (-100, 99)
+    assert any(f"vox_offset is {offset}, which lies within the header" in note for note in scan.notes)
+
+
+def test_a_voxel_without_size_is_not_1_mm(tmp_path):
+    scan = read(write(tmp_path / "a.nii", sform_code=0, pixdim=[1, 0, 0, 0, 0, 0, 0, 0]))
+    assert scan.geometry.spacing is None and scan.geometry.slice_spacing is None
+    assert "gives a voxel of" in scan.geometry.reasons["spacing"] and any("in mm" in note for note in scan.notes)
+
+
+@pytest.mark.parametrize("values", [VALUES, VALUES.astype(np.float32)])
+def test_a_slope_that_leaves_no_number_is_refused(tmp_path, values):
+    with pytest.raises(InputError, match=r"scl_slope 1e\+38 and scl_inter 0 give values that are no finite number"):
+        read(write(tmp_path / "a.nii", values=values, scl_slope=1e38))
+
+
+def chest(metal=0):
+    values = np.full((32, 32, 8), -950, np.int16)
+    values[8:24, 8:24] = 40
+    values.flat[:metal] = 30000
+    return values
+
+
+def test_a_few_voxels_of_metal_do_not_hide_hounsfield_units(tmp_path):
+    assert read(write(tmp_path / "a.nii", chest(metal=3))).unit == "HU"
+    assert read(write(tmp_path / "b.nii", chest() + 2000)).unit == "US"
+
+
+def test_the_unit_can_be_given(tmp_path):
+    scan = read(write(tmp_path / "a.nii", chest() + 500))
+    assert scan.unit == "US" and any("--unit HU says that they are HU" in note for note in scan.notes)
+    given = with_facts(scan, PictureFacts(unit="HU"))
+    assert given.unit == "HU" and given.trail[-1].settings == {"unit": "HU", "given_by": "user"}
+    np.testing.assert_array_equal(given.pixels, scan.pixels)
+    known = read(write(tmp_path / "b.nii", chest()))
+    assert with_facts(known, PictureFacts(unit="HU")) is known
+
+
+def marked(scan):
+    return (scan.pixels[..., 0] > 100).astype(np.int32)
+
+
+ORIENTATIONS = [
+    "".join(letter if way else {"R": "L", "A": "P", "S": "I"}[letter] for letter, way in zip(axes, ways, strict=True))
+    for axes in itertools.permutations("RAS")
+    for ways in itertools.product([True, False], repeat=3)
+]
+
+
+@pytest.mark.parametrize("axes", ORIENTATIONS)
+def test_a_mask_lies_on_the_grid_of_its_file_voxel_by_voxel(tmp_path, axes):
+    values = np.zeros((7, 6, 5), np.int16)
+    values[1:3, 2, 3:5] = 500
+    zooms = np.diag([0.7, 0.8, 2.0, 1.0])
+    change = nibabel.orientations.axcodes2ornt(tuple(axes))
+    affine = nibabel.orientations.inv_ornt_aff(change, values.shape) @ zooms
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    scan = open_scan(path)
+    write_nifti(marked(scan), scan.geometry, tmp_path / "mask.nii.gz")
+    source, mask = nibabel.load(path), nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asarray(mask.dataobj) > 0, values > 100)
+    np.testing.assert_array_equal(mask.affine, source.affine)
+    for name in ("sform_code", "qform_code", "xyzt_units"):
+        assert mask.header[name] == source.header[name]
+
+
+def test_the_mask_of_a_volume_without_a_place_has_its_voxels_and_claims_no_place(tmp_path):
+    values = np.zeros((16, 16, 4), np.int16)
+    values[3:6, 2:4, 1] = 500
+    scan = read(write(tmp_path / "a.nii", values, sform_code=0))
+    assert any("left and right, front and back are not known" in note for note in scan.notes)
+    write_nifti(marked(scan), scan.geometry, tmp_path / "mask.nii.gz")
+    mask = nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asarray(mask.dataobj) > 0, values > 100)
+    assert mask.header["sform_code"] == mask.header["qform_code"] == 0
+    np.testing.assert_array_equal(mask.header.get_zooms(), (1, 2, 3))
