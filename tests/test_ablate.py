@@ -197,3 +197,30 @@ def test_a_plain_unet_says_that_it_cannot_be_pruned():
     with pytest.raises(ModelError, match="a plain U-Net cannot be pruned to depth 2; wanted: depth 3, or nested: true"):
         plain(maps, depth=2)
     assert UNetPlusPlus((16,) * 5, 1)(maps, depth=2)[0][0].shape == (1, 1, 64, 64)
+
+
+def test_other_data_of_one_name_are_other_data(home, tmp_path):
+    task, done = home
+    for place, text in (("a", "one"), ("b", "one"), ("c", "other")):
+        (tmp_path / place / "data").mkdir(parents=True)
+        (tmp_path / place / "data" / "index.csv").write_text(text, encoding="utf-8")
+    first = ablate(plan(task, tmp_path, data=tmp_path / "a" / "data"), tmp_path / "out", lambda _: None)
+    done.clear()
+    (tmp_path / "b" / "data" / ".DS_Store").write_text("of a file manager", encoding="utf-8")
+    assert ablate(plan(task, tmp_path, data=tmp_path / "b" / "data"), tmp_path / "out", lambda _: None) == first
+    assert done == [], "the same data elsewhere"
+    with pytest.raises(SettingsError, match=r"result\.json was measured with other data; give another output folder"):
+        ablate(plan(task, tmp_path, data=tmp_path / "c" / "data"), tmp_path / "out", lambda _: None)
+
+
+def test_an_ablation_keeps_its_folder_to_itself(home, tmp_path):
+    told = []
+
+    def again(record):
+        if not told:
+            told.append(record)
+            with pytest.raises(SettingsError, match="another training is at work in"):
+                ablate(plan(home[0], tmp_path), tmp_path / "out", lambda _: None)
+
+    ablate(plan(home[0], tmp_path), tmp_path / "out", again)
+    assert told

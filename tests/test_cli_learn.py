@@ -100,3 +100,9 @@ def test_ablate_prints_the_table_and_puts_it_on_the_card(medvis, quick, tmp_path
     assert on_card is not None and on_card.data == "set val"
     again = medvis(*command, "--json", "--quiet")
     assert again.stderr == "" and again.json == json.loads(on_card.model_dump_json()), "nothing is done twice"
+
+
+def test_plots_of_two_evaluations_do_not_mix(medvis, tmp_path):
+    (tmp_path / "froc.png").write_bytes(b"of another one")
+    ran = medvis("evaluate", "--task", "steel", "--data", tmp_path, "--plots", tmp_path)
+    assert ran.code == 7 and "holds plots already; wanted: an empty or new folder" in ran.stderr

@@ -9,27 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_sets import SIDE, add_row, picture, runs, write_coco, write_index, write_mvtec
+from tiny_sets import SIDE, add_row, breast, packed, picture, runs, write_coco, write_index, write_mvtec
 
 from medvis.errors import InputError
 from medvis.learn.data.coco_masks import Outlines, unpacked
 from medvis.learn.data.datasets import read_examples
+from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 
 SHAPE = (SIDE, SIDE)
-
-
-def packed(lengths: list[int]) -> str:
-    """The packed form, written independently of the reader: signed groups of five bits, least first."""
-    text = ""
-    for index, length in enumerate(lengths):
-        value = length - (lengths[index - 2] if index > 2 else 0)
-        while True:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            text += chr(bits + 48 + 32 * more)
-            if not more:
-                break
-    return text
 
 
 def test_an_index_gives_labels_groups_and_masks(tmp_path):
@@ -133,3 +120,29 @@ def test_what_is_wrong_is_one_line(tmp_path):
     path.write_text(json.dumps({"images": [], "annotations": []}))
     with pytest.raises(InputError, match="categories: field required; wanted: COCO instances"):
         read_examples(coco, "val")
+
+
+def test_an_outline_of_json_that_covers_no_pixel_is_counted(tmp_path):
+    folder = write_coco(tmp_path / "set")
+    path = folder / "annotations" / "instances_val.json"
+    body = json.loads(path.read_text(encoding="utf-8"))
+    body["annotations"][0]["segmentation"] = [[2, 2, 2.9, 2, 2.9, 2.9]]
+    path.write_text(json.dumps(body), encoding="utf-8")
+    found = evaluate_pictures(breast(tmp_path), folder, "val", lambda *_: None)
+    assert found.facts["masks"] == "1 of 3 masks have no target pixel, though their label is not normal"
+
+
+def test_what_lies_in_a_crowd_alone_is_neither_right_nor_false(tmp_path):
+    folder = write_coco(tmp_path / "set")
+    path = folder / "annotations" / "instances_val.json"
+    body = json.loads(path.read_text(encoding="utf-8"))
+    crowd = cv2.dilate(picture("malignant", 1)[1], np.ones((7, 7), np.uint8))
+    body["annotations"][1] |= {"iscrowd": 1, "segmentation": {"size": list(SHAPE), "counts": runs(crowd)}}
+    path.write_text(json.dumps(body), encoding="utf-8")
+    figures = {figure.name: figure for figure in evaluate_pictures(breast(tmp_path), folder, "val", quiet).figures}
+    clean = figures["Pictures without a lesion, left clean"]
+    assert (clean.value, clean.n) == (1.0, 2), "the crowd and the normal one"
+
+
+def quiet(done, total):
+    del done, total

@@ -103,6 +103,20 @@ def runs(mask: np.ndarray) -> list[int]:
     return [int(length) for length in np.diff(np.concatenate([[0], changes, [flat.size]]))]
 
 
+def packed(lengths: list[int]) -> str:
+    """The packed form, written independently of the reader: signed groups of five bits, least first."""
+    text = ""
+    for index, length in enumerate(lengths):
+        value = length - (lengths[index - 2] if index > 2 else 0)
+        while True:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text += chr(bits + 48 + 32 * more)
+            if not more:
+                break
+    return text
+
+
 def write_mvtec(folder: Path) -> Path:
     """train/good, test/good, test/malignant and ground_truth/malignant."""
     for split, label, count in (("train", "good", 1), ("test", "good", 2), ("test", "malignant", 3)):

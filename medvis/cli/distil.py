@@ -14,7 +14,9 @@ from medvis.cli.options import Quiet, Set, overrides, with_extra
 def distil(
     teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="model.safetensors, as 'medvis train' made it.")],
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A task's name, or the path of its YAML.")],
-    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Data set with index.csv.")],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="FOLDER", help="Data set: index.csv, COCO, or MVTec's folders.")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Checkpoints, log and weights; goes on from there.")
     ],

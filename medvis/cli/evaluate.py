@@ -96,6 +96,9 @@ def _show(evaluation: Evaluation) -> None:
     if "not_measured" in evaluation.facts:
         names = ", ".join(evaluation.facts["not_measured"])
         show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])
+    unlabelled = evaluation.facts.get("unlabelled, left out", 0)
+    if unlabelled:
+        show_pairs([("not measured", f"pictures without a label or mask: {unlabelled}")])
     for name, count in evaluation.facts.get("odd about the data", {}).items():
         show_pairs([("data", f"{name}: {count}")])
     if "masks" in evaluation.facts:

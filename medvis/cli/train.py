@@ -13,7 +13,9 @@ from medvis.cli.options import Quiet, Set, overrides, with_extra
 
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A task's name, or the path of its YAML.")],
-    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Data set with index.csv.")],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="FOLDER", help="Data set: index.csv, COCO, or MVTec's folders.")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Checkpoints, log and weights; goes on from there.")
     ],

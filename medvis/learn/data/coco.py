@@ -27,8 +27,8 @@ Id = int | str
 class _Image(BaseModel):
     id: Id
     file_name: str = Field(min_length=1)
-    height: int | None = Field(default=None, gt=0)
-    width: int | None = Field(default=None, gt=0)
+    height: int | None = Field(default=None, gt=0, le=100_000)
+    width: int | None = Field(default=None, gt=0, le=100_000)
     group: Id | None = None
 
     @property
@@ -143,7 +143,7 @@ def _validated(path: Path) -> _Instances:
             raise InputError(f"{name} is of image {entry.image_id}, which is not there", "an image for each annotation")
         if entry.category_id not in categories:
             raise InputError(f"{name} is of category {entry.category_id}, which is not there", "one of the categories")
-        if entry.segmentation:
+        if entry.segmentation is not None and entry.segmentation != []:  # else there is a box alone
             try:
                 check(entry.segmentation, images[entry.image_id].size)
             except ValueError as error:

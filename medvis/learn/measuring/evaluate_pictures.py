@@ -10,8 +10,8 @@ from typing import Any
 from medvis.errors import InputError
 from medvis.learn.data.datasets import read_examples
 from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, normalised
-from medvis.learn.data.masks import EMPTY_MASKS, MaskFile, empty_masks
-from medvis.learn.measuring.class_sides import ClassPredictions, class_predictions
+from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
+from medvis.learn.measuring.class_sides import NORMAL, ClassPredictions, class_predictions
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
 from medvis.learn.measuring.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
@@ -51,8 +51,8 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     empty = _empty_masks(predictions, card)
     if empty is not None:
         facts[EMPTY_MASKS] = empty
-    foreign = ClassNames.of(card.labels).unmatched(example.label for example in examples)
-    if card.label_set.exclusive and foreign:
+    foreign = _class_names(card).unmatched(example.label for example in examples)
+    if foreign and any(picture.probabilities for picture in predictions):
         facts["labels that the task does not know"] = foreign
     if lesions:
         facts["recall of lesions at false findings a picture"] = froc_facts(predictions, threshold)
@@ -66,9 +66,17 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     )  # fmt: skip
 
 
+def _class_names(card: Card) -> ClassNames:
+    """The classes of a model; of binary questions each is one, beside the answer that there is nothing."""
+    if card.label_set.exclusive:
+        return ClassNames.of(card.labels)
+    names = tuple(label.name for label in card.labels)
+    return ClassNames((*names, NORMAL), (*(label.normal for label in card.labels), True))
+
+
 def _empty_masks(predictions: list[PicturePrediction], card: Card) -> str | None:
-    """In words, how many masks of files are empty, though the label says that there is something."""
-    outlined = [picture for picture in predictions if picture.mask and isinstance(picture.example.outline, MaskFile)]
+    """In words, how many masks are empty, though the label says that there is something."""
+    outlined = [picture for picture in predictions if picture.mask and picture.example.outline is not None]
     labels = [(picture.example.label, picture.mask.reference > 0) for picture in outlined if picture.mask]
     return empty_masks(labels, NOTHING | UNKNOWN | {normalised(label.name) for label in card.labels if label.normal})
 

@@ -137,6 +137,8 @@ def score_mask(case: Case, unthresholded: Pipeline, example: Example) -> MaskSco
         raise InputError(f"{example.image} has {case.scan.frames} frames", "one picture to one mask")
     everything, _ = unthresholded.run(case, first="segment", last="measure")
     predicted = case.mask[0] > 0
+    if unsure is not None:  # what lies there alone is neither right nor false
+        predicted &= reference | ~unsure
     return MaskScore(
         dice(predicted, reference),
         iou(predicted, reference),
