@@ -15,6 +15,7 @@ from medvis.core.outcome import Outcome
 from medvis.core.protocols import Stage
 from medvis.core.scan import Scan
 from medvis.errors import InputError, ModelError, SettingsError
+from medvis.io.describe import plane_of
 from medvis.io.open import open_scan
 from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Card
@@ -219,7 +220,7 @@ def _misfit(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | Non
         return f"shows {scan.body_part}", " or ".join(accepts.body_parts), "see 'medvis tasks'"
     if accepts.channels and scan.channels not in accepts.channels:
         return f"has {scan.channels} channels", " or ".join(str(count) for count in accepts.channels), None
-    return None
+    return _misplaced(scan, config)
 
 
 def _many_pictures(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | None:
@@ -227,6 +228,20 @@ def _many_pictures(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None
     if config.kind != "whole" or not is_picture(scan) or scan.frames == 1:
         return None
     return f"is a stack of {scan.frames} pictures", "one picture", "save each as a file of its own"
+
+
+def _misplaced(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | None:
+    """As `_misfit`, of what the slices of a scan are slices of."""
+    if LOCALIZER in (str(kind).upper() for kind in scan.source.details.get("image_type", ())):
+        return "is a localizer (Image Type), which shows where slices were planned", "the slices themselves", None
+    plane = (plane_of(scan.geometry.orientation) or "").removeprefix("oblique, nearest to ")
+    if config.accepts.planes and plane and plane not in config.accepts.planes:
+        return f"shows {plane} slices", " or ".join(config.accepts.planes), "give the series as it was acquired"
+    return None
+
+
+# PS3.3 C.8.2.1.1.1: value 3 of Image Type.
+LOCALIZER = "LOCALIZER"
 
 
 def _shows(body_part: str, accepted: list[str]) -> bool:

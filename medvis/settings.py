@@ -32,10 +32,12 @@ class Accepts(_TaskSettings):
     """Which scans a task is for. An empty list means: any.
 
     `auto` is False where a scan's modality and body part cannot tell that this task is wanted (rasters).
+    `planes` are those of slices, where a file says how they lie: axial, coronal, sagittal.
     """
 
     modalities: list[str] = []
     body_parts: list[str] = []
+    planes: list[Literal["axial", "coronal", "sagittal"]] = []
     units: list[str] = []
     channels: list[int] = [1]
     raster: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 
+import dicom_maker as maker
 import numpy as np
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from medvis.core.report import Report
 from medvis.errors import InputError, ModelError, SettingsError
 from medvis.phantom.series import write_phantom
 from medvis.phantom.volume import NoduleSpec, PhantomSpec
-from medvis.pipeline import Pipeline, choose_task
+from medvis.pipeline import Pipeline, choose_task, load
 from medvis.plugins import load as load_plugin
 from medvis.preprocess.enhance import EnhanceSettings
 from medvis.settings import load_task
@@ -260,3 +261,20 @@ def test_a_third_partys_predictor_needs_nothing_but_a_card():
     report = Pipeline("lung-nodule", None, Blobs(version="9")).outcome(scan_of(chest().pixels[..., 0])).report
     assert report.provenance.model_name == "tiny 9"
     assert report.findings and report.findings[0].centroid_mm is None
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_localizer_is_not_diagnosed_as_a_file_or_as_a_folder(tmp_path, as_folder):
+    """PS3.3 C.8.2.1.1.1: value 3 of Image Type. Alone in a file it was called negative."""
+    ds = maker.ct(np.full((64, 64), -500) + np.arange(64), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    path = maker.save(ds, tmp_path / "scout" / "a.dcm")
+    with pytest.raises(InputError, match="localizer"):
+        line = Pipeline("lung-nodule")
+        line.accept(load(path.parent if as_folder else path))
+
+
+@pytest.mark.parametrize(("orientation", "plane"), [(maker.CORONAL, "coronal"), (maker.SAGITTAL, "sagittal")])
+def test_slices_of_another_plane_than_the_model_has_learned_are_refused(tmp_path, orientation, plane):
+    ds = maker.ct(np.full((64, 64), -500) + np.arange(64), ImageOrientationPatient=list(orientation))
+    with pytest.raises(InputError, match=f"shows {plane} slices; wanted: axial"):
+        Pipeline("lung-nodule").accept(load(maker.save(ds, tmp_path / "a.dcm")))

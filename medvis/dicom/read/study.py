@@ -185,7 +185,13 @@ def _described(facts: dict[str, Any]) -> str:
 def _sketch(label: str, header: Header) -> Scan:
     pixels = np.zeros((1, 1, 1, header.shape[2]), np.float32)
     source = Source(label, "dicom", header.sha256)
-    return Scan(pixels, Geometry(), source, modality=header.modality, body_part=header.body_part)
+    return Scan(
+        pixels,
+        Geometry(orientation=header.plane.orientation),
+        source,
+        modality=header.modality,
+        body_part=header.body_part,
+    )
 
 
 def _broken(folder: Path, path: Path, error: InputError) -> Volume:
