@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 
+import cv2
+import numpy as np
 import pytest
-from tiny_sets import add_row, write_index
+from tiny_sets import add_row, write_coco, write_index, write_mvtec
 
 from medvis.errors import InputError
 from medvis.learn.data.datasets import read_rows, require_sound, strange
@@ -154,3 +157,31 @@ def test_a_mask_of_no_slice_is_refused(tmp_path, name):
     (folder / "one" / "masks" / name).write_bytes(b"")
     with pytest.raises(InputError, match=rf"{name} is the mask of no slice; wanted: masks/NAME.png for NAME.dcm"):
         scans_of(folder, "test")
+
+
+def test_a_group_or_picture_in_two_lists_of_coco_is_refused(tmp_path):
+    folder = write_coco(tmp_path / "set")
+    path = folder / "annotations" / "instances_val.json"
+    shutil.copytree(folder / "val", folder / "train")
+    body = json.loads(path.read_text(encoding="utf-8"))
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(body), encoding="utf-8")
+    with pytest.raises(InputError, match=r"is the same picture as .*; wanted: each picture in one split"):
+        strange(folder, "val")
+    for number, image in enumerate(sorted((folder / "train").iterdir())):
+        cv2.imwrite(str(image), np.full((64, 64), number, np.uint8))
+    assert strange(folder, "val") == {}
+    body["images"][0]["group"] = 7
+    for split in ("train", "val"):
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(body), encoding="utf-8")
+    with pytest.raises(InputError, match=r"has the group '7' in train and val; wanted: each group in one split only"):
+        require_sound(folder, read_rows(folder, "train"))
+
+
+def test_folders_of_two_splits_may_use_the_same_names_but_not_the_same_pictures(tmp_path):
+    folder = write_mvtec(tmp_path / "set")
+    cv2.imwrite(str(folder / "train" / "good" / "000.png"), np.full((64, 64), 9, np.uint8))
+    (folder / "ground_truth" / "malignant" / "002_mask.png").unlink()
+    assert strange(folder, "test") == {"pictures of a defect without a mask": 1}
+    shutil.copy(folder / "test" / "good" / "001.png", folder / "train" / "good" / "007.png")
+    with pytest.raises(InputError, match=r"is the same picture as"):
+        strange(folder, "test")

@@ -88,6 +88,13 @@ def test_without_both_ratings_no_rating_is_judged(data, tmp_path):
     assert len(only.figures) == 4
 
 
+def test_ratings_that_mean_nothing_are_counted(data, tmp_path):
+    path = write_data(tmp_path / "odd") / "index.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("malignant,", "malignnt,"), encoding="utf-8")
+    odd = evaluate_crops(pipeline(EVERYWHERE, Blobs(labels=LABELS)), path.parent, "test", quiet)
+    assert odd.facts["labels that the task does not know"] == {"malignnt": 6}
+
+
 def test_an_evaluation_is_repeatable_json_and_lines(crops, data):
     model = Blobs(labels=LABELS, calibration=SIZE_ONLY, thresholds={"high": 0.5, "low": 0.4, "finding": 0.3})
     again = evaluate_crops(pipeline(EVERYWHERE, model), data, "test", quiet)

@@ -39,8 +39,8 @@ def test_loco_has_several_masks_a_picture_and_a_validation_split(tmp_path):
     rows = np.flatnonzero(mask.any(1))
     upper[rows[len(rows) // 2] :], lower[: rows[len(rows) // 2]] = 0, 0
     put(tmp_path / "test" / "logical_anomalies" / "000.png", image)
-    put(tmp_path / "test" / "good" / "000.png", image)
-    put(tmp_path / "validation" / "good" / "000.png", image)
+    put(tmp_path / "test" / "good" / "000.png", picture("normal", 0)[0])
+    put(tmp_path / "validation" / "good" / "000.png", picture("normal", 1)[0])
     for number, part in enumerate((upper, lower)):
         put(tmp_path / "ground_truth" / "logical_anomalies" / "000" / f"{number:03}.png", (255 - number) * part)
     assert (masks_of(tmp_path)["logical_anomalies/000"] == mask).all()

@@ -103,7 +103,7 @@ def test_the_same_data_elsewhere_and_other_threads_go_on(run, data, tmp_path):
 
 def test_a_checkpoint_of_unknown_origin_is_refused(run, data, tmp_path):
     (run / "training.json").unlink()
-    with pytest.raises(ModelError, match=r"a checkpoint without training\.json"):
+    with pytest.raises(ModelError, match=r"holds last\.ckpt without training\.json"):
         go(data, run, tmp_path)
 
 
@@ -145,3 +145,20 @@ def test_pasting_is_ablated_only_where_something_is_pasted():
 def test_what_it_was_begun_with_can_be_read(trained):
     body = json.loads((trained / "training.json").read_text(encoding="utf-8"))
     assert body["recipe"]["seed"] == 3 and set(body["data"]) >= {"train", "val"} and "window" in body["input"]
+
+
+def test_a_training_that_came_to_nothing_may_be_begun_anew(data, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="at least one batch of 64"):
+        go(data, out, tmp_path, batch=64)
+    go(data, out, tmp_path)
+    assert (out / "model.safetensors").is_file()
+    assert json.loads((out / "training.json").read_text(encoding="utf-8"))["recipe"]["batch"] == RECIPE["batch"]
+
+
+def test_weights_of_unknown_origin_are_not_replaced(data, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"of somebody")
+    with pytest.raises(ModelError, match=r"holds model\.safetensors without training\.json"):
+        go(data, tmp_path / "run", tmp_path)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == b"of somebody"

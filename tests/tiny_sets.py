@@ -123,6 +123,7 @@ def write_mvtec(folder: Path) -> Path:
         (folder / split / label).mkdir(parents=True)
         for number in range(count):
             image, mask = picture("normal" if label == "good" else label, number)
+            image[0, 0] ^= split == "train"
             cv2.imwrite(str(folder / split / label / f"{number:03}.png"), image)
             if label != "good":
                 (folder / "ground_truth" / label).mkdir(parents=True, exist_ok=True)

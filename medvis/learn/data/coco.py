@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,13 @@ def read_coco(folder: Path, split: str, files: list[Path]) -> list[Example]:
     by_image: dict[Id, list[_Annotation]] = defaultdict(list)
     for annotation in body.annotations:
         by_image[annotation.image_id].append(annotation)
-    folders = _image_folders(folder, path, split)
+    folders, source = _image_folders(folder, path, split), path.relative_to(folder).as_posix()
     stems = Counter(Path(image.file_name.replace("\\", "/")).stem for image in body.images)
-    return [_example(image, by_image[image.id], names, folders, stems) for image in body.images]
+    examples = [_example(image, by_image[image.id], names, folders, stems) for image in body.images]
+    return [
+        replace(example, group=f"{source}: {image.file_name}" if image.group is None else str(image.group))
+        for example, image in zip(examples, body.images, strict=True)
+    ]
 
 
 def split_of(path: Path, folder: Path) -> str | None:
@@ -201,7 +206,7 @@ def _example(
     )
     return Example(
         relative.stem if stems[relative.stem] == 1 else relative.with_suffix("").as_posix(),
-        str(image.file_name if image.group is None else image.group),
+        "",
         label,
         file,
         Outlines(str(file), single, image.size) if all(single) else None,

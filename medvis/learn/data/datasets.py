@@ -6,15 +6,16 @@ One door for training and evaluation alike.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from medvis.errors import InputError
-from medvis.learn.data.coco import coco_files, outlines_digest, read_coco
+from medvis.learn.data.coco import coco_files, outlines_digest, read_coco, split_of
 from medvis.learn.data.doubles import contradictions, require_apart, require_one_label
 from medvis.learn.data.examples import Example
-from medvis.learn.data.folders import SUFFIXES, is_labelled_folders, read_folders, unused_masks, visible
-from medvis.learn.data.index import Row, read_index
-from medvis.learn.data.label_names import is_unknown
+from medvis.learn.data.folders import SUFFIXES, is_labelled_folders, read_folders, split_folders, unused_masks, visible
+from medvis.learn.data.index import Row, check_groups, read_index
+from medvis.learn.data.label_names import NOTHING, is_unknown, normalised
 from medvis.learn.data.masks import MaskFile, read_mask, require_readers
 from medvis.learn.data.split_names import split_name
 
@@ -62,17 +63,18 @@ def read_rows(folder: Path, split: str) -> list[Row]:
 
 
 def require_sound(folder: Path, rows: list[Row]) -> None:
-    """Refuses pictures to train on that are in another split as well, or there with two labels.
+    """Refuses pictures and groups to train on that are in another split as well, and pictures with two labels.
 
     Args:
-        folder: of the data set; where it has an index.csv, every split of it counts.
+        folder: of the data set, every split of which counts.
         rows: of all splits that are trained on.
 
     Raises:
         InputError: naming the first of them.
     """
     used = {row.split for row in rows}
-    everything = read_index(folder) if (folder / INDEX).is_file() else rows
+    everything = _with_other_splits(folder, rows)
+    check_groups(str(folder), ((row.group, row.split) for row in everything))
     require_one_label([group for group in require_apart(everything) if group[0].split in used])
 
 
@@ -80,19 +82,38 @@ def strange(folder: Path, split: str) -> dict[str, int]:
     """What a data set holds that an evaluation passes over, in words, and how often; what is not there is left out.
 
     Raises:
-        InputError: a picture of the split is in another one, too.
+        InputError: a picture or group of the split is in another one, too.
     """
-    found: dict[str, int] = {}
+    own = read_rows(folder, split)
+    rows = _with_other_splits(folder, own)
+    check_groups(str(folder), ((row.group, row.split) for row in rows))
+    doubled = [group for group in require_apart(rows) if group[0].split == split_name(split)]
+    found = {
+        "pictures that are there twice": sum(len(group) - 1 for group in doubled),
+        "of them with two labels": len(contradictions(doubled)),
+    }
     if (folder / INDEX).is_file():
-        rows = read_index(folder)
-        doubled = [group for group in require_apart(rows) if group[0].split == split_name(split)]
-        found["pictures that are there twice"] = sum(len(group) - 1 for group in doubled)
-        found["of them with two labels"] = len(contradictions(doubled))
-        for name in ("images", "masks"):
-            found[f"{name} that no row names"] = _unnamed(folder / name, rows)
+        found |= {f"{name} that no row names": _unnamed(folder / name, rows) for name in ("images", "masks")}
     elif not coco_files(folder):
         found["masks without a picture"] = len(unused_masks(folder))
+        normal = [row for row in own if normalised(row.label) in NOTHING]
+        found["pictures of a defect without a mask"] = sum(not row.outlined for row in own) - sum(
+            not row.outlined for row in normal
+        )
     return {name: count for name, count in found.items() if count}
+
+
+def _with_other_splits(folder: Path, rows: list[Row]) -> list[Row]:
+    """Some splits' rows and those of all others; of another split, what cannot be read is left out."""
+    if (folder / INDEX).is_file():
+        return read_index(folder)
+    lists = coco_files(folder)
+    names = {split_of(path, folder) for path in lists} if lists else set(split_folders(folder))
+    everything = list(rows)
+    for name in sorted({name for name in names if name is not None} - {row.split for row in rows}):
+        with suppress(InputError):
+            everything += read_rows(folder, name)
+    return everything
 
 
 def _unnamed(folder: Path, rows: list[Row]) -> int:

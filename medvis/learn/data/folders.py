@@ -43,7 +43,7 @@ class MaskFiles:
 def is_labelled_folders(folder: Path) -> bool:
     """Whether a folder has ground_truth, or splits with a folder for what is in order."""
     return (folder / MASKS).is_dir() or any(
-        normalised(label.name) in NOTHING for split in _splits(folder).values() for label in _below(split)
+        normalised(label.name) in NOTHING for split in split_folders(folder).values() for label in _below(split)
     )
 
 
@@ -53,7 +53,7 @@ def read_folders(folder: Path, split: str) -> list[Example]:
     Raises:
         InputError: no such split, a picture outside of a label's folder, two of one name, or two masks for one.
     """
-    splits = _splits(folder)
+    splits = split_folders(folder)
     if split_name(split) not in splits:
         known = ", ".join(path.name for path in splits.values()) or "train or test, each with a folder a label"
         raise InputError(f"{folder} has no folder '{split}'", known)
@@ -65,7 +65,7 @@ def read_folders(folder: Path, split: str) -> list[Example]:
 
 def unused_masks(folder: Path) -> list[Path]:
     """The masks that belong to no picture of any split."""
-    splits, used = list(_splits(folder).values()), set()
+    splits, used = list(split_folders(folder).values()), set()
     for root in splits:
         masks = _masks(root)
         used |= {path for picture in _pictures(root) for path in _masks_of(picture, masks)}
@@ -78,7 +78,7 @@ def visible(path: Path) -> bool:
     return not path.name.startswith(".")
 
 
-def _splits(folder: Path) -> dict[str, Path]:
+def split_folders(folder: Path) -> dict[str, Path]:
     """Name of a split → its folder. Raises InputError where two folders mean one split."""
     found: dict[str, Path] = {}
     for path in _below(folder):
@@ -147,4 +147,5 @@ def _masks_of(picture: Path, masks: MasksByName) -> list[Path]:
 def _example(picture: Path, masks: list[Path]) -> Example:
     name = f"{picture.parent.name}/{picture.stem}"
     outline = MaskFile(masks[0], 1) if len(masks) == 1 else MaskFiles(tuple(masks)) if masks else None
-    return Example(name, name, picture.parent.name, picture, outline)
+    group = f"{picture.parent.parent.name}/{name}"
+    return Example(name, group, picture.parent.name, picture, outline)

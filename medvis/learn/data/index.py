@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def file_of(folder: Path, name: str) -> Path:
 def _check_once(path: Path, rows: list[Row]) -> None:
     for what, counts in (
         ("id", Counter(row.id for row in rows)),
-        ("image", Counter(str(row.image) for row in rows)),
+        ("image", Counter(os.path.normpath(row.image) for row in rows)),
     ):
         doubled = [value for value, count in counts.items() if count > 1]
         if doubled:

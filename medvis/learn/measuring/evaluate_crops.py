@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from medvis.core.arrays import Bools, Float64s, Indices
 from medvis.learn.data.ct_pictures import CtPictures, load_ct_pictures
 from medvis.learn.data.index import Row, read_index
-from medvis.learn.data.label_names import NOTHING, UNKNOWN, normalised
+from medvis.learn.data.label_names import NOTHING, UNKNOWN, is_unknown, normalised
 from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
@@ -24,6 +25,8 @@ from medvis.pipeline import Pipeline
 SIDE = 96
 SEED = 0
 CALLED = 0.5
+# What the readers' median rating may be called; only the first two are told apart.
+RATINGS = ("benign", "malignant", "indeterminate", "unrated")
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,17 @@ def evaluate_crops(pipeline: Pipeline, data: Path, split: str, progress: Progres
     named = [None if row.mask is None else bool(mask.any()) for row, mask in zip(scans.rows, scans.mask, strict=True)]
     labels = [(row.label, mask) for row, mask in zip(scans.rows, named, strict=True)]
     empty = empty_masks(labels, NOTHING | UNKNOWN)
-    facts = {
+    facts: dict[str, Any] = {
         **({} if empty is None else {EMPTY_MASKS: empty}),
         "crops": len(scores),
         "patients": len({score.row.group for score in scores}),
         "side_px": SIDE,
         "seed": SEED,
     }
+    foreign = Counter(row.label for row in scans.rows if not is_unknown(row.label))
+    foreign = Counter({label: count for label, count in foreign.items() if normalised(label) not in RATINGS})
+    if foreign:
+        facts["labels that the task does not know"] = dict(foreign)
     return Evaluation(
         pipeline.config.task, pipeline.context.card.version, f"{data.name} {split}",
         [*_segmentation(maker, scores), *rating], facts, [_worst_case(scores[index]) for index in worst], plots,
@@ -139,7 +146,7 @@ class Rated:
 def _rated(scores: list[CropScore]) -> Rated:
     nodules: dict[tuple[str, str], list[CropScore]] = defaultdict(list)
     for score in scores:
-        if normalised(score.row.label) in ("benign", "malignant"):
+        if normalised(score.row.label) in RATINGS[:2]:
             nodules[score.row.group, score.row.fields.get("nodule", score.row.id)].append(score)
     return Rated(
         np.array([np.mean([score.malignancy for score in group]) for group in nodules.values()], np.float64),

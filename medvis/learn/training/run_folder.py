@@ -24,6 +24,7 @@ from medvis.learn.training.checkpoint import CHECKPOINT
 from medvis.learn.training.recipe import Recipe
 
 IDENTITY, LOCK = "training.json", ".lock"
+WEIGHTS = "model.safetensors"
 # How it is computed, not what: a training may go on with more threads, or on a GPU.
 COMPUTING = frozenset({"threads", "workers", "device"})
 # Settings that say where data lie; what lies there is part of the data.
@@ -61,21 +62,22 @@ def identity_of(recipe: Recipe, reader: ViewReader, data: Path) -> Identity:
 def claim(folder: Path, identity: Mapping[str, Any]) -> None:
     """Begins a training in a folder, or goes on with the one that is in it.
 
+    One that came to nothing, without a checkpoint, may be begun anew with other settings.
+
     Raises:
         SettingsError: another training was begun there.
-        ModelError: a checkpoint lies there of which nobody knows what it was trained with.
+        ModelError: a checkpoint or weights lie there of which nobody knows what they were trained with.
     """
     path, own = folder / IDENTITY, json.loads(json.dumps(identity))
-    if path.is_file():
-        before = _read(path)
-        difference = next(_differences(before, own), None)
+    begun = next((name for name in (CHECKPOINT, WEIGHTS) if (folder / name).is_file()), None)
+    if begun is not None:
+        if not path.is_file():
+            found = f"{folder} holds {begun} without {IDENTITY}: what it was trained with is not known"
+            raise ModelError(found, hint="give another output folder")
+        difference = next(_differences(_read(path), own), None)
         if difference is not None:
             raise SettingsError(f"{folder} holds a training with {difference}", hint=HINT)
-    elif (folder / CHECKPOINT).is_file():
-        raise ModelError(f"{folder} holds a checkpoint without {IDENTITY}: what it was trained with is not known",
-                         hint="give another output folder")  # fmt: skip
-    else:
-        write_atomic(path, (json.dumps(own, indent=2, sort_keys=True) + "\n").encode())
+    write_atomic(path, (json.dumps(own, indent=2, sort_keys=True) + "\n").encode())
 
 
 def require_same_task(weights: Path, recipe: Recipe, reader: ViewReader) -> None:
