@@ -227,7 +227,8 @@ def test_multi_frame_files_are_not_stacked(tmp_path):
     for index in range(2):
         ds = maker.enhanced_ct(np.full((2, 3, 3), index, np.int16), heights=[index, index + 0.5])
         maker.save(ds, tmp_path / f"{index}.dcm")
-    assert "holds 2 volumes: series (CT, 2 x 3x3 px), series-2 (CT, 2 x 3x3 px)" in refused(tmp_path)
+    found = refused(tmp_path)
+    assert "series (CT, 2 x 3x3 px, 0.5 mm apart), series-2 (CT, 2 x 3x3 px, 0.5 mm apart)" in found
 
 
 def test_a_broken_slice_is_named(tmp_path):

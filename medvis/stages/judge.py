@@ -89,6 +89,8 @@ class Judge(BaseStage):
             doubts.append(NO_SCALE.format(estimated))
         if settings.fallback and case.scan.fact(INFER, "region_found") is False:
             doubts.append("the search region was not found, so more than that was searched")
+        if case.region is not None and not any(frame.any() for frame in case.region):
+            doubts.append("cannot see: the search region is empty, so nothing was searched")
         contrast = image_quality(case).contrast
         if contrast is not None and contrast < settings.contrast:
             doubts.append(f"contrast {contrast:.3f} is below {settings.contrast:g}: too little to see a lesion by")

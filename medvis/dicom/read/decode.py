@@ -31,6 +31,7 @@ from medvis.core.arrays import Array
 from medvis.dicom.read.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size, may_be_ycbcr
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.lossless_jpeg import decode_jpeg, needs_gdcm
+from medvis.dicom.read.offsets import OFFSETS, without_wrong_offsets
 from medvis.dicom.read.repair import (
     PREDICTOR,
     WORDS,
@@ -142,6 +143,8 @@ def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] |
     if layout.shift:
         put(ds, "BitsStored", layout.allocated)  # so that pydicom leaves the unused bits to `aligned`
     if not layout.native:
+        if without_wrong_offsets(ds, layout):
+            notes.add(OFFSETS)
         for index in range(layout.frames) if only is None else only:
             yield _compressed(ds, layout, index, notes)
         return

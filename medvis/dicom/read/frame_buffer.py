@@ -22,16 +22,21 @@ class FrameBuffer:
         except (MemoryError, ValueError) as error:
             size = 4 * float(np.prod(np.array(shape, np.float64))) / 2**30
             raise InputError(f"{where} needs {size:.0f} GiB of memory", "a smaller series") from error
+        self._where = where
         self.valid: Bools | None = None
         self.notes: set[str] = set()
 
     def put(self, frame: int, stored: Array, transform: Transform, padding: Padding | None) -> None:
-        """Fills frame `frame` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units."""
+        """Fills frame `frame` with `stored` ([rows, cols] or [rows, cols, 3]) in modality units.
+
+        Raises:
+            InputError: the transform makes infinite values of finite ones.
+        """
         out = self.pixels[frame] if stored.ndim == 3 else self.pixels[frame, :, :, 0]
         if stored.dtype.kind == "f":
             self._put_floats(frame, stored, transform, out)
         else:
-            transform.apply(stored, out)
+            self._apply(transform, stored, out)
             if stored.dtype.itemsize > 3 and int(np.abs(stored, dtype=np.float64).max()) > _EXACT:
                 self.notes.add("values above 2^24 are rounded to 24 bits")
         if padding is not None:
@@ -52,13 +57,23 @@ class FrameBuffer:
             self.notes.add(f"some pixels inside the image are below {BELOW_AIR:g} HU, which no tissue is")
 
     def _put_floats(self, frame: int, stored: Array, transform: Transform, out: Float32s) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            transform.apply(stored, out)
+        self._apply(transform, stored, out)
         finite = np.isfinite(out)
         if not finite.all():
             out[~finite] = 0
             self._mask(frame, ~finite)
             self.notes.add("pixels that are no finite number were set to 0 and masked as padding")
+
+    def _apply(self, transform: Transform, stored: Array, out: Float32s) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            transform.apply(stored, out)
+            broken = ~np.isfinite(out)
+            if broken.any() and np.isfinite(stored[broken].astype(np.float32)).any():
+                raise InputError(
+                    f"{self._where}: {transform.facts} makes values that are no finite numbers",
+                    "a Rescale Slope and Intercept that 32-bit numbers bear",
+                    "export it again",
+                )
 
     def _mask(self, frame: int, padded: Bools) -> None:
         if not padded.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -13,6 +13,7 @@ from medvis.dicom.read.values import FrameGroups, items, number, numbers, whole
 
 _CENTIMETRE = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.3
 _UNIT_TOLERANCE = 1e-2
+_OFFSET_TOLERANCE = 1e-2  # mm
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
     """One place a frame: from the functional groups of an enhanced object, else the same for all."""
     groups = FrameGroups(ds)
     common = _image_plane(ds, ds, ds, ds)
+    offsets = numbers(ds, "GridFrameOffsetVector", frames)
+    if offsets is not None and common.position is not None and common.orientation is not None:
+        return _dose_planes(common, common.position, common.orientation, offsets)
     planes = []
     for frame in range(frames):
         measures = groups.get(frame, "PixelMeasuresSequence")
@@ -47,6 +51,21 @@ def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
         else:
             planes.append(_image_plane(ds, measures or ds, position or ds, orientation or ds))
     return planes
+
+
+def _dose_planes(
+    first: ImagePlane, position: Float64s, orientation: Float64s, offsets: Sequence[float]
+) -> list[ImagePlane]:
+    """The planes of a dose grid (PS3.3 C.8.8.3.2): offsets from the first one along the normal, whose first is 0; or z
+    of each in the patient, whose first is that of Image Position (Patient).
+    """
+    normal = np.cross(orientation[:3], orientation[3:])
+    steps = np.array(offsets, np.float64)
+    if steps[0] != 0:
+        if abs(steps[0] - position[2]) > _OFFSET_TOLERANCE or abs(normal[2]) < 1 - _UNIT_TOLERANCE:
+            return [replace(first, position=None)] * len(offsets)  # neither: where the planes are is not known
+        steps, normal = steps - steps[0], np.array([0.0, 0.0, 1.0])
+    return [replace(first, position=position + step * normal) for step in steps]
 
 
 def _image_plane(ds: Dataset, measures: Dataset, position: Dataset, orientation: Dataset) -> ImagePlane:

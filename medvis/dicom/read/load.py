@@ -10,14 +10,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
 from typing import BinaryIO, NamedTuple
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from medvis.dicom.read.unknown_vr import read_unknown, with_lengths
 from medvis.dicom.read.values import text, uid, whole
 from medvis.errors import InputError
 from medvis.io import magic
@@ -93,8 +95,7 @@ def load(path: Path, pixels: bool = True) -> Loaded:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
         _refuse_bomb(stream, path)
-        ds = dcmread(stream, stop_before_pixels=not pixels, force=True)
-        position = stream.tell()
+        ds, position = _parsed(stream, pixels)
         if Stamp.of(os.fstat(stream.fileno())) != stamp:
             raise changed(path)
     if uid(ds.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
@@ -158,6 +159,19 @@ def object_name(ds: Dataset) -> str:
         return f"an object of modality {text(ds, 'Modality', longest=16) or 'unknown'}"
     name = UID(sop_class).name
     return f"SOP class {name}" if name == sop_class else name
+
+
+def _parsed(stream: BinaryIO, pixels: bool) -> tuple[Dataset, int]:
+    """The data set, and where its parsing ended."""
+    head = stream.read(magic.HEAD)
+    stream.seek(0)
+    mended = with_lengths(stream.read()) if ExplicitVRBigEndian.encode() in head else None
+    stream.seek(0)
+    source = stream if mended is None else BytesIO(mended)
+    ds = dcmread(source, stop_before_pixels=not pixels, force=True)
+    if mended is not None:
+        read_unknown(ds)
+    return ds, source.tell()
 
 
 def _refuse_bomb(stream: BinaryIO, path: Path) -> None:

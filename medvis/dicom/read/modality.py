@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from medvis.core.arrays import Array, Float32s
 from medvis.dicom.read.layout import Layout
 from medvis.dicom.read.values import FrameGroups, first_item, number, numbers, text, value
+from medvis.errors import InputError
 from medvis.ops.modality import modality_lut, rescale
 
 UNSPECIFIED = "US"
@@ -53,7 +54,11 @@ class Transform:
 
 
 def transforms_of(ds: Dataset, layout: Layout) -> tuple[list[Transform], list[str]]:
-    """One transform a frame, and notes. Colour has none (PS3.3 C.7.6.3.1.2)."""
+    """One transform a frame, and notes. Colour has none (PS3.3 C.7.6.3.1.2).
+
+    Raises:
+        InputError: a rescale that is not made of finite numbers.
+    """
     if layout.channels == 3:
         return [Transform(unit=GREY)] * layout.frames, []
     groups, notes = FrameGroups(ds), set[str]()
@@ -92,12 +97,24 @@ def _transform(ds: Dataset, layout: Layout, notes: set[str]) -> Transform:
             entries, first, _ = table
             return Transform(table=entries, first=first, unit=text(lut, "ModalityLUTType"), given=True)
         notes.add("the Modality LUT is broken and was ignored")
-    slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+    slope, intercept = _finite(ds, "RescaleSlope"), _finite(ds, "RescaleIntercept")
     if slope == 0:
         notes.add("Rescale Slope is 0; 1 was assumed")
         slope = 1.0
     given = slope is not None or intercept is not None
     return Transform(slope or 1.0, intercept or 0.0, unit=text(ds, "RescaleType"), given=given)
+
+
+def _finite(ds: Dataset, keyword: str) -> float | None:
+    """None if it is absent or empty; a value that is none cannot be replaced by a guess."""
+    found = number(ds, keyword)
+    if found is None and keyword in ds:
+        raw = ds.get_item(keyword)
+        content = None if raw is None else raw.value
+        if str(content.decode("latin-1") if isinstance(content, bytes) else content or "").strip(" \0"):
+            name = {"RescaleSlope": "Rescale Slope"}.get(keyword, "Rescale Intercept")
+            raise InputError(f"{name} is {content!r}"[:80], "a finite number", "export it again")
+    return found
 
 
 def lut_table(lut: Dataset, signed: bool) -> tuple[tuple[float, ...], int, int] | None:

@@ -18,6 +18,7 @@ from medvis.core.volumes import Remark, Volume, Volumes, slug, unique
 from medvis.dicom.read.frames_inside import with_frames
 from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
 from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image
+from medvis.dicom.read.image_plane import ImagePlane
 from medvis.dicom.read.load import require_image
 from medvis.dicom.read.parsed_file import ParsedFile, parse, parse_single
 from medvis.dicom.read.series import name_below, read_group
@@ -156,7 +157,7 @@ def _volume(folder: Path, group: Group, label: str, study: int, notes: Sequence[
 
 def _facts(group: Group, study: int) -> dict[str, Any]:
     first = group.headers[0]
-    stack = None if group.why_not else stack_of([header.plane for header in group.headers], first.frame_of_reference)
+    stack = None if group.why_not else stack_of(_planes(group.headers), first.frame_of_reference)
     spacing = first.plane.spacing.mm
     return {
         "study": study,
@@ -174,6 +175,11 @@ def _facts(group: Group, study: int) -> dict[str, Any]:
         "plane": plane_of(first.plane.orientation),
         "notes": [*group.notes, *(() if stack is None else stack.notes)],
     }
+
+
+def _planes(headers: Sequence[Header]) -> list[ImagePlane]:
+    """Of all images, those inside of an enhanced multi-frame file among them."""
+    return [image.plane for header in headers for image in (header.inside or (header,))]
 
 
 def _described(facts: dict[str, Any]) -> str:
