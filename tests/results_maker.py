@@ -94,7 +94,13 @@ def picture(path: Path, modality: str = "DX", **tags: Any) -> Path:
 def outcome_of(path: Path, **overrides: Any) -> Outcome:
     """What the pipeline, with a blob finder in place of a network, says of a file or folder."""
     inverted = overrides.pop("inverted", False)
-    few = {"stages.infer.region": "all", "stages.infer.scales": {1.0: 1.0}, "stages.infer.flips": ["none"]}
+    # The series is oblique, so that nothing is right by chance; the task wants axial slices.
+    few = {
+        "accepts.planes": [],
+        "stages.infer.region": "all",
+        "stages.infer.scales": {1.0: 1.0},
+        "stages.infer.flips": ["none"],
+    }
     scan = open_scan(path, overrides.pop("series", None))
     finder = partial(Blobs, 0.5) if inverted else Blobs
     return pipeline({**few, "stages.segment.lasting": False, **overrides}, finder()).outcome(scan)
