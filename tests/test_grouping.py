@@ -307,3 +307,14 @@ def test_a_split_says_why(tmp_path):
     assert [scan.frames for scan in parts] == [4, 3]
     why = "the series has 2 stacks of slices: they differ in Frame of Reference UID"
     assert all(why in scan.notes for scan in parts)
+
+
+def test_a_series_exported_twice_under_other_uids_is_one_series(tmp_path):
+    slices(tmp_path, range(5))
+    for path in sorted(tmp_path.iterdir()):
+        again = pydicom.dcmread(path)
+        again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = maker.uid_of("again", path.name)
+        again.save_as(tmp_path / f"copy-{path.name}")
+    scan = scan_of(tmp_path)
+    assert scan.frames == 5 and scan.geometry.slice_spacing == 1
+    assert "5 image(s) with the pixels and place of another one were left out" in scan.notes

@@ -67,8 +67,10 @@ def without_doubles(ordered: Sequence[Header], heights: Float64s) -> tuple[tuple
         heights: float64 [images], ascending, of each in mm.
     """
     again = [int(index) for index in np.flatnonzero(np.diff(heights) < SAME_PLACE)]
-    # Several images at most places are phases, echoes and the like, which differ; their pixels are not compared.
-    if not again or 2 * len(again) >= len(ordered) or any(header.frame is not None for header in ordered):
+    if not again or any(header.frame is not None for header in ordered):
+        return tuple(ordered), None
+    # Several images at most places are phases, echoes and the like, as a rule: the first pair tells it.
+    if 2 * len(again) >= len(ordered) and _shown(ordered[again[0]]) != _shown(ordered[again[0] + 1]):
         return tuple(ordered), None
     dropped = {index + 1 for index in again if _shown(ordered[index]) == _shown(ordered[index + 1])}
     if not dropped:
