@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from tiny_chest import scan_of
 from tiny_data import write_data
 from tiny_task import write_task
 
-from medvis.errors import InputError, ModelError
+from medvis.errors import InputError, ModelError, SettingsError
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.ct_pictures import load_ct_pictures
@@ -170,8 +172,12 @@ def test_what_cannot_be_exported_is_one_line(home, data, tmp_path):
 
 def test_weights_of_another_task_are_one_line(home, data, tmp_path):
     task = write_task(tmp_path, "three", labels=[{"name": "nodule"}, {"name": "malignancy"}, {"name": "texture"}])
+    weights = home / "run" / "model.safetensors"
+    with pytest.raises(SettingsError, match=r"model\.safetensors was trained with train\.labels .* instead of"):
+        export(str(task), weights, data, tmp_path / "out", quiet)
+    alone = Path(shutil.copy(weights, tmp_path))
     with pytest.raises(ModelError, match=r"has 2 labels; wanted: 3 as in the train: section"):
-        export(str(task), home / "run" / "model.safetensors", data, tmp_path / "out", quiet)
+        export(str(task), alone, data, tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
 
 
