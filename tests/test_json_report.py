@@ -89,3 +89,22 @@ def test_the_schema_describes_what_is_written(report):
     assert schema["additionalProperties"] is False
     assert set(schema["$defs"]["Finding"]["required"]) == set(body["findings"][0])
     json.dumps(schema)
+
+
+def test_every_field_of_the_schema_is_described():
+    schema = report_schema()
+    kinds = {"Report": schema, **schema["$defs"]}
+    lacking = [
+        f"{kind}.{name}"
+        for kind, body in kinds.items()
+        for name, field in body.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert lacking == []
+    nullable = [
+        f"{kind}.{name}"
+        for kind, body in kinds.items()
+        for name, field in body.get("properties", {}).items()
+        if {"type": "null"} in field.get("anyOf", []) and "null" not in field["description"] and kind != "Quality"
+    ]
+    assert nullable == [], "what null means stands beside what may be null"

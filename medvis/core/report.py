@@ -18,29 +18,29 @@ class _ReportModel(BaseModel):
 class Code(_ReportModel):
     """A coded concept, e.g. SNOMED CT (scheme ``SCT``)."""
 
-    scheme: str
-    value: str
-    meaning: str
+    scheme: str = Field(description="Coding scheme as DICOM abbreviates it (PS3.16 table 8-1), e.g. SCT for SNOMED CT")
+    value: str = Field(description="Code value in that scheme")
+    meaning: str = Field(description="What the code means, in words")
 
 
 class Box(_ReportModel):
     """Half-open pixel box on one frame: rows row0 ≤ r < row1, columns col0 ≤ c < col1."""
 
-    frame: int
-    row0: int
-    col0: int
-    row1: int
-    col1: int
+    frame: int = Field(description="0-based frame")
+    row0: int = Field(description="First pixel row, 0-based")
+    col0: int = Field(description="First pixel column, 0-based")
+    row1: int = Field(description="Row after the last one")
+    col1: int = Field(description="Column after the last one")
 
 
 class Intensity(_ReportModel):
     """Statistics of the pixels inside a finding, in the scan's unit (HU for CT)."""
 
-    unit: str
-    mean: float
-    sd: float
-    min: float
-    max: float
+    unit: str = Field(description="Unit of the values: HU, or that of the scan")
+    mean: float = Field(description="Mean of the pixels inside")
+    sd: float = Field(description="Their standard deviation")
+    min: float = Field(description="Their least value")
+    max: float = Field(description="Their greatest value")
 
 
 class Attribute(_ReportModel):
@@ -49,83 +49,116 @@ class Attribute(_ReportModel):
     `score` is the model's estimate on the scale of the readers (e.g. 1–5), `spread` its standard deviation over views.
     """
 
-    name: str
-    value: str
-    score: float | None = None
-    scale: str | None = None
-    spread: float | None = None
+    name: str = Field(description="What is described, e.g. texture")
+    value: str = Field(description="In words, e.g. solid")
+    score: float | None = Field(
+        default=None, description="Estimate on the scale of the readers; null: only words were learned"
+    )
+    scale: str | None = Field(default=None, description="The ends of that scale in words; null: as score")
+    spread: float | None = Field(
+        default=None, description="Standard deviation of the score over the views; null: one view, or as score"
+    )
 
 
 class Reading(_ReportModel):
     """One line of a differential: what it may be, and how likely among the listed ones."""
 
-    name: str
-    probability: float = Field(ge=0, le=1)
-    code: Code | None = None
+    name: str = Field(description="What it may be")
+    probability: float = Field(ge=0, le=1, description="Calibrated, among the ones that are listed")
+    code: Code | None = Field(default=None, description="Code of it; null: the task names none")
 
 
 class Finding(_ReportModel):
     """One lesion. Lengths in mm, in the plane of its key frame; rows and columns are 0-based pixels."""
 
     id: int = Field(ge=1, description="Value of this finding in the mask")
-    name: str
-    code: Code | None = None
+    name: str = Field(description="What the task calls its findings")
+    code: Code | None = Field(default=None, description="Code of that; null: the task names none")
     probability: float = Field(ge=0, le=1, description="Calibrated probability that this is a true finding")
-    spread: float | None = Field(default=None, description="Standard deviation of the probability over views")
+    spread: float | None = Field(
+        default=None, description="Standard deviation of the probability over the views, 0…0.5; null: a single view"
+    )
     key_frame: int = Field(description="0-based frame with the largest area")
-    first_frame: int
-    last_frame: int
-    box: Box
+    first_frame: int = Field(description="0-based frame on which it begins")
+    last_frame: int = Field(description="0-based frame on which it ends, included")
+    box: Box = Field(description="Smallest box around it on its key frame")
     centroid: tuple[float, float, float] = Field(description="frame, row, col")
-    centroid_mm: tuple[float, float, float] | None = Field(description="Patient LPS coordinates")
+    centroid_mm: tuple[float, float, float] | None = Field(
+        description="Patient coordinates in mm, LPS; null: the place is unknown"
+    )
     contour: list[tuple[float, float]] = Field(description="Outline on the key frame as (row, col)")
-    area_px: int
+    area_px: int = Field(description="Pixels on the key frame")
     longest_diameter_px: float = Field(
         description="Length in the pixel grid of the line that is longest in mm, if known"
     )
     perpendicular_diameter_px: float = Field(description="Length in the pixel grid of the perpendicular line")
-    area_mm2: float | None
-    longest_diameter_mm: float | None
-    perpendicular_diameter_mm: float | None
-    volume_mm3: float | None
-    intensity: Intensity
+    area_mm2: float | None = Field(description="Area on the key frame in mm²; null: pixel spacing unknown")
+    longest_diameter_mm: float | None = Field(
+        description="Longest diameter on the key frame in mm; null: pixel spacing unknown"
+    )
+    perpendicular_diameter_mm: float | None = Field(
+        description="Longest diameter at a right angle to that, in mm; null: pixel spacing unknown"
+    )
+    volume_mm3: float | None = Field(
+        description="Volume over all its frames in mm³; null: a single frame, or a spacing unknown"
+    )
+    intensity: Intensity = Field(description="Values of the pixels inside, over all its frames")
     malignancy: float | None = Field(
         default=None,
         description="Probability of malignant against benign as the training labels have it: readers' ratings, or the "
-        "class of the whole image (not pathology)",
+        "class of the whole image (not pathology), 0…1; null: as `unknown` says",
     )
-    attributes: list[Attribute] = []
-    differential: list[Reading] = []
+    attributes: list[Attribute] = Field(
+        default=[], description="Descriptors, in the order of the task; empty: it has none"
+    )
+    differential: list[Reading] = Field(
+        default=[], description="What it may be, the likeliest first; empty: the task lists nothing"
+    )
     unknown: dict[str, str] = Field(default={}, description="Field → why it is null")
 
 
 class Verdict(_ReportModel):
     """What the image says as a whole; `refer` where the tool cannot tell, with the reasons."""
 
-    decision: Literal["positive", "negative", "refer"]
-    probability: float | None = Field(default=None, ge=0, le=1)
-    reasons: list[str]
+    decision: Literal["positive", "negative", "refer"] = Field(
+        description="positive: something was found; negative: nothing was, in what was searched; refer: a person must "
+        "look"
+    )
+    probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="That there is something to find: of the likeliest finding, or of all classes that are not normal; "
+        "null: nothing was found, so that no finding has a probability",
+    )
+    reasons: list[str] = Field(description="What the decision rests on, one sentence each, at least one")
 
 
 class ScanFacts(_ReportModel):
     """What was read."""
 
-    path: str
-    format: str
-    sha256: str
-    modality: str | None
-    body_part: str | None
-    unit: str
-    frames: int
-    rows: int
-    cols: int
-    channels: int
-    spacing_mm: tuple[float, float] | None
-    slice_spacing_mm: float | None
-    series_uid: str | None
-    sop_instance_uids: list[str]
-    notes: list[str]
-    unknown: dict[str, str] = {}
+    path: str = Field(description="As it was given")
+    format: str = Field(description="dicom, nifti, png, jpeg, tiff, bmp, webp or case")
+    sha256: str = Field(description="Of the file; of a series, of the hashes of its files")
+    modality: str | None = Field(description="DICOM modality, e.g. CT; null: the file names none")
+    body_part: str | None = Field(description="Body part as DICOM names it; null: the file names none")
+    unit: str = Field(description="Of the values: HU, a unit of DICOM, grey or RGB; US: unspecified")
+    frames: int = Field(description="Number of frames or slices")
+    rows: int = Field(description="Pixel rows of a frame")
+    cols: int = Field(description="Pixel columns of a frame")
+    channels: int = Field(description="1 grey, 3 colour")
+    spacing_mm: tuple[float, float] | None = Field(
+        description="Distance in mm between rows and between columns; null: unknown"
+    )
+    slice_spacing_mm: float | None = Field(
+        description="Distance of neighbouring slices in mm; null: one frame, or unknown"
+    )
+    series_uid: str | None = Field(description="Series Instance UID; null: no DICOM")
+    sop_instance_uids: list[str] = Field(
+        description="SOP Instance UID of each file, in the order of the frames; empty: no DICOM"
+    )
+    notes: list[str] = Field(description="What had to be assumed or was mended when it was read")
+    unknown: dict[str, str] = Field(default={}, description="Field → why it is null")
 
 
 class Quality(_ReportModel):
@@ -140,14 +173,14 @@ class Quality(_ReportModel):
 class Provenance(_ReportModel):
     """What produced this report. `timings_s` is the only part that differs between two runs on one machine."""
 
-    medvis: str
-    task: str
-    config_sha256: str
-    model_name: str
-    model_sha256: str
-    backend: str
-    trail: list[dict[str, Any]]
-    timings_s: dict[str, float] = {}
+    medvis: str = Field(description="Version of medvis")
+    task: str = Field(description="Name of the task")
+    config_sha256: str = Field(description="Hash of all settings")
+    model_name: str = Field(description="Name and version on the card of the model")
+    model_sha256: str = Field(description="Of the graph of the model")
+    backend: str = Field(description="What ran it, e.g. onnx")
+    trail: list[dict[str, Any]] = Field(description="Every step from reading on, with its settings, in order")
+    timings_s: dict[str, float] = Field(default={}, description="Seconds that each stage took")
 
 
 @dataclass(frozen=True)
@@ -160,20 +193,20 @@ class Picture:
 class Report(_ReportModel):
     """The report of one image or series."""
 
-    schema_version: Literal["1.0"] = "1.0"
-    notice: str = NOTICE
-    task: str
-    title: str
-    scan: ScanFacts
-    quality: Quality
-    verdict: Verdict
+    schema_version: Literal["1.0"] = Field(default="1.0", description="Of this schema")
+    notice: str = Field(default=NOTICE, description="What the report is not for")
+    task: str = Field(description="Name of the task")
+    title: str = Field(description="The task in words")
+    scan: ScanFacts = Field(description="What was read")
+    quality: Quality = Field(description="Facts about the image that bear on trust")
+    verdict: Verdict = Field(description="What the image says as a whole")
     classes: list[Reading] = Field(
         default=[], description="Calibrated probabilities of the classes of the whole image, likeliest first"
     )
-    findings: list[Finding]
+    findings: list[Finding] = Field(description="The findings, in the order of their numbers in the mask")
     uncertainty: dict[str, float | None] = Field(default={}, description="Spread over views and its kin")
-    notes: list[str]
-    provenance: Provenance
+    notes: list[str] = Field(description="What the stages had to assume, one sentence each")
+    provenance: Provenance = Field(description="What produced this report")
     _picture: Picture = PrivateAttr(default_factory=Picture)
 
     def with_picture(self, png: bytes) -> Report:
