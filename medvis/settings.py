@@ -20,12 +20,15 @@ from medvis.core.report import Code
 from medvis.errors import SettingsError
 from medvis.tasks import SUFFIXES, task_file
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Level = Annotated[float, Field(ge=-1e6, le=1e6)]
+_Width = Annotated[float, Field(gt=0, le=1e7)]
+_Length = Annotated[float, Field(gt=0, le=1000)]
+_Bar = Annotated[float, Field(ge=0, le=1e6)]
+_Channels = Annotated[int, Field(ge=1, le=4)]
 
 
 class _TaskSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Accepts(_TaskSettings):
@@ -39,7 +42,7 @@ class Accepts(_TaskSettings):
     body_parts: list[str] = []
     planes: list[Literal["axial", "coronal", "sagittal"]] = []
     units: list[str] = []
-    channels: list[int] = [1]
+    channels: list[_Channels] = [1]
     raster: bool = False
     auto: bool = True
 
@@ -67,7 +70,7 @@ class Measured(_TaskSettings):
     class_sides: tuple[str, str] | None = None
     hit: float = Field(default=0.3, gt=0, lt=1)
     small: float = Field(default=0.001, gt=0, lt=1)
-    bars: dict[str, float] = {}
+    bars: dict[str, _Bar] = {}
     baselines: dict[str, str] = {}
     baselines_on: str | None = None
 
@@ -81,7 +84,7 @@ class PictureFacts(_TaskSettings):
         unit: of the values of a volume whose file names none, such as a NIfTI.
     """
 
-    window: tuple[_Finite, _Length] | None = None
+    window: tuple[_Level, _Width] | None = None
     mm_per_pixel: _Length | tuple[_Length, _Length] | None = None
     unit: Literal["HU"] | None = None
 
@@ -161,14 +164,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """`values` as a `model`, or a SettingsError that names the first wrong key."""
+    """`values` as a `model`, or a SettingsError that names every wrong key, and what stands there."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise SettingsError(f"{where}: {key}: {first['msg'].lower()}{more}") from error
+        raise SettingsError(f"{where}: {'; '.join(faults(error))}") from error
+
+
+def faults(error: ValidationError, section: str = "") -> list[str]:
+    """Every wrong key below `section` in words, with the value that stands there where it is a plain one."""
+    texts = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in (*filter(None, [section]), *fault["loc"])) or "(top level)"
+        value, plain = fault["input"], isinstance(fault["input"], (str, int, float))
+        texts.append(f"{key}: {fault['msg'].lower()}" + (f", not {value!r}" if plain else ""))
+    return texts
 
 
 def _parse(path: Path) -> dict[str, Any]:

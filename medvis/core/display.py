@@ -12,8 +12,8 @@ class Display(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    center: float | None = Field(default=None, allow_inf_nan=False)
-    width: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    center: float | None = Field(default=None, ge=-1e6, le=1e6, allow_inf_nan=False)
+    width: float | None = Field(default=None, gt=0, le=1e7, allow_inf_nan=False)
     name: str = "full range"
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 @dataclass(frozen=True)
@@ -11,11 +15,11 @@ class LossWeights:
     """Weight of each part; 0 switches it off. `deep` heads are judged as the final one is."""
 
     # In a task's YAML a weight that does not exist is an error, as every setting is.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    dice: float = 1.0
-    bce: float = 10.0
-    tversky: float = 0.0
-    deep: float = 0.3
-    classes: float = 1.0
-    evidence: float = 0.5
+    dice: Weight = 1.0
+    bce: Weight = 10.0
+    tversky: Weight = 0.0
+    deep: Weight = 0.3
+    classes: Weight = 1.0
+    evidence: Weight = 0.5

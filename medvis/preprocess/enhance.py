@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Bools, Float32s
 from medvis.core.frames import lazy_stack
@@ -14,16 +14,20 @@ from medvis.core.scan import Scan
 from medvis.ops.clahe import clahe, denoise
 from medvis.preprocess.upright import Upright
 
+_Tiles = Annotated[int, Field(gt=0, le=64)]
+
 
 class EnhanceSettings(BaseModel):
     """`clip` and `tiles` are CLAHE's; `strength` is the denoiser's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: Literal["clahe", "denoise", "none"] = "clahe"
-    clip: float = Field(default=2.0, gt=0)
-    tiles: tuple[PositiveInt, PositiveInt] = (8, 8)
-    strength: float = Field(default=0.05, gt=0, description="Noise sd to remove, as a fraction of the view's range")
+    clip: float = Field(default=2.0, gt=0, le=1000)
+    tiles: tuple[_Tiles, _Tiles] = (8, 8)
+    strength: float = Field(
+        default=0.05, gt=0, le=1, description="Noise sd to remove, as a fraction of the view's range"
+    )
 
     def contract(self) -> dict[str, Any]:
         """What of these settings bears on the pixels, as `medvis.model.contract.LearnedEnhancement` has it."""

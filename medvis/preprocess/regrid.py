@@ -37,7 +37,7 @@ class ResampleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    spacing_mm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    spacing_mm: float | None = Field(default=None, ge=0.001, le=100, allow_inf_nan=False)
     order: Literal["linear", "cubic"] = "linear"
 
 

@@ -42,11 +42,11 @@ class WindowSettings(BaseModel):
         grey: turn colours to grey (luma), for a task whose pictures are grey but may be stored as RGB.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     preset: str | None = None
-    center: float | None = None
-    width: float | None = Field(default=None, gt=0)
+    center: float | None = Field(default=None, ge=-1e6, le=1e6)
+    width: float | None = Field(default=None, gt=0, le=1e7)
     function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
     range: Literal["valid", "stored"] = "valid"
     grey: bool = False

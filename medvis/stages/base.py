@@ -18,9 +18,9 @@ from medvis.settings import TaskConfig
 
 
 class StageSettings(BaseModel):
-    """Base of a stage's settings: frozen, and an unknown key is an error."""
+    """Base of a stage's settings: frozen; an unknown key, NaN and infinity are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass

@@ -22,7 +22,7 @@ class ExplainSettings(StageSettings):
     """
 
     floor: float = Field(default=0.1, ge=0, lt=1)
-    odds: float = Field(default=1.0, ge=1)
+    odds: float = Field(default=1.0, ge=1, le=1000)
 
 
 class Explain(BaseStage):

@@ -31,9 +31,9 @@ class JudgeSettings(StageSettings):
         fallback: refer if the search region had to be replaced by the whole body or image.
     """
 
-    spread: float = Field(default=0.25, gt=0)
+    spread: float = Field(default=0.25, gt=0, le=1)
     margin: float = Field(default=0.0, ge=0, lt=1)
-    contrast: float = Field(default=0.02, ge=0)
+    contrast: float = Field(default=0.02, ge=0, le=1)
     fallback: bool = True
 
 

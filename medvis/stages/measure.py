@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ NO_POSITION = "the image does not tell where it lies in the patient"
 NO_LABEL = "the model does not rate this"
 SURELY_NORMAL = "the model has no doubt that the image is normal"
 OF_THE_IMAGE = "Malignancy and differential are those of the whole image, not of each outline."
+
+
+_Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Rule(BaseModel):
@@ -46,7 +49,7 @@ class MeasureSettings(StageSettings):
             classes of the whole image, where there are some.
     """
 
-    attributes: dict[str, dict[float, str]] = Field(default={})
+    attributes: dict[str, dict[_Score, str]] = Field(default={})
     malignancy: str | None = None
     differential: list[Rule] = Field(default=[])
 

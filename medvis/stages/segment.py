@@ -44,9 +44,9 @@ class SegmentSettings(StageSettings):
     high: float | None = Field(default=None, gt=0, lt=1)
     low: float | None = Field(default=None, gt=0, lt=1)
     finding: float | None = Field(default=None, ge=0, lt=1)
-    min_pixels: int | None = Field(default=None, ge=1)
-    min_diameter_mm: float | None = Field(default=None, gt=0)
-    link_mm: float | None = Field(default=None, gt=0)
+    min_pixels: int | None = Field(default=None, ge=1, le=1_000_000)
+    min_diameter_mm: float | None = Field(default=None, gt=0, le=1000)
+    link_mm: float | None = Field(default=None, gt=0, le=1000)
     lasting: bool = False
     series: float | None = Field(default=None, ge=0, lt=1)
 

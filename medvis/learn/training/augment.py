@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medvis.core.arrays import Float32s
 from medvis.learn.data.views import InputRange
 
+Zoom = Annotated[float, Field(ge=0.1, le=10)]
+Units = Annotated[float, Field(ge=0, le=10_000)]
+Relative = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[float, Field(ge=-100_000, le=100_000)]
 Rate = Field(default=0.0, ge=0, le=1)
 
 
@@ -41,33 +47,41 @@ class Augment(BaseModel):
         ceiling: (rate, units): share of crops whose values end there, as those of scans that were cut.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    rotate: float = 1.0
+    rotate: float = Field(default=1.0, ge=0, le=1)
     angle: float = Field(default=180.0, ge=0, le=180)
-    mirror: float = 0.5
+    mirror: float = Field(default=0.5, ge=0, le=1)
     upside_down: float = Rate
-    zoom: tuple[float, float] = (0.7, 1.4)
+    zoom: tuple[Zoom, Zoom] = (0.7, 1.4)
     shift: float = Field(default=0.0, ge=0, le=0.5)
     near: float = Rate
-    near_zoom: tuple[float, float] = (1.4, 2.5)
-    elastic: float = 0.25
-    elastic_px: float = Field(default=2.0, ge=0)
-    window: tuple[float, float] = (35.0, 0.05)
-    gamma: float = Field(default=0.0, ge=0)
-    colour: float = Field(default=0.0, ge=0)
-    noise: float = 40.0
-    speckle: float = Field(default=0.0, ge=0)
-    blur: float = 0.25
-    motion: float = 0.05
-    absent: float = 0.22
-    paste: float = 0.4
+    near_zoom: tuple[Zoom, Zoom] = (1.4, 2.5)
+    elastic: float = Field(default=0.25, ge=0, le=1)
+    elastic_px: float = Field(default=2.0, ge=0, le=100)
+    window: tuple[Units, Relative] = (35.0, 0.05)
+    gamma: float = Field(default=0.0, ge=0, le=3)
+    colour: float = Field(default=0.0, ge=0, le=1)
+    noise: float = Field(default=40.0, ge=0, le=10_000)
+    speckle: float = Field(default=0.0, ge=0, le=1)
+    blur: float = Field(default=0.25, ge=0, le=1)
+    motion: float = Field(default=0.05, ge=0, le=1)
+    absent: float = Field(default=0.22, ge=0, le=1)
+    paste: float = Field(default=0.4, ge=0, le=1)
     cutout: float = Rate
     mixup: float = Rate
-    smoothing: float = 0.02
+    smoothing: float = Field(default=0.02, ge=0, lt=1)
     drop_beside: float = Rate
     end_beside: float = Rate
-    ceiling: tuple[float, float] = (0.0, 0.0)
+    ceiling: tuple[Relative, Level] = (0.0, 0.0)
+
+    @model_validator(mode="after")
+    def _low_before_high(self) -> Augment:
+        for name in ("zoom", "near_zoom"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} goes from {low:g} to {high:g}; the lower one comes first")
+        return self
 
 
 def crop_maps(rng: Generator, settings: Augment, size: int, focus: tuple[float, float]) -> tuple[Float32s, Float32s]:

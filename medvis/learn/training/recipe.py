@@ -12,7 +12,7 @@ from medvis.nets.loss_weights import LossWeights
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainLabel(_Section):
@@ -28,9 +28,15 @@ class TrainLabel(_Section):
     kind: Literal["binary", "rating", "class"] = "binary"
     normal: bool = False
     column: str | None = None
-    low: float = 0.0
-    high: float = 1.0
-    weight: float = Field(default=1.0, gt=0)
+    low: float = Field(default=0.0, ge=-1e6, le=1e6)
+    high: float = Field(default=1.0, ge=-1e6, le=1e6)
+    weight: float = Field(default=1.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> TrainLabel:
+        if self.low == self.high:
+            raise ValueError(f"low and high are both {self.low:g}")
+        return self
 
     def card_label(self) -> Label:
         """As the card will say it."""
@@ -46,14 +52,15 @@ class Phase(_Section):
         classes: weight of the class loss in this phase instead of the recipe's.
     """
 
-    size: int = Field(multiple_of=32)
-    epochs: int = Field(ge=1)
-    rate: float | None = Field(default=None, gt=0)
-    classes: float | None = Field(default=None, ge=0)
+    size: int = Field(ge=32, le=4096, multiple_of=32)
+    epochs: int = Field(ge=1, le=100_000)
+    rate: float | None = Field(default=None, gt=0, le=1)
+    classes: float | None = Field(default=None, ge=0, le=1000)
 
 
 # oneDNN 3.12 (torch 2.13) writes past its buffer in the backward pass of a strided 1×1 convolution of fewer channels.
-Width = Annotated[int, Field(ge=16)]
+Width = Annotated[int, Field(ge=16, le=4096)]
+Bound = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Network(_Section):
@@ -64,11 +71,11 @@ class Network(_Section):
     """
 
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
-    embedding: int = 96
+    embedding: int = Field(default=96, ge=1, le=4096)
     streams: Literal["dual", "detail"] = "dual"
     attention: bool = True
     nested: bool = True
-    drop: float = 0.05
+    drop: float = Field(default=0.05, ge=0, lt=1)
     overview: Literal[1, 2] = 2
     pool: Literal["mean", "attention"] = "mean"
 
@@ -101,26 +108,26 @@ class Recipe(_Section):
         keep: ``best`` keeps the averaged weights of the epoch with the best figures on val instead of the last ones.
     """
 
-    seed: int = 7
+    seed: int = Field(default=7, ge=0, lt=2**32)
     sampler: Literal["lesions", "pictures", "tiles"] = "lesions"
     channels: Literal[1, 3] = 1
     masks: bool = True
     balance: float = Field(default=0.0, ge=0, le=1)
-    repeat: int = Field(default=1, ge=1)
+    repeat: int = Field(default=1, ge=1, le=10_000)
     labels: list[TrainLabel] = Field(min_length=1)
-    readers: int = Field(default=1, ge=1)
-    cuts: list[tuple[float, float]] = []
+    readers: int = Field(default=1, ge=1, le=16)
+    cuts: list[tuple[Bound, Bound]] = []
     network: Network = Network()
     augment: Augment = Augment()
     losses: LossWeights = LossWeights()
     phases: list[Phase] = Field(min_length=1)
-    batch: int = Field(default=32, ge=2)
-    rate: float = 2e-3
-    trunk_rate: float = 0.3
-    decay: float = 0.02
+    batch: int = Field(default=32, ge=2, le=4096)
+    rate: float = Field(default=2e-3, gt=0, le=1)
+    trunk_rate: float = Field(default=0.3, ge=0, le=100)
+    decay: float = Field(default=0.02, ge=0, le=1)
     ema: float = Field(default=0.998, ge=0, lt=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=256)
     keep: Literal["last", "best"] = "last"
     pretrained: bool = True
     hard_negatives: str | None = None
@@ -129,15 +136,17 @@ class Recipe(_Section):
     val_volume: str | None = None
     hard_negative_share: float = Field(default=0.05, ge=0, lt=1)
     marked_share: float = Field(default=0.0, ge=0, lt=1)
-    threads: int = 2
-    validate_every: int = 2
-    validate_on: int = 400
+    threads: int = Field(default=2, ge=1, le=1024)
+    validate_every: int = Field(default=2, ge=1, le=100_000)
+    validate_on: int = Field(default=400, ge=1, le=1_000_000)
 
     @field_validator("cuts")
     @classmethod
     def _one_a_channel(cls, cuts: list[tuple[float, float]]) -> list[tuple[float, float]]:
         if len(cuts) not in (0, 3):
             raise ValueError("the streams see three windows, or none")
+        if any(low >= high for low, high in cuts):
+            raise ValueError("a window goes from the lower value to the higher one")
         return cuts
 
     @model_validator(mode="after")

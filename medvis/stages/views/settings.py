@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medvis.preprocess.regrid import ResampleSettings
 from medvis.stages.base import StageSettings
+
+_Scale = Annotated[float, Field(ge=0.1, le=4)]
+_Weight = Annotated[float, Field(gt=0, le=1000)]
 
 
 class CandidateSettings(StageSettings):
@@ -22,10 +25,10 @@ class CandidateSettings(StageSettings):
     """
 
     probability: float = Field(default=0.15, gt=0, lt=1)
-    most: int = Field(default=12, ge=1)
-    crop: int = Field(default=96, ge=32)
-    reject: float = 0.08
-    agree: float = 0.02
+    most: int = Field(default=12, ge=1, le=1000)
+    crop: int = Field(default=96, ge=32, le=4096)
+    reject: float = Field(default=0.08, ge=0, le=1)
+    agree: float = Field(default=0.02, ge=0, le=1)
 
 
 class InferSettings(StageSettings):
@@ -41,14 +44,20 @@ class InferSettings(StageSettings):
     """
 
     region: Literal["lung", "all"] = "all"
-    tile: int = Field(default=192, multiple_of=32)
-    overlap: int = 32
-    scales: dict[float, float] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
+    tile: int = Field(default=192, ge=32, le=4096, multiple_of=32)
+    overlap: int = Field(default=32, ge=0, lt=4096)
+    scales: dict[_Scale, _Weight] = Field(default={0.5: 1.0, 0.75: 1.0, 1.0: 1.0, 1.25: 1.0}, min_length=1)
     flips: list[Literal["none", "horizontal", "vertical", "both"]] = Field(default=["none", "horizontal"], min_length=1)
     agree: float = Field(default=0.0, ge=0, lt=1)
     candidate: CandidateSettings = CandidateSettings()
     resample: ResampleSettings = ResampleSettings()
     depth_mm: float | None = Field(default=None, gt=0, le=20)
+
+    @model_validator(mode="after")
+    def _tiles_go_on(self) -> InferSettings:
+        if self.overlap >= self.tile:
+            raise ValueError(f"an overlap of {self.overlap} px leaves no step between tiles of {self.tile} px")
+        return self
 
     def contract(self, kind: str) -> dict[str, Any]:
         """What of these settings the model was calibrated with, as `medvis.model.contract.LearnedViews` has it."""
