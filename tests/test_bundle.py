@@ -22,13 +22,14 @@ from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.ct_pictures import load_ct_pictures
 from medvis.learn.data.index import read_index
+from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.run import export, train
 from medvis.model.bundle import read_card
 from medvis.model.card import OUTPUTS
 from medvis.model.onnx import OnnxPredictor
 from medvis.model.torch import TorchPredictor
-from medvis.nets.weights import load_net
+from medvis.nets.weights import load_net, save_net
 from medvis.pipeline import Pipeline
 from medvis.settings import load_task
 
@@ -179,6 +180,45 @@ def test_weights_of_another_task_are_one_line(home, data, tmp_path):
     with pytest.raises(ModelError, match=r"has 2 labels; wanted: 3 as in the train: section"):
         export(str(task), alone, data, tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_exported_graph_reaches_what_the_training_recorded(home, card):
+    compared = card.parity["training_record"]
+    last = json.loads((home / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert compared["recorded"]["val_dice"] == last["val_dice"] > 0
+    assert compared["found"]["val_dice"] == pytest.approx(last["val_dice"], abs=compared["tolerance"])
+
+
+def _copied_run(home, folder):
+    shutil.copytree(home / "run", folder / "run")
+    return folder / "run"
+
+
+def test_figures_other_than_the_recorded_ones_do_not_ship(home, data, tmp_path):
+    run = _copied_run(home, tmp_path)
+    net = load_net(run / "model.safetensors")
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(0.5)  # weights that are not the ones that were measured
+    save_net(net, run / "model.safetensors")
+    with pytest.raises(ModelError, match=r"val_dice is 0\.\d+ with the exported graph, and 0\.\d+ in .*metrics\.jsonl"):
+        export(str(home / "tiny.yaml"), run / "model.safetensors", data, tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_shown_otherwise_than_in_training_do_not_ship(home, data, tmp_path, monkeypatch):
+    run = _copied_run(home, tmp_path)
+    shown = ViewReader.ct
+    monkeypatch.setattr(ViewReader, "ct", lambda *arguments, **named: 1 - shown(*arguments, **named))
+    with pytest.raises(ModelError, match="with the exported graph, and"):
+        export(str(home / "tiny.yaml"), run / "model.safetensors", data, tmp_path / "out", quiet)
+
+
+def test_weights_without_a_record_say_that_nothing_was_compared(home, data, tmp_path):
+    weights = tmp_path / "model.safetensors"
+    shutil.copy(home / "run" / "model.safetensors", weights)
+    card = make_bundle(str(home / "tiny.yaml"), weights, data, tmp_path / "out", quiet, Packing(smallest=False))
+    assert card.parity["training_record"] == {"not_compared": "no metrics.jsonl and training.json beside the weights"}
 
 
 def test_without_a_search_fp32_ships(home, data, tmp_path):

@@ -13,8 +13,9 @@ from medvis.learn.bundling.calibrate import calibrate
 from medvis.learn.bundling.calibrate_whole import calibrate_pictures
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.bundling.export import export_onnx, parity
-from medvis.learn.bundling.precision import Precision, as_trained, choose
-from medvis.learn.bundling.validation_views import ValidationViews, validation_views
+from medvis.learn.bundling.precision import as_trained, choose
+from medvis.learn.bundling.recorded import compare_with_record
+from medvis.learn.bundling.validation_views import validation_views
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
@@ -56,7 +57,8 @@ def make_bundle(
         packing: what goes into it; without, the smallest graph alone.
 
     Raises:
-        ModelError, SettingsError, InputError.
+        ModelError: the exported graph does not reach on val what the training recorded (`compare_with_record`).
+        ModelError, SettingsError, InputError: as everywhere.
     """
     packing = packing or Packing()
     config = load_task(task)
@@ -64,7 +66,11 @@ def make_bundle(
     net = load_net(weights)
     _check_fit(net, recipe, _channels(recipe, config), weights)
     views = validation_views(task, recipe, data) if packing.smallest else None
-    body, precision, certificate = _graph(net, views, recipe.seed)
+    fp32, torch_parity = _exported(net)
+    record = compare_with_record(fp32, ViewReader(config), data, weights)
+    chosen, quantisation = as_trained(fp32) if views is None else choose(fp32, views, recipe.seed)
+    body, precision = chosen.graph, chosen.precision
+    certificate = {"torch_to_onnx": torch_parity, "training_record": record, "quantisation": quantisation}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(body)
     model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
@@ -130,14 +136,12 @@ def _channels(recipe: Recipe, config: TaskConfig) -> int:
     return recipe.channels * (SLICES if ViewReader(config).depth_mm is not None else 1)
 
 
-def _graph(net: DualStreamUNetPP, views: ValidationViews | None, seed: int) -> tuple[bytes, Precision, dict[str, Any]]:
-    """The graph to ship, its precision, and the certificate of its parity; without `views`, as it was trained."""
+def _exported(net: DualStreamUNetPP) -> tuple[bytes, dict[str, Any]]:
+    """The float32 graph, and the certificate of its parity with torch."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "fp32.onnx"
         export_onnx(net, path)
-        torch_parity, body = parity(net, path).certificate(), path.read_bytes()
-    chosen, certificate = as_trained(body) if views is None else choose(body, views, seed)
-    return chosen.graph, chosen.precision, {"torch_to_onnx": torch_parity, "quantisation": certificate}
+        return path.read_bytes(), parity(net, path).certificate()
 
 
 def _contract(net: DualStreamUNetPP, recipe: Recipe, config: TaskConfig) -> InputContract:

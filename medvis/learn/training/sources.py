@@ -41,11 +41,10 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
         InputError: the data cannot be read, do not say what the recipe learns, or are fewer than a batch.
     """
     read = read_index if recipe.sampler == "lesions" else read_rows
-    train, val = (usable(read(data, split), recipe, f"split {split} of {data}", tell) for split in ("train", "val"))
+    train = usable(read(data, "train"), recipe, f"split train of {data}", tell)
+    kept = _measured(recipe, data, tell)
     if len(train) * recipe.repeat < recipe.batch:
         raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
-    keep = np.random.default_rng(recipe.seed).permutation(len(val))[: recipe.validate_on]
-    kept = [val[index] for index in sorted(keep)]
     if recipe.sampler == "lesions":
         lesions, validation = (
             load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
@@ -59,6 +58,24 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
     if recipe.sampler == "tiles":
         return TileSampler(pictures, recipe, reader.range), TileValidator(rest)
     return PictureSampler(pictures, recipe, reader.range), PictureValidator(rest, recipe)
+
+
+def validator(recipe: Recipe, reader: ViewReader, data: Path) -> Validator:
+    """The figures on the val split alone, as `sources` gives them. Raises InputError likewise."""
+    rows = _measured(recipe, data, None)
+    if recipe.sampler == "lesions":
+        lesions = load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm)
+        return LesionValidator(lesions.shown(reader), recipe)
+    pictures = load_pictures(rows, reader, recipe.channels, recipe.readers)
+    return TileValidator(pictures) if recipe.sampler == "tiles" else PictureValidator(pictures, recipe)
+
+
+def _measured(recipe: Recipe, data: Path, tell: Tell | None) -> list[Row]:
+    """The rows of val that a training is measured on: those of a seeded draw."""
+    read = read_index if recipe.sampler == "lesions" else read_rows
+    rows = usable(read(data, "val"), recipe, f"split val of {data}", tell)
+    drawn = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.validate_on]
+    return [rows[index] for index in sorted(drawn)]
 
 
 def usable(rows: list[Row], recipe: Recipe, source: str, tell: Tell | None = None) -> list[Row]:

@@ -109,6 +109,8 @@ class Trainer:
             validated = self.epoch == len(self.plan) or self.epoch % self.recipe.validate_every == 0
             if validated:
                 record |= self.validate(epoch.size)
+                if self.device.type == "cuda":  # an export compares its figures with these
+                    record["precision"] = "bfloat16"
             record["seconds"] = round(time.monotonic() - started, 1)
             record["eta_s"] = round(self.seconds_left(time.monotonic() - begun, first))
             self.records.append(record)
