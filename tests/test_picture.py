@@ -48,7 +48,10 @@ def test_a_wrapped_text_fits_and_keeps_its_words(text, width, lines):
 
 
 def test_signs_have_stand_ins_and_names_are_cut_inside():
-    assert drawable("−600 – 1500\nmm² Schädel 头") == "-600 - 1500 mm2 Schadel ?"
+    assert drawable("−600 – 1500\nmm² Schädel 头") == "-600 - 1500 mm2 Schadel \\u5934"
+    assert drawable("Łódź Ærø µm") == "Lodz AEro um"
+    assert drawable("肺") != drawable("肝")  # names in other scripts stay apart
+    assert drawable("한") == "\\ud55c"
     name = fitted("series-of-a-patient-number-0017.dcm", 15, 160, middle=True)
     assert name.startswith("series")
     assert name.endswith(".dcm")

@@ -1,6 +1,7 @@
-"""Text as pixels, in the font that Pillow carries (Aileron Regular by Sora Sagano, CC0), the same on every machine.
+r"""Text as pixels, in the font that Pillow carries (Aileron Regular by Sora Sagano, CC0), the same on every machine.
 
-Only characters of that font are drawn: accents are taken off, a few signs have a stand-in, the rest becomes ``?``.
+Only characters of that font are drawn: accents are taken off, a few letters and signs have a stand-in, and every other
+character is written as its code point (``\u5934``), so that names in other scripts stay apart.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 ELLIPSIS = "…"
 _LONGEST = 400
 _STAND_INS = str.maketrans(
-    {"−": "-", "–": "-", "—": "-", "×": "x", "ß": "ss", "ł": "l", "ø": "o", "≥": ">=", "≤": "<="}
+    {"−": "-", "–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "µ": "u", "μ": "u"}
+    | {"ß": "ss", "ẞ": "SS", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ı": "i"}
+    | {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"}
 )
 _SIGNS = frozenset(f"°·±{ELLIPSIS}‘’“”•")
 
@@ -36,9 +39,16 @@ def _font(size: int) -> FreeTypeFont:
 
 def drawable(text: str) -> str:
     """The text in characters that the font has, on one line, at most 400 of them."""
-    bare = unicodedata.normalize("NFKD", " ".join(text[:_LONGEST].split()).translate(_STAND_INS))
-    kept = (char for char in bare if not unicodedata.combining(char))
-    return "".join(char if " " <= char <= "~" or char in _SIGNS else "?" for char in kept)
+    plain = unicodedata.normalize("NFC", " ".join(text[:_LONGEST].split()).translate(_STAND_INS))
+    return "".join(map(_spelled, plain))[:_LONGEST]
+
+
+def _spelled(char: str) -> str:
+    """One character in those of the font: itself, without its accents, or its code point."""
+    bare = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
+    if all(" " <= part <= "~" or part in _SIGNS for part in bare):
+        return bare
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
 @lru_cache(maxsize=512)
