@@ -121,7 +121,7 @@ def test_what_is_known_is_said(said):
     assert "window lung: center -600, width 1500 HU" in text
     assert "Positive" in text
     assert "Findings (2)".upper() in text
-    assert "probability 0.97 ± 0.02" in text
+    assert "probability 0.97, sd over the views 0.02" in text
     assert "diameter 8.2 x 7.0 mm" in text
     assert text.count("would be rated malignant: 0.81") == 1
     assert "not as proven by pathology" in text

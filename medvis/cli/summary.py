@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from medvis.cli.console import console
 from medvis.cli.failures import printable
 from medvis.core.report import Finding, Report
-from medvis.core.wording import decimal, percent
+from medvis.core.wording import decimal, over_views, percent, slice_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +50,7 @@ def _classes(report: Report) -> str:
     if len(report.classes) > MOST_CLASSES:
         words.append(f"{len(report.classes) - MOST_CLASSES} more")
     spread = report.uncertainty.get("class_spread")
-    return f"classes: {', '.join(words)}" + ("" if spread is None else f"  (± {spread:.2f} over the views)")
+    return f"classes: {', '.join(words)}" + ("" if spread is None else over_views(spread))
 
 
 def _scan(report: Report) -> str:
@@ -69,10 +69,13 @@ def _table(report: Report) -> Table:
     columns: dict[str, list[str]] = {"#": [str(finding.id) for finding in findings]}
     if len({finding.name for finding in findings}) > 1:
         columns["finding"] = [printable(finding.name) for finding in findings]
-    columns["probability"] = [decimal(finding.probability, finding.spread) for finding in findings]
+    columns["probability"] = [decimal(finding.probability) for finding in findings]
     columns["longest"] = [_length(finding) for finding in findings]
     if report.scan.frames > 1:
-        columns["frame"] = [_frames(finding) for finding in findings]
+        columns["slice"] = [
+            slice_of(finding.key_frame, finding.first_frame, finding.last_frame, report.scan.frames)
+            for finding in findings
+        ]
     columns["row, col"] = [f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}" for finding in findings]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
     if any(finding.malignancy is not None for finding in findings):
@@ -81,7 +84,7 @@ def _table(report: Report) -> Table:
         basis = "the class of the whole image" if of_image else "as readers would rate it"
         table.caption, table.caption_justify = f"* {basis}; not pathology", "left"
     for name in columns:
-        table.add_column(name, justify="left" if name in ("finding", "frame", "row, col") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("finding", "slice", "row, col") else "right", no_wrap=True)
     for cells in list(zip(*columns.values(), strict=True))[:MOST]:
         table.add_row(*cells)
     return table
@@ -90,12 +93,6 @@ def _table(report: Report) -> Table:
 def _length(finding: Finding) -> str:
     longest = finding.longest_diameter_mm
     return f"{finding.longest_diameter_px:.0f} px" if longest is None else f"{longest:.1f} mm"
-
-
-def _frames(finding: Finding) -> str:
-    """The key frame, and from which to which frame the finding goes; numbered from 0, as in the report."""
-    span = "" if finding.first_frame == finding.last_frame else f" ({finding.first_frame}-{finding.last_frame})"
-    return f"{finding.key_frame}{span}"
 
 
 def _malignancy(finding: Finding) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from medvis.core.wording import decimal, percent
+from medvis.core.wording import decimal, percent, slice_of
 
 if TYPE_CHECKING:
     from medvis.core.report import Finding, Report
@@ -46,22 +46,22 @@ def _classes(report: Report) -> str:
 def _findings(report: Report) -> str:
     if not report.findings:
         return ""
-    names = ("#", "finding", "probability", "longest", "frame", "row, col")
+    names = ("#", "finding", "probability", "longest", "slice", "row, col")
     head = "".join(f"<th>{name}</th>" for name in names)
-    rows = "".join(f"<tr>{_cells(finding)}</tr>" for finding in report.findings[:_MOST])
+    rows = "".join(f"<tr>{_cells(finding, report.scan.frames)}</tr>" for finding in report.findings[:_MOST])
     more = len(report.findings) - _MOST
     below = f"<p>and {more} more in the report</p>" if more > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
 
 
-def _cells(finding: Finding) -> str:
+def _cells(finding: Finding, frames: int) -> str:
     length = finding.longest_diameter_mm
     texts = (
         str(finding.id),
         finding.name,
-        decimal(finding.probability, finding.spread),
+        decimal(finding.probability),
         f"{finding.longest_diameter_px:.1f} px" if length is None else f"{length:.1f} mm",
-        str(finding.key_frame),
+        slice_of(finding.key_frame, finding.first_frame, finding.last_frame, frames),
         f"{finding.centroid[1]:.0f}, {finding.centroid[2]:.0f}",
     )
     return "".join(f"<td>{escape(text)}</td>" for text in texts)

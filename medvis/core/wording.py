@@ -8,10 +8,27 @@ def percent(probability: float) -> str:
     return _between(probability, "1%", f"{probability:.0%}", "99%")
 
 
-def decimal(probability: float, spread: float | None = None) -> str:
-    """A probability in a table: two decimals, never 0 or 1; with its sd over the views if known."""
-    text = _between(probability, "0.01", f"{probability:.2f}", "0.99")
-    return text if spread is None else f"{text} ± {spread:.2f}"
+def decimal(probability: float) -> str:
+    """A probability in a table: two decimals, never 0 or 1."""
+    return _between(probability, "0.01", f"{probability:.2f}", "0.99")
+
+
+def over_views(spread: float | None) -> str:
+    """The standard deviation over the views in words, with a comma before it; nothing where there was one view."""
+    return "" if spread is None else f", sd over the views {spread:.2f}"
+
+
+def slice_of(frame: int, first: int, last: int, frames: int) -> str:
+    """A frame as people count it, e.g. ``8 of 13 (6-9)``: 1 is the first; in brackets from where to where.
+
+    Args:
+        frame: from 0, as in the report.
+        first: likewise, where it begins.
+        last: likewise, where it ends.
+        frames: how many there are.
+    """
+    span = "" if first == last else f" ({first + 1}-{last + 1})"
+    return f"{frame + 1} of {frames}{span}"
 
 
 def _between(probability: float, least: str, text: str, most: str) -> str:

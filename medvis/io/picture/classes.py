@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medvis.core.report import Reading
-from medvis.core.wording import percent
+from medvis.core.wording import over_views, percent
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 
@@ -30,6 +30,6 @@ def draw_classes(column: Canvas, y: int, classes: Sequence[Reading], spread: flo
         column.text(0, y + 14, f"and {len(classes) - MOST} less likely ones in report.json", Style(14, MUTED), width)
         y += 22
     if spread is not None:
-        column.text(0, y + 14, f"likeliest class: ± {spread:.2f} over the views", Style(14, MUTED), width)
+        column.text(0, y + 14, f"likeliest class{over_views(spread)}", Style(14, MUTED), width)
         y += 22
     return y + 10

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medvis.core.report import Finding, Report
-from medvis.core.wording import decimal
+from medvis.core.wording import decimal, over_views
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT, VERDICTS
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.classes import draw_classes
@@ -37,7 +37,10 @@ def draw_sidebar(report: Report, slices: Slices, insets: int) -> Canvas:
 
 def facts(finding: Finding, of_image: bool = False) -> list[str]:
     """What is known of a finding, a line each; what is not is said. `of_image`: its rating is the image's."""
-    lines = [f"probability {decimal(finding.probability, finding.spread)}", f"diameter {_diameter(finding)}"]
+    lines = [
+        f"probability {decimal(finding.probability)}{over_views(finding.spread)}",
+        f"diameter {_diameter(finding)}",
+    ]
     if finding.volume_mm3 is not None:
         lines.append(f"volume {finding.volume_mm3:.0f} mm3")
     if finding.longest_diameter_mm is None and "longest_diameter_mm" in finding.unknown:
