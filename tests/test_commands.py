@@ -67,12 +67,18 @@ class TestUsage:
         ran = medvis(name, "--help")
         assert ran.code == 0
         assert " ".join(COMMANDS[name][1].split()) in " ".join(ran.stdout.decode().split())
+        assert not re.search(r"<[a-z]", ran.stdout.decode())  # a metavar, no type of Python
 
-    @pytest.mark.parametrize("arguments", [["difgnose"], ["diagnose"], ["info", "--nonsense"], []])
-    def test_wrong_use_is_exit_2(self, medvis, arguments):
-        ran = medvis(*arguments)
-        assert ran.code == 2
-        assert "diagnose" in ran.stderr or "info" in ran.stderr
+    @pytest.mark.parametrize(
+        "arguments",
+        [["difgnose"], ["diagnose"], ["info", "--nonsense"], ["info", "a", "--series"], ["phantom", "--frames", "x"]],
+    )
+    def test_wrong_use_is_one_line_and_exit_2(self, medvis, arguments):
+        assert " -h" in medvis(*arguments).error(2)
+
+    def test_without_a_command_the_help_is_shown(self, medvis):
+        ran = medvis()
+        assert ran.code == 2 and "diagnose" in ran.stderr
 
     @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
     def test_completion_is_shown(self, shell_name, tmp_path):

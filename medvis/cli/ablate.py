@@ -21,9 +21,9 @@ def ablate(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="A folder a variant; goes on from there.")
     ],
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of every training.  [default: as in the YAML]")
+        int | None, typer.Option(min=1, metavar="N", help="Epochs of every training.  [default: as in the YAML]")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which part of the data set to measure on.")] = "test",
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="Which part of the data set to measure on.")] = "test",
     update_card: Annotated[
         bool, typer.Option("--update-card", help="Write the figures into the card of the task's own bundle.")
     ] = False,

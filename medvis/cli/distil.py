@@ -21,9 +21,11 @@ def distil(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Checkpoints, log and weights; goes on from there.")
     ],
     share: Annotated[
-        float, typer.Option(help="Share of the loss that is the teacher's; the rest is the labels'.")
+        float, typer.Option(metavar="N", help="Share of the loss that is the teacher's; the rest is the labels'.")
     ] = 0.5,
-    temperature: Annotated[float, typer.Option(help="What the logits of both networks are divided by.")] = 2.0,
+    temperature: Annotated[
+        float, typer.Option(metavar="N", help="What the logits of both networks are divided by.")
+    ] = 2.0,
     quiet: Quiet = False,
     settings: Set = None,
 ) -> None:

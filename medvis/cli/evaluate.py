@@ -27,7 +27,7 @@ def evaluate(
         ),
     ],
     split: Annotated[
-        str, typer.Option(help="Which part of the data set: train, val, test or as it calls it.")
+        str, typer.Option(metavar="SPLIT", help="Which part of the data set: train, val, test or as it calls it.")
     ] = "test",
     bundle: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Another bundle than the task's own, e.g. one just exported.")

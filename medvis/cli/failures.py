@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from medvis.errors import INTERRUPTED, MedvisError, StageError
+from medvis.errors import INTERRUPTED, MedvisError, StageError, UsageError
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports for a program that the signal has ended
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which typer does not name in public
@@ -42,6 +42,27 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             raise SystemExit(explain(error)) from None
         return result
+
+    return run
+
+
+def in_one_line(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, typer's wrong use raised as a UsageError; help that it shows instead is shown."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+        except _USAGE as error:
+            context = getattr(error, "ctx", None)
+            message = error.format_message()  # type: ignore[attr-defined]
+            if context is not None and message == context.get_help():
+                error.show()  # type: ignore[attr-defined]
+                raise SystemExit(UsageError.exit_code) from None
+            path = context.command_path if context is not None else "medvis"
+            raise UsageError(message.rstrip("."), hint=f"{path} -h") from None
 
     return run
 

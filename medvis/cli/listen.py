@@ -29,10 +29,13 @@ _DAY = 86400.0
 
 
 def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11112,
-    host: Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, give --allow or --tls-ca.")] = (
-        "127.0.0.1"
-    ),
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 11112,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Address to listen on. Beyond this machine, give --allow or --tls-ca."),
+    ] = ("127.0.0.1"),
     aet: Aet = "MEDVIS",
     allow: Annotated[
         list[str] | None, typer.Option(metavar="TITLE", help="A calling title that is let in. May be repeated.")

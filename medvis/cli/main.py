@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from medvis import __version__
-from medvis.cli.failures import guarded
+from medvis.cli.failures import guarded, in_one_line
 
 # Name → (module, help). The help stands here so that `medvis --help` need not import the modules.
 COMMANDS = {
@@ -70,7 +70,11 @@ def _command(name: str) -> Any:  # noqa: ANN401 - typer's command is not public
     function = getattr(import_module(f"medvis.cli.{module}"), name)
     more = inspect.getdoc(function) or ""
     single.command(name, help=f"{text}\n\n{more}", context_settings=_HELP)(guarded(function))
-    return typer.main.get_command(single)
+    command = typer.main.get_command(single)
+    for parameter in command.params:  # an argument is named by its metavar; Python's types say nothing to a user
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: ""  # type: ignore[attr-defined]
+    return command
 
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -102,4 +106,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with the code of `medvis.errors`."""
     if not sys.warnoptions and not os.environ.get("MEDVIS_TRACEBACK"):
         warnings.simplefilter("ignore")  # a library's warning is for developers; medvis has its own notes for users
-    guarded(typer.main.get_command(app).main)(arguments, prog_name="medvis")
+    run = guarded(in_one_line(typer.main.get_command(app).main))
+    sys.exit(run(arguments, prog_name="medvis", standalone_mode=False))

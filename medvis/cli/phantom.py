@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def phantom(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the phantom goes.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of vessels, texture and noise.")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Number of slices.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of vessels, texture and noise.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, metavar="N", help="Number of slices.")] = 24,
     compress: Annotated[bool, typer.Option("--compress", help="Lossless JPEG 2000 instead of plain pixels.")] = False,
     quiet: Quiet = False,
     force: Force = False,

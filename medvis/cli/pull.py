@@ -40,10 +40,10 @@ def pull(
     ] = None,
     via: Annotated[str, typer.Option(metavar="WAY", help="auto, get (C-GET) or move (C-MOVE).")] = "auto",
     aet: Aet = "MEDVIS",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Our port during C-MOVE; the source must know it.")] = (
-        11112
-    ),
-    host: Annotated[str, typer.Option(help="Our address during C-MOVE.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=1, max=65535, help="Our port during C-MOVE; the source must know it.")
+    ] = (11112),
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Our address during C-MOVE.")] = "127.0.0.1",
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_ca: TlsCa = None,
