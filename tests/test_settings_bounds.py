@@ -127,3 +127,13 @@ def test_the_tasks_that_come_with_medvis_lie_within(name):
     validated(Recipe, task.train, "train")
     for stage, values in task.stages.items():
         validated(MODELS[f"stages.{stage}"], values, stage)
+
+
+def test_a_task_without_its_card_is_refused_before_the_training(tmp_path):
+    pytest.importorskip("torch", reason="training needs the extra 'train'")
+    from medvis.learn.run import train
+
+    task = load_task("steel").model_copy(update={"card": {"version": "1"}})
+    with pytest.raises(SettingsError, match=r"card: summary: .*intended_use: .*not_for: .*data: .*known_failures: "):
+        train(task, tmp_path / "no-data", tmp_path / "run", lambda record: None)
+    assert not (tmp_path / "run").exists()

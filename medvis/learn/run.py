@@ -13,6 +13,7 @@ from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.run_folder import claim, identity_of, locked, require_same_task
 from medvis.learn.training.train import Trainer
+from medvis.model.card import WrittenCard
 from medvis.settings import TaskConfig, load_task, validated
 
 
@@ -20,13 +21,14 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
     """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
 
     Raises:
-        SettingsError: the config has no `train:` section, or a wrong one; the folder holds another training, or one
-            that is still at work.
+        SettingsError: the config has no `train:` or `card:` section, or a wrong one; the folder holds another training,
+            or one that is still at work.
         InputError: the data cannot be read.
     """
     if not config.train:
         raise SettingsError(f"task '{config.task}' has no train: section")
     recipe, reader = validated(Recipe, config.train, "train"), ViewReader(config)
+    validated(WrittenCard, config.card, "card")  # an export without it would fail after hours of training
     with locked(out):
         claim(out, identity_of(recipe, reader, data))
         return Trainer(recipe, reader, data, out, on_record).run()

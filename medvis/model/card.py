@@ -105,6 +105,19 @@ class Ablation(_CardModel):
         return ", ".join([budget, *(f"{name} {value}" for name, value in self.settings.items())])
 
 
+class WrittenCard(BaseModel):
+    """What a task's YAML must say under `card:`, since nothing measures it; further fields are those of `Card`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    version: str
+    summary: str
+    intended_use: str
+    not_for: list[str]
+    data: list[DatasetReference]
+    known_failures: list[str]
+
+
 class Card(_CardModel):
     """The whole card. `thresholds` and `calibration` were fitted on val, never on test."""
 
