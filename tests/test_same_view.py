@@ -78,7 +78,8 @@ def write(folder: Path, task: str, kind: str) -> Path:
         cv2.imwrite(str(folder / "masks" / f"{index}.png"), mask)
         row = {"id": index, "split": "val" if index % 5 == 4 else "train", "group": index}
         files = {"image": f"images/{index}.png", "mask": f"masks/{index}.png"}
-        rows.append({**row, "label": labels[index % len(labels)], **files})
+        ratings = {label["column"]: 1 + index % 5 for label in load_task(task).train["labels"] if label.get("column")}
+        rows.append({**row, "label": labels[index % len(labels)], **files, **ratings})
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, rows[0])
         table.writeheader()
