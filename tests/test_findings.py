@@ -210,7 +210,7 @@ def test_an_unknown_setting_of_a_stage_is_named():
         (TWO, {}, "positive", "2 findings (lung nodule)"),
         ((), {}, "negative", "no lung nodule was found"),
         (TWO, {"stages.judge.spread": 0.01}, "refer", "the views disagree on every finding"),
-        ((), {"stages.judge.contrast": 2.0}, "refer", "too little to see a lesion by"),
+        ((), {"stages.judge.contrast": 1.0}, "refer", "too little to see a lesion by"),
     ],
 )
 def test_the_verdict_says_what_it_rests_on(blobs, changes, decision, words):

@@ -64,7 +64,7 @@ class ListenSettings(_NetworkSettings):
     task: str = "auto"
     write: list[str] = ["json", "seg", "sr", "sc"]
     store: Path = Path("medvis-store")
-    quiet_period: float = Field(default=5.0, ge=0, le=86_400)
+    quiet_period: float = Field(default=5.0, ge=0, le=31_536_000)
     keep_days: float = Field(default=7.0, ge=0, le=36_500)
     tls: Tls = Tls()
     max_associations: int = Field(default=8, ge=1, le=200)
@@ -72,7 +72,7 @@ class ListenSettings(_NetworkSettings):
     max_object_mb: int = Field(default=2048, ge=1, le=1_000_000)
     min_free_mb: int = Field(default=512, ge=0, le=1_000_000_000)
     timeout: float = Field(default=60.0, gt=0, le=86_400)
-    study_timeout: float = Field(default=1800.0, gt=0, le=86_400)
+    study_timeout: float = Field(default=1800.0, gt=0, le=31_536_000)
     diagnose_attempts: int = Field(default=5, ge=1, le=10_000)
     send_attempts: int = Field(default=20, ge=1, le=10_000)
     backoff: float = Field(default=5.0, gt=0, le=86_400)
