@@ -70,7 +70,7 @@ class ListenSettings(_NetworkSettings):
     max_associations: int = Field(default=8, ge=1, le=200)
     max_pdu: int = Field(default=1 << 17, ge=4096, le=MAX_PDU)
     max_object_mb: int = Field(default=2048, ge=1, le=1_000_000)
-    min_free_mb: int = Field(default=512, ge=0, le=1_000_000_000)
+    min_free_mb: int = Field(default=512, ge=0, le=1_000_000_000_000_000)
     timeout: float = Field(default=60.0, gt=0, le=86_400)
     study_timeout: float = Field(default=1800.0, gt=0, le=31_536_000)
     diagnose_attempts: int = Field(default=5, ge=1, le=10_000)
