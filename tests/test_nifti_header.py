@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
@@ -127,3 +129,71 @@ def test_the_mask_of_a_volume_without_a_place_has_its_voxels_and_claims_no_place
     np.testing.assert_array_equal(np.asarray(mask.dataobj) > 0, values > 100)
     assert mask.header["sform_code"] == mask.header["qform_code"] == 0
     np.testing.assert_array_equal(mask.header.get_zooms(), (1, 2, 3))
+
+
+def quaternion(path, b=0.0, c=0.0, d=0.0, **fields):
+    """A NIfTI-1 whose qform is a rotation (nifti1.h, method 2), beside whatever sform there is."""
+    return write(
+        path, quatern_b=b, quatern_c=c, quatern_d=d, **{"qform_code": 1, "pixdim": [1, 1, 2, 3, 0, 0, 0, 0], **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"b": 0.9, "c": 0.9}, {"b": np.nan}, {"sform_code": 77}, {"sform_code": 2, "qform_code": 99}, {"sform_code": -1}],
+    ids=str,
+)
+def test_masks_of_odd_transforms_are_written_on_the_file_s_grid(tmp_path, fields):
+    scan = read(quaternion(tmp_path / "a.nii", **fields))
+    write_nifti(marked(scan), scan.geometry, tmp_path / "mask.nii.gz")
+    mask = nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asarray(mask.dataobj) > 0, VALUES > 100)
+    assert {int(mask.header[name]) for name in ("sform_code", "qform_code")} <= set(range(6))
+
+
+def test_a_form_code_that_does_not_exist_claims_no_place(tmp_path):
+    scan = read(write(tmp_path / "a.nii", sform_code=77))
+    assert scan.geometry.positions is None
+    assert any("sform_code is 77, which does not exist" in note for note in scan.notes)
+
+
+def test_transforms_that_contradict_each_other_are_said(tmp_path):
+    """nibabel takes the sform, ITK may take the qform: here one is the other turned by half a circle about z."""
+    scan = read(quaternion(tmp_path / "a.nii", d=1.0))
+    assert any("sform and qform of the NIfTI header lie up to" in note and "axes differ" in note for note in scan.notes)
+    alike = read(quaternion(tmp_path / "b.nii"))
+    assert not any("sform and qform" in note for note in alike.notes)
+
+
+def test_micrometres_in_metres_are_a_volume(tmp_path):
+    small = {"srow_x": [1e-6, 0, 0, 0], "srow_y": [0, 2e-6, 0, 0], "srow_z": [0, 0, 3e-6, 0]}
+    scan = read(write(tmp_path / "a.nii", xyzt_units=1, pixdim=[1, 1e-6, 2e-6, 3e-6, 0, 0, 0, 0], **small))
+    assert scan.geometry.spacing == pytest.approx((2e-3, 1e-3)) and scan.geometry.slice_spacing == pytest.approx(3e-3)
+
+
+@pytest.mark.parametrize("spoil", ["crc", "length", "no trailer", "cut"])
+def test_a_gzip_that_does_not_end_as_it_must_is_damage(tmp_path, spoil):
+    """RFC 1952 2.3.1: CRC-32 and size of the data stand at the end."""
+    path = write(tmp_path / "a.nii.gz")
+    data = bytearray(path.read_bytes())
+    if spoil in ("crc", "length"):
+        data[-8 if spoil == "crc" else -4] ^= 1
+    else:
+        del data[-8 if spoil == "no trailer" else -40 :]
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read"):
+        read(path)
+
+
+def test_bytes_behind_the_volume_are_said(tmp_path):
+    for name in ("a.nii", "a.nii.gz"):
+        scan = read(write(tmp_path / name, tail=b"more"))
+        assert any("goes on behind the last voxel" in note for note in scan.notes)
+
+
+def test_nothing_of_the_library_s_log_reaches_the_terminal(tmp_path):
+    path = write(tmp_path / "a.nii", sform_code=0, pixdim=[1, 0, 0, 0, 0, 0, 0, 0])
+    ran = subprocess.run(
+        [sys.executable, "-m", "medvis", "info", str(path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from dataclasses import replace
@@ -16,16 +15,15 @@ from medvis.core.geometry import Geometry
 from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.errors import InputError
-from medvis.io.magic import head_of
-from medvis.io.readers.nifti_geometry import UNSIZED, geometry_of, stored_grid, to_axial, without_size
+from medvis.io.readers.nifti_file import GZIP, load
+from medvis.io.readers.nifti_geometry import UNSIZED, geometry_of, to_axial, without_size
+from medvis.io.readers.nifti_transforms import stored_grid, transform_notes
 from medvis.ops.modality import rescale
 from medvis.ops.padding import corner_padding
 
 _LEAST, _MOST = -900.0, 4000.0
 _QUANTILES = (0.005, 0.999)
-_GZIP = b"\x1f\x8b"
 _HEADER = 352  # bytes, with the four that say whether there are extensions
-_LONGEST = 544  # the same of NIfTI-2
 _AGAIN = "copy or export it again"
 
 
@@ -46,7 +44,7 @@ class NiftiReader(Reader):
 
     def format_of(self, head: bytes, path: Path) -> str | None:
         """``nifti``, also inside gzip."""
-        if head.startswith(_GZIP):
+        if head.startswith(GZIP):
             try:
                 head = zlib.decompressobj(wbits=31).decompress(head, _HEADER)
             except zlib.error:
@@ -62,16 +60,17 @@ class NiftiReader(Reader):
         Raises:
             InputError: unreadable, truncated, colour, complex, or more than one volume.
         """
-        stored, image, raw, mended = _load(path)
+        stored, image, raw, mended = load(path)
+        mended += transform_notes(raw, image.header)
         axial = to_axial(stored, image.affine, str(path))
         pixels, valid, notes = _pixels(axial.values, image, str(path))
-        geometry, more = geometry_of(raw, axial.affine, len(pixels))
+        geometry, more = geometry_of(image.header, axial.affine, len(pixels))
         unsized = without_size(raw, stored.shape)
         if unsized is not None:
             reasons = {**geometry.reasons, **dict.fromkeys(UNSIZED, unsized)}
             geometry = Geometry(reasons=reasons)
             more = [*more, f"{unsized}; nothing is measured in mm"]
-        geometry = replace(geometry, stored=stored_grid(raw, stored.shape, axial.turned))
+        geometry = replace(geometry, stored=stored_grid(raw, image.header, stored.shape, axial.turned))
         unit, valid, note = _unit(pixels, valid)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -93,63 +92,6 @@ class NiftiReader(Reader):
         )
 
 
-def _load(path: Path) -> tuple[Array, Any, Any, list[str]]:
-    """The stored values [i, j, k], nibabel's image, its header as it is in the file, and what had to be mended."""
-    from nibabel.imageglobals import LoggingOutputSuppressor  # noqa: PLC0415 - 0.3 s, and only this format needs it
-
-    try:
-        with LoggingOutputSuppressor():
-            image, raw, notes = _image(path)
-            shape = tuple(int(size) for size in image.shape)
-            _check_shape(shape, path)
-            stored = np.asanyarray(image.dataobj.get_unscaled())
-    except InputError:
-        raise
-    except Exception as error:  # nibabel raises what the broken bytes happen to lead to
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{path} is a NIfTI file that cannot be read: {reason}", hint=_AGAIN) from error
-    if stored.dtype.kind not in "iufb":
-        raise InputError(f"{path} holds {stored.dtype} values", "one real number per voxel")
-    return stored.reshape((*shape, 1)[:3]), image, raw, notes
-
-
-def _image(path: Path) -> tuple[Any, Any, list[str]]:
-    """Opened by nibabel where the name tells it the packing (so that .nii is mapped, not read), else from bytes.
-
-    The header as it is in the file comes beside it, since nibabel mends what it reads: a pixel size of 0 becomes 1.
-    """
-    import nibabel  # noqa: PLC0415 - as above
-
-    head = head_of(path)
-    packed = head.startswith(_GZIP)
-    if packed:
-        with gzip.open(path) as stream:
-            head = stream.read(_LONGEST)
-    if head[344:348] == b"ni1\x00" or head[4:8] == b"ni2\x00":
-        raise InputError(f"{path} is the header of a .hdr/.img pair", "a single .nii or .nii.gz", "convert it")
-    kind: Any = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
-    raw = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
-    least = raw.sizeof_hdr + 4
-    if raw["vox_offset"] < least:  # ITK and others read the values where they must begin
-        offset, data = float(raw["vox_offset"]), path.read_bytes()
-        data = gzip.decompress(data) if packed else data
-        fixed = raw.copy()
-        fixed["vox_offset"] = least
-        note = f"vox_offset is {offset:g}, which lies within the header; the values were read from byte {least}"
-        return kind.from_bytes(fixed.binaryblock + data[raw.sizeof_hdr :]), raw, [note]
-    if path.name.lower().endswith(".nii.gz" if packed else ".nii"):
-        return kind.from_filename(path), raw, []
-    data = path.read_bytes()
-    return kind.from_bytes(gzip.decompress(data) if packed else data), raw, []
-
-
-def _check_shape(shape: tuple[int, ...], path: Path) -> None:
-    if len(shape) > 3 and any(size > 1 for size in shape[3:]):
-        raise InputError(f"{path} holds {int(np.prod(shape[3:]))} volumes", "one 3-D volume", "split it")
-    if len(shape) < 2 or 0 in shape:
-        raise InputError(f"{path} has the shape {list(shape)}", "a 3-D volume")
-
-
 def _pixels(axial: Array, image: Any, where: str) -> tuple[Float32s, Bools | None, list[str]]:  # noqa: ANN401
     """The scaled volume, filled frame by frame into one array."""
     try:
@@ -166,6 +108,8 @@ def _pixels(axial: Array, image: Any, where: str) -> tuple[Float32s, Bools | Non
     if axial.dtype.kind != "f" or (np.isfinite(axial) & ~finite).any():
         raise InputError(f"{where}: scl_slope {slope:g} and scl_inter {inter:g} give values that are no finite number",
                          "a slope that fits the values", _AGAIN)  # fmt: skip
+    if not finite.any():
+        raise InputError(f"{where}: no voxel is a finite number", "an image", _AGAIN)
     pixels[~finite] = 0
     return pixels, finite, ["voxels that are no finite number were set to 0 and masked as padding"]
 

@@ -16,6 +16,7 @@ _OF_TIME = range(0, 49, 8)  # likewise, of the fourth axis
 _IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RIGHT_ANGLE = 1e-3
 _ALONG_NORMAL = 0.9999
+_FLAT = 1e-6
 
 
 class Axial(NamedTuple):
@@ -48,7 +49,7 @@ def to_axial(stored: Array, affine: Float64s, where: str) -> Axial:
     import nibabel  # noqa: PLC0415 - 0.3 s, and only this format needs it
 
     orientations: Any = nibabel.orientations
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    if not invertible(affine):
         raise InputError(f"{where}: the NIfTI transform is singular", "an invertible sform or qform")
     axes = orientations.io_orientation(affine)
     wanted = orientations.axcodes2ornt(("L", "P", "S"))
@@ -60,23 +61,20 @@ def to_axial(stored: Array, affine: Float64s, where: str) -> Axial:
     return Axial(values, np.asarray(_RAS_TO_LPS @ to_ras, np.float64), codes, turned)
 
 
+def invertible(affine: Float64s) -> bool:
+    """Whether an affine is finite and maps a volume onto one, whatever the unit of length."""
+    if not np.isfinite(affine).all():
+        return False
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(lengths.min() > 0 and abs(np.linalg.det(affine[:3, :3] / lengths)) > _FLAT)
+
+
 def to_stored(values: Array, grid: StoredGrid) -> Array:
     """The way back of `to_axial`: values [frames, rows, cols] as they lie in the file, [i, j, k]."""
     volume = values.transpose(2, 1, 0)
     flipped = {axis: way for axis, way in grid.turned if way < 0}
     ways = tuple(slice(None, None, flipped.get(axis, 1)) for axis in range(3))
     return volume[ways].transpose([axis for axis, _ in grid.turned])
-
-
-def stored_grid(header: Any, shape: tuple[int, ...], turned: tuple[tuple[int, int], ...]) -> StoredGrid:  # noqa: ANN401
-    """The grid of a file, from nibabel's header."""
-    codes = int(header["sform_code"]), int(header["qform_code"])
-    sform, qform = (
-        None if affine is None else tuple(tuple(float(value) for value in row) for row in affine)
-        for affine in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0])
-    )
-    zooms = tuple(float(value) for value in header["pixdim"][1:4])
-    return StoredGrid(shape, turned, sform, qform, codes, zooms, unit_of(header)[0])  # type: ignore[arg-type]
 
 
 UNSIZED = ("spacing", "slice_spacing", "positions", "orientation")

@@ -78,11 +78,12 @@ def write_nifti(mask: Labels, geometry: Geometry, path: Path) -> None:
     header.set_data_dtype(kind)
     header["magic"], header["vox_offset"] = b"n+1", 352
     grid = geometry.stored
-    if grid is not None and np.prod(grid.shape) == mask.size:
+    volume = None if grid is None else to_stored(np.asarray(mask), grid)
+    if grid is not None and volume is not None and volume.shape == tuple(grid.shape):
         header.set_data_shape(grid.shape)
         _set_grid(header, grid)
         # NIfTI's first axis runs fastest: its transpose is written in C order.
-        planes = to_stored(np.asarray(mask), grid).transpose(2, 1, 0)
+        planes = volume.transpose(2, 1, 0)
     else:
         header.set_data_shape(mask.shape[::-1])
         _set_geometry(header, geometry)
@@ -94,14 +95,21 @@ def write_nifti(mask: Labels, geometry: Geometry, path: Path) -> None:
 
 
 def _set_grid(header: Any, grid: StoredGrid) -> None:  # noqa: ANN401 - nibabel's header
+    sform, qform = (None if rows is None else np.array(rows) for rows in (grid.sform, grid.qform))
+    header.set_sform(sform, code=grid.codes[0])
+    if sform is not None and qform is None and _sheared(sform):  # ITK refuses a sheared sform alone
+        header.set_qform(sform, code=grid.codes[0], strip_shears=True)
+    else:
+        header.set_qform(qform, code=grid.codes[1])
     header["pixdim"][1:4] = grid.zooms
-    header.set_sform(None if grid.sform is None else np.array(grid.sform), code=grid.codes[0])
-    header.set_qform(None if grid.qform is None else np.array(grid.qform), code=grid.codes[1])
-    if grid.qform is None:
-        header["pixdim"][1:4] = grid.zooms
     header.set_xyzt_units(grid.unit)
-    known = grid.sform is not None or grid.qform is not None
+    known = sform is not None or qform is not None
     header["descrip"] = f"medvis: finding numbers{'' if known else '; place in the patient unknown'}"
+
+
+def _sheared(affine: Float64s) -> bool:
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return not np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
 
 
 def _set_geometry(header: Any, geometry: Geometry) -> None:  # noqa: ANN401 - nibabel's header
