@@ -16,6 +16,16 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
+@pytest.fixture(scope="module")
+def worker():
+    """A watched process that reads damaged files."""
+    from fuzz_run import Worker
+
+    process = Worker()
+    yield process
+    process.close()
+
+
 @pytest.fixture(autouse=True)
 def torch_switches():
     """A training sets torch's global switches; other tests shall not feel it."""

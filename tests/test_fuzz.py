@@ -11,7 +11,6 @@ from pathlib import Path
 
 import fuzz_maker
 import pytest
-from fuzz_run import Worker
 from pydicom import data as pydicom_data
 
 COUNT = int(os.environ.get("MEDVIS_FUZZ", "150"))
@@ -31,13 +30,6 @@ def seeds() -> list[list[fuzz_maker.Whole]]:
         if path.stat().st_size <= LARGEST and (file := fuzz_maker.whole(path)) is not None:
             found.setdefault(file.syntax, []).append(file)
     return [found[syntax] for syntax in sorted(found)]
-
-
-@pytest.fixture(scope="module")
-def worker():
-    one = Worker()
-    yield one
-    one.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux does")

@@ -31,12 +31,33 @@ def _no_patience(monkeypatch):
     monkeypatch.setattr(webclient, "PATIENCE", 0.01)
 
 
+class Quiet(BaseHTTPRequestHandler):
+    """Writes no log."""
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]):
+    """A DICOMweb server on a port of its own, as a peer."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield WebPeer(f"http://127.0.0.1:{server.server_address[1]}/dicom-web")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @contextmanager
 def service(*answers: tuple[int, dict[str, str], bytes]):
     """A server that gives these answers one after the other, the last one for ever; with the paths it was asked for."""
     waiting, asked = list(answers), []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             asked.append(self.path)
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -50,18 +71,8 @@ def service(*answers: tuple[int, dict[str, str], bytes]):
         def do_POST(self):
             self.do_GET()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield WebPeer(f"http://127.0.0.1:{server.server_address[1]}/dicom-web"), asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as peer:
+        yield peer, asked
 
 
 def part(body: bytes) -> bytes:
@@ -230,7 +241,7 @@ class Archive:
 
 @contextmanager
 def archive(held: Archive):
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             parts = urlsplit(self.path)
             status, found = held.answer(parts.path, parse_qs(parts.query))
@@ -240,18 +251,8 @@ def archive(held: Archive):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield WebPeer(f"http://127.0.0.1:{server.server_address[1]}/dicom-web")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as peer:
+        yield peer
 
 
 @pytest.mark.parametrize(
