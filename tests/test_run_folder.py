@@ -18,11 +18,11 @@ from tiny_data import write_data
 from tiny_task import RECIPE, write_task
 
 from medvis.errors import InputError, ModelError, SettingsError
+from medvis.io.lock import locked
 from medvis.learn.ablate import variants
 from medvis.learn.data.digest import folder_digest
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.run_folder import locked
 from medvis.settings import load_task, validated
 
 SHORT = {"phases": [{"size": 32, "epochs": 1}]}
@@ -109,17 +109,17 @@ def test_a_checkpoint_of_unknown_origin_is_refused(run, data, tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     held = (
-        "import sys, pathlib\nfrom medvis.learn.training.run_folder import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()\n"
+        "import sys, pathlib\nfrom medvis.io.lock import locked\n"
+        "with locked(pathlib.Path(sys.argv[1]), 'training'):\n    print('held', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", held, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(SettingsError, match="another training is at work in"), locked(tmp_path):
+        with pytest.raises(SettingsError, match="another training is at work in"), locked(tmp_path, "training"):
             pass
         other.kill()
-    with locked(tmp_path):
+    with locked(tmp_path, "training"):
         pass
 
 

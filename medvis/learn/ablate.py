@@ -13,6 +13,7 @@ import yaml
 
 from medvis.errors import InputError, SettingsError
 from medvis.io.atomic import write_atomic
+from medvis.io.lock import locked
 from medvis.learn.bundling.bundle import Packing, make_bundle
 from medvis.learn.bundling.card_file import write_card
 from medvis.learn.data.digest import folder_digest
@@ -20,7 +21,6 @@ from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.run_folder import locked
 from medvis.model.bundle import read_card
 from medvis.model.card import Ablated, Ablation, Difference, Figure
 from medvis.nets.weights import load_net
@@ -101,7 +101,7 @@ def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
     """
     recipe = _recipe(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out):
+    with locked(out, "ablation"):
         results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
     rows = [
         Ablated(

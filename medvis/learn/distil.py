@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvis.errors import ModelError, SettingsError
+from medvis.io.lock import locked
 from medvis.learn.data.digest import file_digest
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.run_folder import claim, identity_of, locked
+from medvis.learn.training.run_folder import claim, identity_of
 from medvis.learn.training.train import Trainer, net_spec
 from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import BatchTargets, Heads, total_loss
@@ -133,7 +134,7 @@ def distil(
     _check_alike(large.spec, net_spec(recipe, reader.range, reader.depth_mm is not None))
     teaching = teaching or Teaching()
     lesson = {"weights": file_digest(teacher).hex(), **asdict(teaching)}
-    with locked(out):
+    with locked(out, "training"):
         claim(out, {**identity_of(recipe, reader, data), "teacher": lesson})
         student = Student(large, teaching, recipe, reader=reader, data=data, folder=out, on_record=on_record)
         sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}

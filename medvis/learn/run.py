@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from medvis.errors import SettingsError
+from medvis.io.lock import locked
 from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
-from medvis.learn.training.run_folder import claim, identity_of, locked, require_same_task
+from medvis.learn.training.run_folder import claim, identity_of, require_same_task
 from medvis.learn.training.train import Trainer
 from medvis.model.card import WrittenCard
 from medvis.settings import TaskConfig, load_task, validated
@@ -29,7 +30,7 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
         raise SettingsError(f"task '{config.task}' has no train: section")
     recipe, reader = validated(Recipe, config.train, "train"), ViewReader(config)
     validated(WrittenCard, config.card, "card")  # an export without it would fail after hours of training
-    with locked(out):
+    with locked(out, "training"):
         claim(out, identity_of(recipe, reader, data))
         return Trainer(recipe, reader, data, out, on_record).run()
 

@@ -1,4 +1,4 @@
-"""The folder of a training: what it was begun with, and that nobody else is at it.
+"""The folder of a training: what it was begun with.
 
 A training goes on from the checkpoint that it finds. It must then be the same training: the same recipe, the same data,
 shown in the same way. `training.json` says what it was; another one is refused.
@@ -7,9 +7,7 @@ shown in the same way. `training.json` says what it was; another one is refused.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from medvis.learn.data.views import ViewReader
 from medvis.learn.training.checkpoint import CHECKPOINT
 from medvis.learn.training.recipe import Recipe
 
-IDENTITY, LOCK = "training.json", ".lock"
+IDENTITY = "training.json"
 WEIGHTS = "model.safetensors"
 # How it is computed, not what: a training may go on with more threads, or on a GPU.
 COMPUTING = frozenset({"threads", "workers", "device"})
@@ -100,32 +98,6 @@ def require_same_task(weights: Path, recipe: Recipe, reader: ViewReader) -> None
 def _meaning(identity: Identity) -> Identity:
     recipe = identity.get("recipe", {})
     return {"recipe": {name: recipe.get(name) for name in MEANING}, "input": identity.get("input")}
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps a folder for this process. Raises SettingsError where another process has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+b") as file:
-        if not _lock(file.fileno()):
-            raise SettingsError(f"another training is at work in {folder}", hint="wait for it, or give another folder")
-        yield
-
-
-def _lock(descriptor: int) -> bool:
-    """A lock that the system takes back when the process ends, however it ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt  # noqa: PLC0415 - of Windows only
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl  # noqa: PLC0415 - of POSIX only
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _elsewhere(data: Path, name: str, value: str | None) -> str | None:

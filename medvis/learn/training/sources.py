@@ -15,7 +15,7 @@ from medvis.learn.data.datasets import read_rows
 from medvis.learn.data.index import Row, read_index
 from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, is_unknown, normalised
 from medvis.learn.data.masks import empty_masks
-from medvis.learn.data.pictures import load_pictures
+from medvis.learn.data.pictures import Pictures, load_pictures
 from medvis.learn.data.scans import scans_of
 from medvis.learn.data.views import ViewReader
 from medvis.learn.training.lesions import LesionSampler
@@ -40,40 +40,45 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
     Raises:
         InputError: the data cannot be read, do not say what the recipe learns, or are fewer than a batch.
     """
-    read = read_index if recipe.sampler == "lesions" else read_rows
-    train = usable(read(data, "train"), recipe, f"split train of {data}", tell)
-    kept = _measured(recipe, data, tell)
+    train = _rows(recipe, data, "train", tell)
+    kept = _drawn(_rows(recipe, data, "val", tell), recipe)
     if len(train) * recipe.repeat < recipe.batch:
         raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
     if recipe.sampler == "lesions":
-        lesions, validation = (
-            load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
-            for rows in (train, kept)
-        )
+        lesions, validation = (_lesions(rows, recipe, reader) for rows in (train, kept))
         _tell_empty([*lesions.rows, *validation.rows], _named(lesions) + _named(validation), recipe, tell)
         sampler = LesionSampler(lesions, recipe, reader.range, _extra(recipe, reader, data))
         return sampler, LesionValidator(validation, recipe)
     pictures, rest = (load_pictures(rows, reader, recipe.channels, recipe.readers) for rows in (train, kept))
     _tell_empty([*pictures.rows, *rest.rows], [*pictures.masks, *rest.masks], recipe, tell)
-    if recipe.sampler == "tiles":
-        return TileSampler(pictures, recipe, reader.range), TileValidator(rest)
-    return PictureSampler(pictures, recipe, reader.range), PictureValidator(rest, recipe)
+    kind = TileSampler if recipe.sampler == "tiles" else PictureSampler
+    return kind(pictures, recipe, reader.range), _of_pictures(rest, recipe)
 
 
 def validator(recipe: Recipe, reader: ViewReader, data: Path) -> Validator:
     """The figures on the val split alone, as `sources` gives them. Raises InputError likewise."""
-    rows = _measured(recipe, data, None)
+    rows = _drawn(_rows(recipe, data, "val", None), recipe)
     if recipe.sampler == "lesions":
-        lesions = load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm)
-        return LesionValidator(lesions.shown(reader), recipe)
-    pictures = load_pictures(rows, reader, recipe.channels, recipe.readers)
+        return LesionValidator(_lesions(rows, recipe, reader), recipe)
+    return _of_pictures(load_pictures(rows, reader, recipe.channels, recipe.readers), recipe)
+
+
+def _of_pictures(pictures: Pictures, recipe: Recipe) -> Validator:
     return TileValidator(pictures) if recipe.sampler == "tiles" else PictureValidator(pictures, recipe)
 
 
-def _measured(recipe: Recipe, data: Path, tell: Tell | None) -> list[Row]:
-    """The rows of val that a training is measured on: those of a seeded draw."""
+def _lesions(rows: list[Row], recipe: Recipe, reader: ViewReader) -> CtPictures:
+    return load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
+
+
+def _rows(recipe: Recipe, data: Path, split: str, tell: Tell | None) -> list[Row]:
+    """The rows of a split that the recipe can use."""
     read = read_index if recipe.sampler == "lesions" else read_rows
-    rows = usable(read(data, "val"), recipe, f"split val of {data}", tell)
+    return usable(read(data, split), recipe, f"split {split} of {data}", tell)
+
+
+def _drawn(rows: list[Row], recipe: Recipe) -> list[Row]:
+    """Those of val that a training is measured on, by a seeded draw."""
     drawn = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.validate_on]
     return [rows[index] for index in sorted(drawn)]
 
