@@ -219,7 +219,7 @@ def test_an_ablation_keeps_its_folder_to_itself(home, tmp_path):
     def again(record):
         if not told:
             told.append(record)
-            with pytest.raises(SettingsError, match="another training is at work in"):
+            with pytest.raises(SettingsError, match="another ablation is at work in"):
                 ablate(plan(home[0], tmp_path), tmp_path / "out", lambda _: None)
 
     ablate(plan(home[0], tmp_path), tmp_path / "out", again)
