@@ -9,13 +9,16 @@ import typer
 
 from medvis.cli.console import emit, emit_json, waiting
 from medvis.cli.failures import explain, print_error
-from medvis.cli.options import Json, Quiet
+from medvis.cli.options import Json, Quiet, listed
 from medvis.errors import BatchError, InputError, UsageError
 
 if TYPE_CHECKING:
     from medvis.dicom.deidentify.run import DeidentificationResult, Written
 
-_PROFILE = "basic, and what of it is loosened: modified-dates, patient-characteristics, uids; separated by commas."
+_PROFILE = (
+    "basic, and what of it is loosened: modified-dates, patient-characteristics, uids; separated by commas. "
+    "May be repeated.  [default: basic]"
+)
 
 
 def deidentify(
@@ -23,7 +26,7 @@ def deidentify(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the new files go; absent or empty.")
     ],
-    profile: Annotated[str, typer.Option(metavar="LIST", help=_PROFILE)] = "basic",
+    profile: Annotated[list[str] | None, typer.Option(metavar="LIST", help=_PROFILE)] = None,
     key_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A secret, so that a later run gives the same new UIDs and patients."),
@@ -50,7 +53,7 @@ def deidentify(
     if black_out_text and accept_burned_in:
         raise UsageError("--black-out-text beside --accept-burned-in", "one of them")
     secret = Secret() if key_file is None else Secret.from_file(key_file)
-    cleaner = Cleaner(secret, Profile.of(part.strip() for part in profile.split(",") if part.strip()))
+    cleaner = Cleaner(secret, Profile.of(listed(profile or ["basic"])))
     job = Deidentifier(cleaner, Orders(black_out_text, accept_burned_in))
     with waiting("de-identifying", quiet=quiet) as tick:
         result = job.run(paths, output, lambda done, total: tick("", done, total))

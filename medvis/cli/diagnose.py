@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvis.cli.console import emit, waiting
+from medvis.cli.fail_on import FailOn, Flags, flags_of
 from medvis.cli.failures import explain, print_error
 from medvis.cli.options import (
     INPUT_HELP,
@@ -24,7 +25,6 @@ from medvis.cli.options import (
     Set,
     Task,
     Unit,
-    chosen,
     overrides,
     with_picture,
 )
@@ -55,10 +55,7 @@ def diagnose(
     picture_window: PictureWindow = None,
     mm_per_pixel: MmPerPixel = None,
     unit: Unit = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help=f"Verdicts that exit with code {FLAGGED}: positive, negative, refer."),
-    ] = None,
+    fail_on: FailOn = None,
 ) -> None:
     """Several paths or volumes: one folder each below FOLDER; one that fails does not stop the others.
 
@@ -71,24 +68,23 @@ def diagnose(
 
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
-    flags = chosen(fail_on, "--fail-on", ("positive", "negative", "refer")) if fail_on is not None else []
+    flags = flags_of(fail_on)
     changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
     folder = None if json and output is None else output or OUT
     folders = [None] * len(paths) if folder is None else result_folders(paths, folder)
     selector = partial(select, series=series)
     batch = Batch(Pipelines(task, changes), writers(write), force, selector, opened)
-    shown = _Shown(json, quiet)
+    shown = _Shown(json, quiet, flags)
     batch.run([Input(path, below) for path, below in zip(paths, folders, strict=True)], shown)
-    if any(verdict in flags for verdict in shown.verdicts()):
-        raise typer.Exit(FLAGGED)
+    shown.settle()
 
 
 class _Shown:
     """What the user sees of a batch, and what came of it (a `medvis.batch.run.Observer`)."""
 
-    def __init__(self, json: bool, quiet: bool) -> None:
-        self._json, self._quiet = json, quiet
-        self._verdicts: list[str] = []
+    def __init__(self, json: bool, quiet: bool, flags: Flags) -> None:
+        self._json, self._quiet, self._flags = json, quiet, flags
+        self._done = self._flagged = 0
         self._codes: list[int] = []
 
     def selected(self, volumes: Volumes, selection: Selection) -> None:
@@ -113,7 +109,8 @@ class _Shown:
             from medvis.cli.summary import show
 
             show(outcome.report, files, seconds)
-        self._verdicts.append(outcome.report.verdict.decision)
+        self._done += 1
+        self._flagged += self._flags.meet(outcome.report)
 
     def failed(self, failure: Failure) -> None:
         """One line a failure; the error itself where there is nothing else to do."""
@@ -121,13 +118,20 @@ class _Shown:
             raise failure.error
         self._codes.append(explain(failure.error, failure.name))
 
-    def verdicts(self) -> list[str]:
-        """The verdicts; ends a run with failures: with their code if all failed alike, else as a batch of failures."""
-        if self._codes and not self._verdicts and len(set(self._codes)) == 1:
+    def settle(self) -> None:
+        """Ends the run with its exit code, unless that is 0.
+
+        A failure wins over a flag: a script must not take for a whole answer what lacks a case. All that failed alike
+        end with their own code, a batch with failures in it as such.
+        """
+        failed = len(self._codes)
+        if failed and not self._done and len(set(self._codes)) == 1:
             raise typer.Exit(self._codes[0])
-        if self._codes:
-            raise BatchError(f"{len(self._codes)} of {len(self._codes) + len(self._verdicts)} cases failed")
-        return self._verdicts
+        if failed:
+            flagged = f", and --fail-on names {self._flagged} of the others" if self._flagged else ""
+            raise BatchError(f"{failed} of {failed + self._done} cases failed{flagged}")
+        if self._flagged:
+            raise typer.Exit(FLAGGED)
 
 
 def _position_text(item: Item) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from medvis.pacs.settings import ListenSettings
 
 _OWN = "listen."
+_WRITE = "json,seg,sr,sc"
 _DAY = 86400.0
 
 
@@ -48,11 +49,13 @@ def listen(
     ] = None,
     task: Task = "auto",
     write: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            metavar="LIST", autocompletion=complete_writers, help="What to make of a study; its DICOM objects are sent."
+            metavar="LIST",
+            autocompletion=complete_writers,
+            help=f"What to make of a study; its DICOM objects are sent. May be repeated.  [default: {_WRITE}]",
         ),
-    ] = ("json,seg,sr,sc"),
+    ] = None,
     store: Annotated[Path, typer.Option(metavar="FOLDER", help="The queue, and what is in it.")] = Path("medvis-store"),
     quiet_period: Annotated[
         str, typer.Option(metavar="TIME", help="A study is complete when nothing has come for so long.")
@@ -79,7 +82,7 @@ def listen(
     own = {key.removeprefix(_OWN): value for key, value in changes.items() if key.startswith(_OWN)}
     values = {
         "port": port, "host": host, "aet": aet, "allow": allow or [], "to": to, "task": task,
-        "write": names_in(write), "store": store, "quiet_period": seconds(quiet_period, "--quiet-period"),
+        "write": names_in(write or [_WRITE]), "store": store, "quiet_period": seconds(quiet_period, "--quiet-period"),
         "keep_days": seconds(keep, "--keep", "d") / _DAY, "tls": tls_files(tls_cert, tls_key, tls_ca),
     }  # fmt: skip
     need("pynetdicom", "httpx")

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -74,7 +75,15 @@ def _command(name: str) -> Any:  # noqa: ANN401 - typer's command is not public
     for parameter in command.params:  # an argument is named by its metavar; Python's types say nothing to a user
         if parameter.param_type_name == "argument":
             parameter.display_type_rich = lambda ctx: ""  # type: ignore[attr-defined]
+            parameter.get_usage_pieces = partial(_usage_pieces, parameter)  # type: ignore[method-assign]
     return command
+
+
+def _usage_pieces(parameter: Any, ctx: object) -> list[str]:  # noqa: ANN401 - typer's parameter is not public
+    """An argument in the usage line: in brackets where it may be left out, with dots where it may be repeated."""
+    del ctx
+    name = parameter.metavar or parameter.name.upper()
+    return [(name if parameter.required else f"[{name}]") + ("..." if parameter.nargs != 1 else "")]
 
 
 _HELP = {"help_option_names": ["-h", "--help"]}

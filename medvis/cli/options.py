@@ -115,9 +115,7 @@ def with_picture(
         sizes = _numbers("--mm-per-pixel", mm_per_pixel, (1, 2), "mm, e.g. 0.7, or ROWS,COLS, e.g. 0.7,0.8")
         values["picture.mm_per_pixel"] = sizes if len(sizes) > 1 else sizes[0]
     if unit is not None:
-        if unit not in _UNITS:
-            raise UsageError(f"--unit {unit}", f"one of {', '.join(_UNITS)}")
-        values["picture.unit"] = unit
+        values["picture.unit"] = one_of(unit, "--unit", _UNITS)
     return values
 
 
@@ -139,13 +137,25 @@ def _value(text: str, value: str) -> object:
         raise UsageError(f"--set {text!r}", "a value that is YAML, e.g. 4, true or [0.5, 1.0]") from None
 
 
-def chosen(text: str, option: str, known: Sequence[str]) -> list[str]:
-    """The names in a list with commas, each once, in the order given. Raises UsageError if one is not known."""
-    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def listed(texts: Iterable[str]) -> list[str]:
+    """The entries of an option that takes lists with commas and may be repeated, each once, in the order given."""
+    return list(dict.fromkeys(part.strip() for text in texts for part in text.split(",") if part.strip()))
+
+
+def chosen(texts: Sequence[str], option: str, known: Sequence[str]) -> list[str]:
+    """As `listed`, of names that are known. Raises UsageError if one is not, or if there is none."""
+    names = listed(texts)
     strange = [name for name in names if name not in known]
     if strange or not names:
-        raise UsageError(f"{option} {strange[0] if strange else repr(text)}", f"some of {', '.join(known)}")
+        raise UsageError(f"{option} {strange[0] if strange else repr(','.join(texts))}", f"some of {', '.join(known)}")
     return names
+
+
+def one_of(text: str, option: str, known: Sequence[str]) -> str:
+    """A name that is known. Raises UsageError if it is not."""
+    if text not in known:
+        raise UsageError(f"{option} {text or repr(text)}", f"one of {', '.join(known)}")
+    return text
 
 
 def with_extra(module: str) -> Any:  # noqa: ANN401 - a module

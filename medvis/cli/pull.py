@@ -11,7 +11,7 @@ import typer
 from medvis.cli.console import emit, emit_json, waiting
 from medvis.cli.failures import print_error
 from medvis.cli.network import Aet, TlsCa, TlsCert, TlsKey, tls_files
-from medvis.cli.options import Json, Quiet, chosen
+from medvis.cli.options import Json, Quiet, one_of
 from medvis.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def pull(
     from medvis.pacs.dimse.retrieve import Route
     from medvis.pacs.pull import source_of
 
-    way: Any = chosen(via, "--via", _VIAS)[0]
+    way: Any = one_of(via, "--via", _VIAS)
     peer, target = source_of(source, study, series)
     route = Route(way, aet, host, port, tls_files(tls_cert, tls_key, tls_ca))
     if query is not None or level is not None:
@@ -111,7 +111,7 @@ def _list(
         named = {"StudyInstanceUID": target.study, "SeriesInstanceUID": target.series}
         keys |= {keyword: uid for keyword, uid in named.items() if uid is not None}
     below = "study" if target is None else "series" if target.series is None else "instance"
-    what: Any = chosen(level or below, "--level", _LEVELS)[0]
+    what: Any = one_of(below if level is None else level, "--level", _LEVELS)
     matches = find(peer, what, keys, route.tls, route.aet)
     shown = list(dict.fromkeys([*SHOWN[what], *keys]))
     rows = [[match.get(keyword, "") for keyword in shown] for match in matches]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,23 +30,24 @@ def complete_writers(incomplete: str) -> list[str]:
 
 
 Write = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--write", metavar="LIST", autocompletion=complete_writers,
         help=f"What to write, separated by commas, of: {', '.join(writer_names())}. The DICOM objects (pm evidence,"
-        f" sc picture, seg outlines, sr report) need DICOM input.  [default: {','.join(USUAL)}]",
+        " sc picture, seg outlines, sr report) need DICOM input. May be repeated, which adds up."
+        f"  [default: {','.join(USUAL)}]",
     ),
 ]  # fmt: skip
 
 
-def names_in(text: str) -> list[str]:
-    """The writers in a list with commas, each once. Raises UsageError if one is not known."""
-    return chosen(text, "--write", writer_names())
+def names_in(lists: Sequence[str]) -> list[str]:
+    """The writers in lists with commas, each once. Raises UsageError if one is not known."""
+    return chosen(lists, "--write", writer_names())
 
 
-def writers(text: str | None) -> list[Writer]:
+def writers(lists: Sequence[str] | None) -> list[Writer]:
     """The writers that ``--write`` names, ready to use."""
     from medvis.core.protocols import Writer
 
-    names = USUAL if text is None else names_in(text)
+    names = names_in(lists) if lists else USUAL
     return [plugins.create(GROUP, name, Writer) for name in names]  # type: ignore[type-abstract]
