@@ -98,11 +98,12 @@ def test_the_only_input_fails_alone(tmp_path, pipelines):
 def test_what_cannot_be_written_or_set_is_refused_before_any_work(slices, tmp_path):
     (tmp_path / "file").touch()
     notes = Notes()
-    with pytest.raises(OutputError):
-        Batch(Pipelines("nonsense"), [JsonWriter()]).run([Input(slices[0], tmp_path / "file")], notes)
     with pytest.raises(SettingsError):
         Batch(Pipelines("nonsense"), [JsonWriter()]).run([Input(slices[0], tmp_path / "out")], notes)
-    assert not notes.ticks and not notes.failures
+    assert not notes.failures
+    Batch(Pipelines("lung-nodule"), [JsonWriter()]).run([Input(slices[0], tmp_path / "file")], notes)
+    ((error, alone),) = [(failure.error, failure.alone) for failure in notes.failures]
+    assert isinstance(error, OutputError) and alone and not notes.ticks
 
 
 def test_the_only_usable_volume_is_chosen_and_each_is_asked_on_its_own(study, pipelines, tmp_path):

@@ -10,6 +10,7 @@ import dicom_maker as maker
 import nibabel
 import numpy as np
 import pytest
+from case_maker import make_case
 
 from medvis import plugins
 from medvis.core.geometry import Geometry
@@ -20,6 +21,7 @@ from medvis.errors import InputError, SettingsError
 from medvis.io import magic, registry
 from medvis.io.inputs import volumes
 from medvis.io.open import open_scan
+from medvis.io.readers.casefile import save_case
 
 
 def refused(path):
@@ -93,12 +95,14 @@ def test_what_else_a_file_may_be(tmp_path, content, words):
 
 def test_folders_that_are_no_series(tmp_path):
     (tmp_path / "images").mkdir()
-    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((3, 3), np.uint8))
-    assert "is a folder of images (1 PNG)" in (line := refused(tmp_path / "images"))
-    assert "give the files" in line
-    assert f"{tmp_path} is a folder of images (1 PNG)" in refused(tmp_path)
+    assert "is an empty folder; wanted" in refused(tmp_path)
     (tmp_path / "images" / "a.png").write_text("hello")
     assert "holds no image (1 other file(s))" in refused(tmp_path)
+    (tmp_path / "images" / "a.png").rename(tmp_path / ".a.png")
+    assert "is an empty folder; 1 hidden file(s) or folder(s) were left out: .a.png" in refused(tmp_path)
+    (tmp_path / "scan.case").write_bytes(save_case(make_case(rows=8, cols=8)))
+    assert "holds no image that is read from a folder (1 CASE)" in (line := refused(tmp_path))
+    assert "give the files" in line
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
@@ -170,9 +174,9 @@ def test_an_outside_reader_reads_a_file_a_folder_and_an_archive(tmp_path, reader
     assert scan.source.format == "star"
     assert scan.notes == ("1 file(s) that are no STAR were ignored",)
     (folder / "below" / "ONE.star").write_bytes(b"STAR....")
-    assert labels(folder) == (["one", "one-2"], ["1 file(s) that are no STAR were ignored: notes.txt"])
-    assert labels(shutil.make_archive(str(tmp_path / "study"), "zip", folder))[0] == ["one", "one-2"]
-    assert "holds 2 volumes: one (the file one.star), one-2 (the file below/ONE.star)" in refused(folder)
+    assert labels(folder) == (["one", "below-one"], ["1 file(s) that are no STAR were ignored: notes.txt"])
+    assert labels(shutil.make_archive(str(tmp_path / "study"), "zip", folder))[0] == ["one", "below-one"]
+    assert "holds 2 volumes: one (the file one.star), below-one (the file below/ONE.star)" in refused(folder)
 
 
 def test_volumes_of_several_readers_in_one_folder(tmp_path, readers):

@@ -78,8 +78,9 @@ class TestCommands:
         Path("out/series-3-soft").mkdir(parents=True)
         Path("out/series-3-soft/report.json").write_text("mine")
         ran = medvis("diagnose", study, "-o", "out", "--write", "json", "-q", "--task", "lung-nodule")
-        assert "--force" in ran.error(7)
-        assert [str(path) for path in Path("out").rglob("*.json")] == ["out/series-3-soft/report.json"]
+        assert ran.code == 8 and "series-3-soft/report.json exists already" in ran.stderr.splitlines()[0]
+        assert Path("out/series-3-soft/report.json").read_text() == "mine"
+        assert Path("out/series-2-lung/report.json").is_file()
 
     def test_info_lists_the_volumes(self, medvis, study):
         ran = medvis("info", study)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medvis.batch.progress import Progress, Span, frame_by_frame, silent
+from medvis.errors import InputError
 
 if TYPE_CHECKING:
     from medvis.core.outcome import Outcome
     from medvis.core.scan import Scan
+    from medvis.core.volumes import Volume
     from medvis.pipeline import Pipeline
 
 _WEIGHTS = {"infer": 12}  # how much longer than the other stages it takes, about
@@ -43,6 +45,28 @@ class Pipelines:
         from medvis.pipeline import choose_task  # noqa: PLC0415 - as above
 
         return self._pipeline(choose_task(scan) if self._auto else self._task)
+
+    def expected(self, volume: Volume) -> Pipeline | None:
+        """The pipeline that a volume will get, where that is known without its pixels.
+
+        Raises:
+            InputError: ``auto`` finds none.
+        """
+        if not self._auto:
+            return self._pipeline(self._task)
+        return None if volume.sketch is None else self.of(volume.sketch)
+
+    def refuse_without_modality(self, label: str) -> None:
+        """Raises InputError if nothing that names no modality, as a picture, has a task, or is for the one named."""
+        from medvis.tasks import task_names  # noqa: PLC0415 - as above
+
+        if self._auto:
+            found = f"{label} is a picture or volume that names no modality and no body part"
+            raise InputError(found, f"--task with one of {', '.join(task_names())}")
+        config = self._pipeline(self._task).config
+        if not config.accepts.raster:
+            wanted = " or ".join(config.accepts.modalities) or "a DICOM file"
+            raise InputError(f"{label} is a picture without a modality", f"{wanted} for task '{config.task}'")
 
     def _pipeline(self, task: str) -> Pipeline:
         from medvis.pipeline import Pipeline  # noqa: PLC0415 - as above

@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from medvis.batch.existing import Existing, Kept, any_result, check_folders, kept_result
 from medvis.batch.pipelines import Pipelines, run_stages
 from medvis.batch.progress import Progress, silent
 from medvis.batch.publish import check_scan, publish
-from medvis.batch.select import Selection, check_folders, select
+from medvis.batch.select import Selection, select
+from medvis.io.atomic import check_target
+from medvis.io.inputs import check as check_path
 from medvis.io.inputs import volumes as open_volumes
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from medvis.core.volumes import Volume, Volumes
 
 Opener = Callable[[Path], AbstractContextManager["Volumes"]]
+Checker = Callable[[Path], None]
 Selector = Callable[["Volumes", Pipelines, Path | None], Selection]
 
 
@@ -36,11 +40,18 @@ class Input:
         path: whatever `Batch.opener` opens.
         folder: for the results, or None: nothing is written.
         earlier: DICOM reports on the study that an archive has already (`Outcome.earlier`).
+        called: its name in messages; default: the path.
     """
 
     path: Path
     folder: Path | None = None
     earlier: tuple[Path, ...] = ()
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.called or str(self.path)
 
 
 class Position(NamedTuple):
@@ -108,6 +119,10 @@ class Observer(Protocol):
     def failed(self, failure: Failure) -> None:
         """Something failed; called while the error is handled."""
 
+    def skipped(self, kept: Kept) -> None:
+        """The result of a volume is there already, and stays; only where `Batch.existing` is ``skip``."""
+        del kept
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -116,28 +131,33 @@ class Batch:
     Attributes:
         pipelines: of the task; each model is loaded once.
         writers: of the results.
-        force: whether existing files may be replaced.
+        existing: what is done where a result exists.
         selector: chooses among the volumes of an input.
         opener: opens an input for as long as its block runs.
+        checker: refuses an input at first sight, before anything else is looked at.
     """
 
     pipelines: Pipelines
     writers: Sequence[Writer] = ()
-    force: bool = False
+    existing: Existing = "refuse"
     selector: Selector = select
     opener: Opener = open_volumes
+    checker: Checker = check_path
 
     def run(self, inputs: Sequence[Input], observer: Observer) -> None:
         """Diagnoses every chosen volume of every input, one after the other.
 
+        Before the first one is, all inputs and all folders for results are checked: what is absent or no image, and
+        where a result exists already, is told before any work, and is the failure of that case alone.
+
         Raises:
-            OutputError: a folder for results cannot be written, or has some and not `force`; before any work.
-            SettingsError: those of the task are wrong; before any work as well.
+            SettingsError: those of the task are wrong; before anything else.
         """
-        check_folders((source.folder for source in inputs), self.writers, self.force)
         self.pipelines.prepare()
-        for number, source in enumerate(inputs, 1):
-            _InputRun(self, observer, source, Position(number, len(inputs))).run()
+        numbered = [(source, Position(number, len(inputs))) for number, source in enumerate(inputs, 1)]
+        runs = [_InputRun(self, observer, source, position) for source, position in numbered]
+        for run in [run for run in runs if run.check()]:
+            run.run()
 
 
 class _InputRun:
@@ -147,30 +167,83 @@ class _InputRun:
         self.batch, self.observer, self.input, self.position = batch, observer, source, position
         self.alone = position.total == 1
         self.only: Volume | None = None
+        self.settled: set[Path] = set()
+
+    def check(self) -> bool:
+        """Whether there is anything to diagnose. The input is opened only where there are results already."""
+        folder = self.input.folder
+        try:
+            if folder is not None:
+                check_target(folder, (), force=False)
+            self.batch.checker(self.input.path)
+            return folder is None or not any_result(folder, self.batch.writers) or self._check_results()
+        except Exception as error:  # a bug in one input must not cost the others
+            self.observer.failed(Failure(self.input.name, self.only, error, self.alone))
+            return False
 
     def run(self) -> None:
+        """Diagnoses what `check` has left."""
         try:
             with self.batch.opener(self.input.path) as volumes:
-                selection = self.batch.selector(volumes, self.batch.pipelines, self.input.folder)
+                selection = self._select(volumes)
                 self.observer.selected(volumes, selection)
                 self._volumes(volumes, selection)
-        except Exception as error:  # a bug in one input must not cost the others
-            self.observer.failed(Failure(str(self.input.path), self.only, error, self.alone))
+        except Exception as error:  # as above
+            self.observer.failed(Failure(self.input.name, self.only, error, self.alone))
+
+    def _select(self, volumes: Volumes) -> Selection:
+        selection = self.batch.selector(volumes, self.batch.pipelines, self.input.folder)
+        if len(selection.chosen) == 1:
+            self.only = selection.chosen[0][0]
+        else:
+            self.alone = False
+        return selection
+
+    def _check_results(self) -> bool:
+        """Tells of every volume whose result exists; whether others are left."""
+        with self.batch.opener(self.input.path) as volumes:
+            selection = self._select(volumes)
+            for volume, folder in selection.chosen:
+                try:
+                    with volumes.naming():
+                        settled = folder is not None and self._has_result(volumes, volume, folder)
+                except Exception as error:  # as above
+                    settled = True
+                    self._fail(volumes, volume, error)
+                if settled and folder is not None:
+                    self.settled.add(folder)
+            left = len(selection.chosen) - len(self.settled)
+            if not left:
+                self.observer.selected(volumes, selection)
+            return left > 0
+
+    def _has_result(self, volumes: Volumes, volume: Volume, folder: Path) -> bool:
+        """Whether a volume has a result that stays. Raises OutputError: it has one that is in the way."""
+        kept = None
+        if self.batch.existing == "skip":
+            kept = kept_result(folder, volumes, volume, self.batch.pipelines, self.batch.writers)
+        if kept is None:
+            check_folders([folder], self.batch.writers, self.batch.existing == "replace")
+            return False
+        self.observer.skipped(kept)
+        return True
+
+    def _fail(self, volumes: Volumes, volume: Volume, error: Exception) -> None:
+        name = self.input.name if self.only is not None else f"{volumes.path}: {volume.label}"
+        self.observer.failed(Failure(name, volume, error, self.alone))
 
     def _volumes(self, volumes: Volumes, selection: Selection) -> None:
-        chosen = selection.chosen
-        if len(chosen) == 1:
-            self.only = chosen[0][0]
+        if self.only is not None:
             self._diagnose(volumes, self._item(selection, 1))
             return
-        self.alone = False
-        check_folders((folder for _, folder in chosen), self.batch.writers, self.batch.force)
-        for number, (volume, _) in enumerate(chosen, 1):
+        for number, (volume, folder) in enumerate(selection.chosen, 1):
+            if folder in self.settled:
+                continue
             try:
                 with volumes.naming():
                     self._diagnose(volumes, self._item(selection, number))
             except Exception as error:  # as above
-                self.observer.failed(Failure(f"{volumes.path}: {volume.label}", volume, error, False))
+                self._fail(volumes, volume, error)
 
     def _item(self, selection: Selection, number: int) -> Item:
         volume, folder = selection.chosen[number - 1]
@@ -179,11 +252,12 @@ class _InputRun:
     def _diagnose(self, volumes: Volumes, item: Item) -> None:
         began = time.perf_counter()
         writers = self.batch.writers if item.folder is not None else ()
+        force = self.batch.existing == "replace"
         with self.observer.working(item) as progress:
             outcome = diagnose_volume(volumes, item.volume, self.batch.pipelines, writers, progress)
             outcome = replace(outcome, earlier=self.input.earlier)
             progress("write")
-            files = [] if item.folder is None else publish(outcome, item.folder, writers, self.batch.force)
+            files = [] if item.folder is None else publish(outcome, item.folder, writers, force)
         self.observer.finished(item, outcome, files, time.perf_counter() - began)
 
 

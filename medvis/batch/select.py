@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvis.core.volumes import unique
 from medvis.errors import InputError
-from medvis.io.atomic import check_target
 from medvis.io.registry import endings
 
 if TYPE_CHECKING:
     from medvis.batch.pipelines import Pipelines
-    from medvis.core.protocols import Writer
     from medvis.core.volumes import Volume, Volumes
 
 _LONGEST = 100
@@ -70,7 +68,7 @@ def select(volumes: Volumes, pipelines: Pipelines, folder: Path | None, series: 
         return Selection(((only, folder),), tuple(others))
     selection = select_each(picked, pipelines, folder)
     if not selection.chosen:
-        raise _nothing(volumes.path, [item.error.found for item in selection.left_out])
+        raise _nothing(picked, selection.left_out)
     if len(selection.chosen) == 1:
         ((volume, _),) = selection.chosen
         return Selection(((volume, folder),), selection.left_out)
@@ -97,32 +95,25 @@ def result_folders(paths: Sequence[Path], folder: Path) -> list[Path]:
     return [folder / name for name in unique([_safe_name(path) for path in paths])]
 
 
-def check_folders(folders: Iterable[Path | None], writers: Sequence[Writer], force: bool) -> None:
-    """Refuses before any work what could not be written in the end. How many frames a scan has is not known yet.
-
-    Raises:
-        OutputError: as `medvis.io.atomic.check_target`.
-    """
-    names = sorted({name for writer in writers for frames in (1, 2) for name in writer.files(frames)})
-    for folder in folders:
-        if folder is not None:
-            check_target(folder, names, force)
-
-
 def _misfit(volume: Volume, pipelines: Pipelines) -> InputError | None:
     """Why the task does not take a volume, as far as that can be told without its pixels."""
     if volume.why_not is not None:
         return volume.unusable()
-    if volume.sketch is None:
-        return None
     try:
-        pipelines.of(volume.sketch).accept(volume.sketch)
+        if not volume.names_modality:
+            pipelines.refuse_without_modality(volume.label)
+        elif volume.sketch is not None:
+            pipelines.of(volume.sketch).accept(volume.sketch)
     except InputError as error:
         return error
     return None
 
 
-def _nothing(path: str, reasons: list[str]) -> InputError:
+def _nothing(volumes: Volumes, left_out: Sequence[LeftOut]) -> InputError:
+    path, errors = volumes.path, [item.error for item in left_out]
+    if not any(volume.names_modality for volume in volumes.usable()) and len({error.wanted for error in errors}) == 1:
+        return InputError(f"{path} holds {len(errors)} pictures or volumes without a modality", errors[0].wanted)
+    reasons = [error.found for error in errors]
     more = f" | and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
     return InputError(
         f"nothing in {path} can be diagnosed: {' | '.join(reasons[:_LISTED])}{more}", hint=f"see 'medvis info {path}'"

@@ -42,7 +42,7 @@ class Diagnosis:
 
     def __init__(self, task: str, overrides: Mapping[str, Any], writers: list[str]) -> None:
         made = [plugins.create("medvis.writers", name, Writer) for name in writers]  # type: ignore[type-abstract]
-        self._batch = Batch(Pipelines(task, overrides), made, force=True, selector=select_each)
+        self._batch = Batch(Pipelines(task, overrides), made, "replace", selector=select_each)
 
     def __call__(self, study: Path, out: Path, earlier: Sequence[Path] = ()) -> dict[str, Any]:
         """Diagnoses every volume of a study that the task is for.

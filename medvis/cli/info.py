@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from medvis.cli.console import emit, emit_json
 from medvis.cli.failures import explain, print_error
+from medvis.cli.inputs import Inputs, check_paths
 from medvis.cli.options import INPUT_HELP, Json, Series
 from medvis.cli.tables import flat, show_pairs, show_rows
 from medvis.errors import BatchError
@@ -26,25 +28,27 @@ def info(
     json: Json = False,
 ) -> None:
     """Of a path with several volumes, a table of them. With --json and several paths, one JSON object a line."""
-    if len(paths) == 1:
-        _show(paths[0], series, json, first=True)
-        return
+    check_paths(paths)
     codes = []
-    for number, path in enumerate(paths):
-        try:
-            _show(path, series, json, first=number == 0, compact=True)
-        except Exception as error:  # the others are shown all the same
-            codes.append(explain(error, str(path)))
+    with Inputs() as inputs:
+        if len(paths) == 1:
+            _show(inputs.opened(paths[0]), series, json, first=True)
+            return
+        for number, path in enumerate(paths):
+            try:
+                _show(inputs.opened(path), series, json, first=number == 0, compact=True)
+            except Exception as error:  # the others are shown all the same
+                codes.append(explain(error, str(path)))
     if len(codes) == len(paths) and len(set(codes)) == 1:
         raise typer.Exit(codes[0])
     if codes:
         raise BatchError(f"{len(codes)} of {len(paths)} could not be read")
 
 
-def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool = False) -> None:
-    from medvis.io.inputs import volumes
-
-    with volumes(path) as inside:
+def _show(
+    opened: AbstractContextManager[Volumes], series: str | None, json: bool, first: bool, compact: bool = False
+) -> None:
+    with opened as inside:
         picked = inside.pick(series)
         facts = _facts(inside, picked[0]) if len(picked) == 1 else _listing(picked)
     if json:
@@ -56,7 +60,7 @@ def _show(path: Path, series: str | None, json: bool, first: bool, compact: bool
         show_pairs(_rows(facts))
         return
     show_rows(_COLUMNS, [_row(volume) for volume in picked])
-    for note in picked.notes:
+    for note in (*picked.notes, *picked.left_out):
         print_error(f"note: {note}")
 
 
@@ -71,7 +75,7 @@ def _facts(inside: Volumes, volume: Volume) -> dict[str, Any]:
 def _listing(inside: Volumes) -> dict[str, Any]:
     """What is known of several volumes without their pixels."""
     listed = [{"label": volume.label, "why_not": volume.why_not, **volume.facts} for volume in inside]
-    return {"path": inside.path, "volumes": listed, "notes": list(inside.notes)}
+    return {"path": inside.path, "volumes": listed, "notes": [*inside.notes, *inside.left_out]}
 
 
 def _row(volume: Volume) -> Sequence[str]:

@@ -72,7 +72,10 @@ Unit = Annotated[
     ),
 ]
 _UNITS = ("HU",)
-INPUT_HELP = "A DICOM, NIfTI or picture file; or a folder, DICOMDIR or ZIP archive with DICOM series."
+INPUT_HELP = (
+    "A DICOM, NIfTI or picture file, or - for one on standard input; a folder, DICOMDIR or ZIP archive with DICOM"
+    " series; or a folder of pictures."
+)
 Series = Annotated[
     str | None,
     typer.Option(metavar="NUMBER", help="Only this series: its number, UID, or label as 'medvis info' lists it."),

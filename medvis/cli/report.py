@@ -42,8 +42,8 @@ def report(
     unit: Unit = None,
 ) -> None:
     """With --json, files are written only with -o. Give the same settings to every stage of a chain."""
+    from medvis.batch.existing import check_folders
     from medvis.batch.publish import check_scan, publish
-    from medvis.batch.select import check_folders
     from medvis.cli.casepipe import read_case
     from medvis.io.writers.json_report import report_text
 

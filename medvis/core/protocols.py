@@ -46,6 +46,7 @@ class Reader(ABC):
         indexes: names of index files such as ``DICOMDIR``, in capitals; a search of a folder passes them over.
         in_folders: whether its files count as volumes in a folder or archive: ``always``; ``alone``, where there is
             nothing that always counts; or ``never``.
+        names_modality: whether its files may say what modality they are of, by which a task can be chosen.
         rank: of the readers that claim a file, the one of the highest rank reads it.
     """
 
@@ -56,6 +57,7 @@ class Reader(ABC):
     patterns: ClassVar[tuple[str, ...]]
     indexes: ClassVar[tuple[str, ...]] = ()
     in_folders: ClassVar[Literal["always", "alone", "never"]] = "always"
+    names_modality: ClassVar[bool] = True
     rank: ClassVar[int] = 0
 
     def format_of(self, head: bytes, path: Path) -> str | None:
@@ -84,7 +86,7 @@ class Reader(ABC):
         return ()
 
     def volumes(self, folder: Path, files: Sequence[Path], remarks: Sequence[Remark]) -> Volumes:
-        """The volumes that some of this reader's files are: each file one, unless a reader knows better.
+        """The volumes that some of this reader's files are: each file what `inside` says, or one.
 
         Args:
             folder: what was given; an archive's is the one that it lies unpacked in.
@@ -94,7 +96,7 @@ class Reader(ABC):
         Raises:
             InputError: no volume at all.
         """
-        return file_volumes(folder, files, remarks, self.read)
+        return file_volumes(folder, files, remarks, self)
 
     @abstractmethod
     def read(self, path: Path) -> Scan:

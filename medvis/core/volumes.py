@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, ClassVar, NamedTuple, Protocol, overload
 
 from medvis.core.scan import Scan
 from medvis.errors import InputError, MedvisError
@@ -48,6 +50,7 @@ class Volume:
         sketch: a scan of a single pixel that has modality, body part and channels right, to ask a task about;
             None where only the pixels can tell.
         opener: reads it.
+        names_modality: False where its format cannot say its modality, so that no task can be chosen by that.
     """
 
     label: str
@@ -57,6 +60,7 @@ class Volume:
     opener: Callable[[], Scan] = field(repr=False, compare=False)
     facts: dict[str, Any] = field(default_factory=dict, compare=False)
     sketch: Scan | None = field(default=None, repr=False, compare=False)
+    names_modality: bool = field(default=True, compare=False)
 
     def read(self) -> Scan:
         """The scan. Its `source.path` is the file or folder that was read, its `source.files` are names below it.
@@ -78,12 +82,25 @@ class Volume:
         return name in [str(item) for item in known if item is not None]
 
 
+class FileReader(Protocol):
+    """What `file_volumes` asks of a reader (`medvis.core.protocols.Reader`)."""
+
+    names_modality: ClassVar[bool]
+
+    def inside(self, path: Path) -> Sequence[Volume]:
+        """The volumes of a file that is more or less than one scan; none for a file that is one."""
+
+    def read(self, path: Path) -> Scan:
+        """The scan in a file."""
+
+
 class Volumes(Sequence[Volume]):
     """The volumes of one input.
 
     Attributes:
         path: the input as the user gave it.
         notes: on what else is in it: objects that are no images, files that are no DICOM.
+        left_out: on hidden files and the like, for whoever gave the input; no report tells of them.
         grouped: False where the input is one file that is one scan, as it is.
         private: the folder that an archive lies unpacked in, or None.
     """
@@ -98,6 +115,13 @@ class Volumes(Sequence[Volume]):
     ) -> None:
         self.path, self.notes, self.grouped, self.private = path, tuple(notes), grouped, private
         self._volumes = tuple(volumes)
+        self.left_out: tuple[str, ...] = ()
+
+    def with_left_out(self, left_out: Sequence[str]) -> Volumes:
+        """The same, with what was left out of the input."""
+        same = copy(self)
+        same.left_out = tuple(left_out)
+        return same
 
     @overload
     def __getitem__(self, index: int) -> Volume: ...
@@ -121,7 +145,7 @@ class Volumes(Sequence[Volume]):
         picked = [volume for volume in self if volume.is_called(series.strip())]
         if not picked:
             raise InputError(f"{self.path} holds no series '{series}'", f"one of {self._listed(self)}")
-        return Volumes(self.path, picked, self.notes, self.grouped, self.private)
+        return Volumes(self.path, picked, self.notes, self.grouped, self.private).with_left_out(self.left_out)
 
     def single(self) -> Volume:
         """The only volume that can be looked at. Raises InputError if there is none, or if there are several."""
@@ -149,33 +173,69 @@ class Volumes(Sequence[Volume]):
         return f"{shown}{f' and {len(volumes) - _LISTED} more' if len(volumes) > _LISTED else ''}"
 
 
-def file_volumes(
-    folder: Path, files: Sequence[Path], remarks: Sequence[Remark], read: Callable[[Path], Scan]
-) -> Volumes:
-    """Each file as one volume, labelled by its name; a single one bears the remarks in its scan's notes."""
-    notes = [remark.text for remark in remarks] if len(files) == 1 else []
-    labels = unique([slug(Path(path.name.removesuffix(".gz")).stem) or "volume" for path in files])
+def file_volumes(folder: Path, files: Sequence[Path], remarks: Sequence[Remark], reader: FileReader) -> Volumes:
+    """Each file as one volume, or as those inside it; a single one bears the remarks in its scan's notes.
+
+    Labels are the files' names below the folder, so that neither other files nor the order of a search changes them:
+    ``left/a.png`` is ``left-a``. Only where two files differ in nothing but their endings, these stand behind.
+    """
     names = [path.relative_to(folder).as_posix() for path in files]
-    volumes = [
-        Volume(
-            label,
-            f"the file {name}",
-            (name,),
-            None,
-            partial(read_file, read, folder / name, notes),
-        )
-        for label, name in zip(labels, names, strict=True)
+    parts = [
+        part
+        for label, name in zip(_file_labels(names), names, strict=True)
+        for part in _parts(folder, name, label, reader)
     ]
-    return Volumes(str(folder), volumes, [remark.whole for remark in remarks])
+    labels = unique([volume.label for volume in parts])
+    named = [replace(volume, label=label) for volume, label in zip(parts, labels, strict=True)]
+    if len(named) == 1 and remarks:
+        notes = [remark.text for remark in remarks]
+        named = [replace(named[0], opener=partial(_with_notes, named[0].opener, notes))]
+    return Volumes(str(folder), named, [remark.whole for remark in remarks])
 
 
-def read_file(read: Callable[[Path], Scan], path: Path, notes: Sequence[str] = ()) -> Scan:
-    """The scan in a file, `notes` before its own. Raises InputError, also where the file cannot be read at all."""
+def _parts(folder: Path, name: str, label: str, reader: FileReader) -> list[Volume]:
+    """What one file of a folder holds. One that is broken is a volume too, so that its error is its own."""
+    path = folder / name
+    with suppress(InputError, OSError):  # which reading it will raise
+        inside = [
+            replace(
+                volume, label=f"{label}-{volume.label}", description=f"{volume.description}, of the file {name}",
+                files=(name,), names_modality=reader.names_modality,
+            )
+            for volume in reader.inside(path)
+        ]  # fmt: skip
+        if inside:
+            return inside
+    opener = partial(read_file, reader.read, path)
+    return [Volume(label, f"the file {name}", (name,), None, opener, names_modality=reader.names_modality)]
+
+
+def _file_labels(names: Sequence[str]) -> list[str]:
+    stems = [name.removesuffix(".gz").rpartition(".") for name in names]
+    plain = [_tail(before or last) for before, _, last in stems]
+    often = Counter(plain)
+    return [
+        _tail(f"{before or last}-{last if before else ''}") if often[label] > 1 else label
+        for label, (before, _, last) in zip(plain, stems, strict=True)
+    ]
+
+
+def _tail(name: str) -> str:
+    """As `slug`, but a name that is too long loses its beginning."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-_LONGEST:].lstrip("-") or "volume"
+
+
+def _with_notes(opener: Callable[[], Scan], notes: Sequence[str]) -> Scan:
+    scan = opener()
+    return replace(scan, notes=(*notes, *scan.notes))
+
+
+def read_file(read: Callable[[Path], Scan], path: Path) -> Scan:
+    """The scan in a file. Raises InputError, also where the file cannot be read at all."""
     try:
-        scan = read(path)
+        return read(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    return replace(scan, notes=(*notes, *scan.notes)) if notes else scan
 
 
 @contextmanager

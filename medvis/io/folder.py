@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,31 +13,20 @@ from medvis.core.scan import Scan
 from medvis.core.volumes import Remark, Volume, Volumes, slug, unique
 from medvis.errors import InputError
 from medvis.io.magic import head_of
-from medvis.io.registry import index_names, match, registered, titles, wanted
-
-_NAMED = 3
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """The regular files in a folder and below it: those of the folder itself first, each level in the order of names.
-
-    Hidden files and folders and index files (DICOMDIR) are left out; links to folders are not followed. Raises OSError.
-    """
-    indexes = index_names()
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    yield from (path for path in entries if path.is_file() and path.name.upper() not in indexes)
-    for path in entries:
-        if path.is_dir() and not path.is_symlink():
-            yield from files_below(path)
+from medvis.io.registry import Match, match, registered, titles, wanted
+from medvis.io.search import names_of
 
 
-def volumes_of(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()) -> Volumes:
+def volumes_of(
+    folder: Path, files: Iterable[Path], known: Sequence[Remark] = (), left_out: Sequence[str] = ()
+) -> Volumes:
     """The volumes that all readers together make of the files of a folder, an archive or an index.
 
     Args:
         folder: what the files lie in or below.
         files: all of them.
         known: remarks on what is known to be absent.
+        left_out: what else is in the folder, in words.
 
     Raises:
         InputError: a file cannot be read; no reader takes any of them in a folder; or what the only reader that does
@@ -47,7 +36,7 @@ def volumes_of(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()
     sorted_files = _sort(files)
     readers = sorted_files.readers()
     if not readers:
-        raise _no_volume(folder, sorted_files)
+        raise _no_volume(folder, sorted_files, left_out)
     remarks = [*known, *sorted_files.ignored(readers)]
     if len(readers) == 1:
         return readers[0].volumes(folder, sorted_files.claimed[readers[0]], remarks)
@@ -71,26 +60,46 @@ class _Sorted:
     def ignored(self, readers: Sequence[Reader]) -> list[Remark]:
         """A remark on the files that none of these readers takes."""
         taken = {path for reader in readers for path in self.claimed[reader]}
-        others = [path.name for path in self.files if path not in taken]
+        others = [path for path in self.files if path not in taken]
         if not others:
             return []
         text = f"{len(others)} file(s) that are no {titles(readers)} were ignored"
-        return [Remark(text, ", ".join(others[:_NAMED])), *(Remark(error.found) for error in registered().errors)]
+        return [
+            Remark(text, names_of([path.name for path in others])),
+            *self._misnamed(others, readers),
+            *(Remark(error.found) for error in registered().errors),
+        ]
+
+    def _misnamed(self, others: Sequence[Path], readers: Sequence[Reader]) -> list[Remark]:
+        """A remark on files that bear the names of these readers' files and are nobody's: empty, cut off, text."""
+        endings = tuple(pattern.lower().lstrip("*") for reader in readers for pattern in reader.patterns)
+        known = {path for paths in self.claimed.values() for path in paths}
+        names = [path.name for path in others if path not in known and path.name.lower().endswith(endings)]
+        text = f"{len(names)} of them named like a file that can be read, and empty, damaged or something else"
+        return [Remark(text, names_of(names))] if names else []
 
 
 def _sort(files: Iterable[Path]) -> _Sorted:
     result = _Sorted()
     for path in files:
-        try:
-            head = head_of(path)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        claim = _claim(path)
         result.files.append(path)
-        claim = match(path, head)
         if claim is not None:
             result.claimed.setdefault(claim.reader, []).append(path)
             result.formats[claim.format] += 1
     return result
+
+
+def _claim(path: Path) -> Match | None:
+    """The reader for a file. One that cannot be opened counts by its name where each file is a volume by itself."""
+    try:
+        return match(path, head_of(path))
+    except OSError as error:
+        for reader in registered().readers:
+            endings = tuple(pattern.lower().lstrip("*") for pattern in reader.patterns)
+            if reader.in_folders == "alone" and path.name.lower().endswith(endings):
+                return Match(reader, "unreadable")
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _joined(folder: Path, claims: Sequence[tuple[Reader, list[Path]]], remarks: Sequence[Remark]) -> Volumes:
@@ -126,14 +135,17 @@ def _without(reader: Reader, folder: Path, files: Sequence[Path], error: InputEr
     return Volume(slug(reader.title) or reader.name, f"{len(files)} {reader.title} file(s)", names, reason, refuse)
 
 
-def _no_volume(folder: Path, sorted_files: _Sorted) -> InputError:
+def _no_volume(folder: Path, sorted_files: _Sorted, left_out: Sequence[str]) -> InputError:
     """Why a folder without a file that counts as a volume cannot be read. Raises SettingsError: a reader is missing."""
     for error in registered().errors:  # the missing reader may be the one for these files
         raise error
     files = f"a folder with {titles([reader for reader in registered().readers if reader.in_folders != 'never'])} files"
+    besides = f"; {'; '.join(left_out)}" if left_out else ""
     if sorted_files.formats:
         listed = ", ".join(f"{count} {name.upper()}" for name, count in sorted_files.formats.items())
-        return InputError(f"{folder} is a folder of images ({listed})", files, "give the files")
+        return InputError(
+            f"{folder} holds no image that is read from a folder ({listed}){besides}", files, "give the files"
+        )
     if sorted_files.files:
-        return InputError(f"{folder} holds no image ({len(sorted_files.files)} other file(s))", files)
-    return InputError(f"{folder} is an empty folder", wanted())
+        return InputError(f"{folder} holds no image ({len(sorted_files.files)} other file(s)){besides}", files)
+    return InputError(f"{folder} is an empty folder{besides}", wanted())

@@ -14,9 +14,10 @@ from pathlib import Path
 from medvis.core.protocols import Reader
 from medvis.core.volumes import Volume, Volumes, naming, read_file
 from medvis.errors import InputError
-from medvis.io.folder import files_below, volumes_of
+from medvis.io.folder import volumes_of
 from medvis.io.magic import ZIP, head_of, looks_like
 from medvis.io.registry import match, registered, wanted
+from medvis.io.search import search
 
 
 @contextmanager
@@ -24,8 +25,9 @@ def volumes(path: str | os.PathLike[str]) -> Iterator[Volumes]:
     """The volumes of an input, for as long as the block runs.
 
     A file that is one scan is one volume; an enhanced multi-frame file may hold several. A folder is searched to its
-    depth; a DICOMDIR gives the files that it lists; a ZIP archive lies unpacked in a private folder until the block
-    ends, so that `Source.path` and `Source.files` of a scan lead to its files inside the block, and inside it only.
+    depth, for DICOM or, where there is none, for other volumes and pictures, each a volume. A DICOMDIR gives the files
+    that it lists; a ZIP archive lies unpacked in a private folder until the block ends, so that `Source.path` and
+    `Source.files` of a scan lead to its files inside the block, and inside it only.
 
     Raises:
         InputError: absent, empty, unreadable, of no kind that is known, without any image, or an archive that is
@@ -42,6 +44,20 @@ def volumes(path: str | os.PathLike[str]) -> Iterator[Volumes]:
             yield opened
 
 
+def check(path: Path) -> None:
+    """Refuses what `volumes` would refuse at first sight, before anything is read but a file's first bytes.
+
+    Raises:
+        InputError: absent, empty, unreadable, or of no kind that is known.
+        SettingsError: no reader knows it, and one of them cannot be imported.
+    """
+    try:
+        if not path.is_dir() and match(path, head := _head(path)) is None and not head.startswith(ZIP):
+            raise _unknown(path, head)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def _opened(path: Path, stack: ExitStack) -> Volumes:
     if path.is_dir():
         return _in_folder(path)
@@ -56,9 +72,14 @@ def _opened(path: Path, stack: ExitStack) -> Volumes:
         return _in_file(path, claim.reader)
     if head.startswith(ZIP):
         return _in_archive(path, stack)
+    raise _unknown(path, head)
+
+
+def _unknown(path: Path, head: bytes) -> InputError:
+    """Why a file that no reader claims cannot be read. Raises SettingsError: a reader is missing."""
     for error in registered().errors:  # the missing reader may be the one for this file
         raise error
-    raise InputError(f"{path} is {looks_like(head)}", wanted())
+    return InputError(f"{path} is {looks_like(head)}", wanted())
 
 
 def _head(path: Path) -> bytes:
@@ -79,7 +100,7 @@ def _in_archive(path: Path, stack: ExitStack) -> Volumes:
     folder = stack.enter_context(unpacked(path))
     with naming(str(folder), str(path)):
         inside = _in_folder(folder)
-    return Volumes(str(path), list(inside), inside.notes, private=str(folder))
+    return Volumes(str(path), list(inside), inside.notes, private=str(folder)).with_left_out(inside.left_out)
 
 
 def _in_file(path: Path, reader: Reader) -> Volumes:
@@ -94,7 +115,9 @@ def _in_folder(folder: Path) -> Volumes:
     for reader in registered().readers:
         if reader.claims_folder(folder):
             return Volumes(str(folder), [_single(folder, reader)], grouped=False)
-    return volumes_of(folder, files_below(folder))
+    found = search(folder)
+    inside = volumes_of(folder, found.files, found.remarks(), found.left_out())
+    return inside.with_left_out(found.left_out())
 
 
 def _single(path: Path, reader: Reader) -> Volume:

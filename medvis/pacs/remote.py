@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from medvis.core.volumes import Volumes, naming
 from medvis.errors import UsageError
+from medvis.io import inputs
 from medvis.io.inputs import volumes
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def opened(path: Path) -> Iterator[Volumes]:
         return
     with fetched(url) as folder, naming(str(folder), url), volumes(folder) as inside:
         yield Volumes(url, list(inside), inside.notes, inside.grouped, str(folder))
+
+
+def check(path: Path) -> None:
+    """As `medvis.io.inputs.check`; of a URL nothing is known before it is fetched."""
+    if url_of(path) is None:
+        inputs.check(path)
 
 
 def url_of(path: Path) -> str | None:

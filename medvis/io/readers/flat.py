@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from medvis.io.readers.flat_heads import notes_on
 # PNG's chunks that say nothing of the pixels: a reader may complain of what is in them, and the picture is whole.
 _ANCILLARY = ("iCCP", "sRGB", "gAMA", "cHRM", "pHYs", "tEXt", "zTXt", "iTXt", "tIME", "bKGD", "sBIT", "hIST", "eXIf")
 _HINT = "copy or export it again"
+_LOG = re.compile(r"\[[^\]]*\] \w+ \S+ ")  # level, time and place that OpenCV puts before a message
 
 
 def decoded_flat(data: bytes, kind: str, path: str, labels: bool = False) -> Decoded:
@@ -52,7 +54,7 @@ def _by_opencv(data: bytes, kind: str, path: str) -> Array:
         raise InputError(f"{path} is a {kind.upper()} image that cannot be decoded: {error.err}") from error
     complaints = [line for line in messages if not _harmless(line)]
     if page is None or not page.size or complaints:
-        more = f": {complaints[0].strip()[:120]}" if complaints else ""
+        more = f": {_LOG.sub('', complaints[0].strip())[:120]}" if complaints else ""
         raise InputError(f"{path} is a {kind.upper()} image that is truncated or corrupt{more}", hint=_HINT)
     return np.asarray(page)
 

@@ -41,6 +41,7 @@ class NiftiReader(Reader):
     )
     patterns = ("*.nii", "*.nii.gz")
     in_folders = "alone"  # beside other volumes, it is as a rule a mask of one of them
+    names_modality = False
 
     def format_of(self, head: bytes, path: Path) -> str | None:
         """``nifti``, also inside gzip."""

@@ -17,7 +17,7 @@ from medvis.core.protocols import Magic, Reader
 from medvis.core.scan import Scan, Source, Step
 from medvis.core.volumes import Volume, Volumes
 from medvis.errors import InputError
-from medvis.io.magic import HEAD, looks_like
+from medvis.io.magic import HEAD, head_of, looks_like
 
 if TYPE_CHECKING:
     from medvis.io.readers.decoded import Decoded
@@ -45,7 +45,8 @@ class RasterReader(Reader):
         Magic(b"BM", "bmp"),
     )
     patterns = ("*.png", "*.jpg", "*.jpeg", "*.tif", "*.tiff", "*.bmp")
-    in_folders = "never"  # which of a folder's pictures belong together, nothing says
+    in_folders = "alone"  # beside a study, they are as a rule thumbnails of it
+    names_modality = False
 
     def format_of(self, head: bytes, path: Path) -> str | None:
         """``png``, ``jpeg``, ``tiff`` or ``bmp``; the last only with its reserved bytes, two letters being no magic."""
@@ -58,10 +59,12 @@ class RasterReader(Reader):
         Raises:
             InputError: its directories are broken, or none is a full page.
         """
-        data = _bytes(path)
-        if self.format_of(data[:HEAD], path) != "tiff":
-            return ()
-        stacks = _directories(data, path).stacks
+        try:
+            if self.format_of(head_of(path), path) != "tiff":
+                return ()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        stacks = _directories(_bytes(path), path).stacks
         return self._volumes(path, stacks) if len(stacks) > 1 else ()
 
     def read(self, path: Path) -> Scan:
