@@ -22,6 +22,7 @@ from medvis.cli.options import (
     Series,
     Set,
     Task,
+    Threads,
     Unit,
     overrides,
     with_picture,
@@ -55,6 +56,10 @@ def diagnose(
     mm_per_pixel: MmPerPixel = None,
     unit: Unit = None,
     fail_on: FailOn = None,
+    threads: Threads = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what each stage did and how long it took.")
+    ] = False,
 ) -> None:
     """Several paths, pictures or volumes: one folder each below FOLDER; one that fails does not stop the others.
 
@@ -63,6 +68,7 @@ def diagnose(
     from medvis.batch.pipelines import Pipelines
     from medvis.batch.run import Batch
     from medvis.batch.select import select
+    from medvis.model.session import limited_threads
 
     if json and write is not None and output is None:
         raise UsageError("--write beside --json", "-o FOLDER to write into")
@@ -71,8 +77,10 @@ def diagnose(
     existing = _existing(force, skip_existing, folder, made)
     changes = with_picture(overrides(settings), picture_window, mm_per_pixel, unit)
     check_paths(paths)
-    shown = Shown(json, quiet, flags)
-    with Inputs() as inputs:
+    if verbose and quiet:
+        raise UsageError("--verbose beside --quiet", "one of them")
+    shown = Shown(json, quiet, flags, verbose)
+    with Inputs() as inputs, limited_threads(threads):
         selector = partial(select, series=series)
         batch = Batch(Pipelines(task, changes), made, existing, selector, inputs.opened, inputs.check)
         batch.run(_named(paths, folder), shown)

@@ -80,6 +80,13 @@ Series = Annotated[
     str | None,
     typer.Option(metavar="NUMBER", help="Only this series: its number, UID, or label as 'medvis info' lists it."),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, max=256,
+        help="Threads of ONNX Runtime and OpenCV; findings do not depend on it.  [default: all cores]",
+    ),
+]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only: no summary, no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]

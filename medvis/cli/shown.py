@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import typer
 from medvis.cli.console import emit, waiting
 from medvis.cli.fail_on import Flags
 from medvis.cli.failures import explain, print_error
+from medvis.cli.verbose import Stopwatch, show_stages
 from medvis.errors import FLAGGED, BatchError
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class Shown:
         json: print every report.
         quiet: say nothing but errors.
         flags: of ``--fail-on``.
+        verbose: say what each stage did and how long it took.
     """
 
-    def __init__(self, json: bool, quiet: bool, flags: Flags) -> None:
-        self._json, self._quiet, self._flags = json, quiet, flags
+    def __init__(self, json: bool, quiet: bool, flags: Flags, verbose: bool = False) -> None:
+        self._json, self._quiet, self._flags, self._verbose = json, quiet, flags, verbose
+        self._laps: dict[str, float] = {}
         self._decisions: Counter[str] = Counter()
         self._flagged = self._skipped = self._differing = 0
         self._codes: list[int] = []
@@ -52,9 +55,16 @@ class Shown:
         for text in volumes.left_out:
             print_error(f"note: {text}")
 
-    def working(self, item: Item) -> AbstractContextManager[Progress]:
-        """A progress bar."""
-        return waiting(_position_text(item), quiet=self._quiet)
+    @contextmanager
+    def working(self, item: Item) -> Iterator[Progress]:
+        """A progress bar, and the time that each step takes."""
+        with waiting(_position_text(item), quiet=self._quiet) as progress:
+            watch = Stopwatch(progress)
+            self._laps = watch.laps
+            try:
+                yield watch
+            finally:
+                watch.stop()
 
     def finished(self, item: Item, outcome: Outcome, files: Sequence[Path], seconds: float) -> None:
         """Prints the report as JSON, if that is wanted, and a summary."""
@@ -64,6 +74,9 @@ class Shown:
             from medvis.cli.summary import show
 
             show(outcome.report, files, seconds)
+        if self._verbose:
+            show_stages(self._laps, outcome.report)
+        self._laps = {}
         self._decisions[outcome.report.verdict.decision] += 1
         self._flagged += self._flags.meet(outcome.report)
 
@@ -75,6 +88,9 @@ class Shown:
 
     def failed(self, failure: Failure) -> None:
         """One line a failure; the error itself where there is nothing else to do."""
+        if self._verbose:
+            show_stages(self._laps, None)
+        self._laps = {}
         if failure.alone:
             raise failure.error
         self._codes.append(explain(failure.error, failure.name))

@@ -11,6 +11,7 @@ from medvis.core.arrays import Float32s
 from medvis.errors import ModelError
 from medvis.model.bundle import checked_weights, read_card
 from medvis.model.card import OUTPUTS
+from medvis.model.session import thread_limit
 
 
 class TorchPredictor:
@@ -39,6 +40,8 @@ class TorchPredictor:
             )
         checked_weights(folder, self.card.weights)
         self._torch = torch
+        if thread_limit():
+            torch.set_num_threads(thread_limit())
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._net = load_net(folder / self.card.weights.file).to(self._device)
 
