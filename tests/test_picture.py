@@ -13,11 +13,12 @@ from medvis.core.display import Display
 from medvis.core.geometry import Geometry
 from medvis.core.scan import DisplayWindow
 from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
-from medvis.io.picture import pages
+from medvis.io.picture import overview
 from medvis.io.picture.canvas import Canvas, Rect, Style
-from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, side_names
-from medvis.io.picture.slices import FADE_FROM, Region, Slices, View, laid_over
-from medvis.io.picture.text import drawable, fitted, width_of, wrapped
+from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, side_names
+from medvis.io.picture.region import Region
+from medvis.io.picture.slices import FADE_FROM, THIN, Slices, View, laid_over
+from medvis.io.picture.text import broken, drawable, fitted, width_of, wrapped
 from medvis.ops.window import voi_linear, voi_sigmoid
 
 LUNG = Display(center=-600.0, width=1500.0, name="lung")
@@ -45,6 +46,20 @@ def test_a_wrapped_text_fits_and_keeps_its_words(text, width, lines):
     assert all(width_of(line, 14) <= width for line in found)
     if "…" not in "".join(found) + text:
         assert " ".join(found).split() == drawable(text).split()
+
+
+@given(st.text("aäβЖ頭 -_.", max_size=300), st.integers(60, 300), st.integers(1, 3))
+def test_a_broken_name_fits_and_leaves_out_its_middle_alone(name, width, lines):
+    found = broken(name, 21, width, lines)
+    assert len(found) <= lines
+    assert all(width_of(line, 21) <= width for line in found)
+    bare = drawable(name).replace(" ", "")
+    shown = "".join(found).replace(" ", "")
+    if "…" not in shown:
+        assert shown == bare
+    else:
+        head, tail = shown.split("…")
+        assert bare.startswith(head) and bare.endswith(tail)
 
 
 def test_signs_have_stand_ins_and_names_are_cut_inside():
@@ -207,6 +222,17 @@ def test_a_region_keeps_its_true_shape(spacing):
     assert max(view.rect.width, view.rect.height) == 300
 
 
+@pytest.mark.parametrize(("rows", "cols"), [(1, 1000), (1000, 1), (3, 900)])
+def test_the_thinnest_picture_is_seen_and_said_to_be_drawn_thicker(rows, cols):
+    slices = Slices(make_case(rows=rows, cols=cols, spacing=(1, 1), findings=0), LUNG)
+    box = Rect(0, 0, 780, 640)
+    view = slices.fit(slices.whole, box)
+    assert min(view.rect.width, view.rect.height) == THIN
+    assert slices.is_stretched(slices.whole, box)
+    square = Slices(make_case(rows=100, cols=100, findings=0), LUNG)
+    assert not square.is_stretched(square.whole, box)
+
+
 @pytest.mark.parametrize("side", [1, 5, 30, 64, 512])
 def test_a_close_up_lies_inside_the_image_around_the_finding(side):
     case = make_case(rows=side, cols=side, findings=1 if side > 4 else 0)
@@ -269,7 +295,7 @@ def test_the_scale_bar_is_as_long_as_it_says(spacing, monkeypatch):
     drawn = []
     monkeypatch.setattr(canvas, "text", lambda x, y, text, style: drawn.append(text))
     monkeypatch.setattr(canvas, "fill", lambda rect, colour: drawn.append(rect))
-    (plate,) = draw_scale(canvas, slices, view)
+    (plate,) = draw_scale(canvas, slices, view, view.rect)
     label, bar = drawn
     amount, unit = label.split()
     assert unit == "mm"
@@ -282,7 +308,7 @@ def test_the_scale_bar_is_as_long_as_it_says(spacing, monkeypatch):
 def test_without_a_spacing_there_is_no_scale_bar():
     canvas, slices, view = panel(make_case(rows=100, cols=100, spacing=None))
     before = canvas.pixels.copy()
-    assert draw_scale(canvas, slices, view) == []
+    assert draw_scale(canvas, slices, view, view.rect) == []
     np.testing.assert_array_equal(canvas.pixels, before)
 
 
@@ -299,16 +325,16 @@ def test_an_unknown_orientation_has_no_sides():
     case = replace(case, scan=replace(case.scan, geometry=Geometry((1.0, 1.0))))
     canvas, slices, view = panel(case)
     before = canvas.pixels.copy()
-    assert pages.draw_sides(canvas, slices.scan.geometry, view.rect) == []
+    assert draw_sides(canvas, slices.scan.geometry, view.rect) == []
     np.testing.assert_array_equal(canvas.pixels, before)
 
 
 @given(st.integers(1, 400), st.data())
 def test_the_overview_is_spread_and_has_every_key_slice(frames, data):
     keys = data.draw(st.lists(st.integers(0, frames - 1), max_size=12))
-    chosen = pages.overview_frames(frames, keys)
+    chosen = overview.overview_frames(frames, keys)
     assert chosen == sorted(set(chosen))
-    assert len(chosen) == min(frames, pages.MOST_FRAMES)
+    assert len(chosen) == min(frames, overview.MOST_FRAMES)
     assert set(keys) <= set(chosen) <= set(range(frames))
 
 

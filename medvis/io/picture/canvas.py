@@ -10,7 +10,7 @@ import numpy as np
 
 from medvis.core.arrays import Float64s, Uint8s
 from medvis.io.colours import BACKGROUND, DARK, TEXT, Colour
-from medvis.io.picture.text import fitted, ink, width_of
+from medvis.io.picture.text import READABLE, fitted, ink, width_of
 
 _SHIFT = 4  # cv2 draws at 1/16 px
 
@@ -47,7 +47,7 @@ class Rect:
 class Style:
     """How a text looks: its size in px, its colour, and which of its ends is at the given x."""
 
-    size: int = 15
+    size: int = READABLE
     colour: Colour = TEXT
     align: Literal["left", "right", "centre"] = "left"
 

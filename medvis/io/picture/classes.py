@@ -8,28 +8,29 @@ from medvis.core.report import Reading
 from medvis.core.wording import over_views, percent
 from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
+from medvis.io.picture.text import LINE_HEIGHT, READABLE, wrapped
 
 MOST = 8
-_ROW, _NUMBER, _GAP = 25, 46, 12
+_BAR, _NUMBER, _GAP = 16, 62, 12
 
 
 def draw_classes(column: Canvas, y: int, classes: Sequence[Reading], spread: float | None) -> int:
     """The likeliest classes from `y` on, over the column's width, and the spread of the first. Returns the next y."""
     width = column.size[0]
-    named, start = width * 3 // 5, width * 3 // 5 + _GAP
-    longest = width - start - _NUMBER - _GAP
+    longest = width - _NUMBER - _GAP
     for index, reading in enumerate(classes[:MOST]):
-        base, first = y + 17, index == 0
-        column.text(0, base, reading.name, Style(15, TEXT if first else MUTED), named)
-        column.fill(Rect(start, y + 5, longest, 14), SURFACE)
-        column.fill(Rect(start, y + 5, round(longest * reading.probability), 14), CONTOUR if first else MUTED)
-        column.fill(Rect(start, y + 5, 1, 14), LINE)
-        column.text(width, base, percent(reading.probability), Style(15, TEXT if first else MUTED, "right"))
-        y += _ROW
-    if len(classes) > MOST:
-        column.text(0, y + 14, f"and {len(classes) - MOST} less likely ones in report.json", Style(14, MUTED), width)
-        y += 22
-    if spread is not None:
-        column.text(0, y + 14, f"likeliest class{over_views(spread)}", Style(14, MUTED), width)
-        y += 22
-    return y + 10
+        shade, base = (TEXT, CONTOUR) if index == 0 else (MUTED, MUTED)
+        for line in wrapped(reading.name, READABLE, width, 2):
+            column.text(0, y + 20, line, Style(colour=shade))
+            y += LINE_HEIGHT
+        column.fill(Rect(0, y + 2, longest, _BAR), SURFACE)
+        column.fill(Rect(0, y + 2, round(longest * reading.probability), _BAR), base)
+        column.fill(Rect(0, y + 2, 1, _BAR), LINE)
+        column.text(width, y + 17, percent(reading.probability), Style(colour=shade, align="right"))
+        y += LINE_HEIGHT
+    more = [f"and {len(classes) - MOST} less likely ones in report.json"] * (len(classes) > MOST)
+    more += [f"likeliest class{over_views(spread)}"] * (spread is not None)
+    for line in (part for text in more for part in wrapped(text, READABLE, width, 2)):
+        column.text(0, y + 20, line, Style(colour=MUTED))
+        y += LINE_HEIGHT
+    return y + 12

@@ -1,4 +1,7 @@
-"""The pictures of a page: two panels for one slice, a grid of key slices and an overview for a series."""
+"""The pictures of a page: a slice with and without the evidence, or tiles of findings, and an overview of a series.
+
+A page is rows of titled panels, one below the other, so that nothing can lie on anything else.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-import numpy as np
-
 from medvis.core.report import Finding
-from medvis.io.colours import BLACK, CONTOUR, LINE, MUTED, TEXT
+from medvis.io.colours import BLACK, MUTED, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
-from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, draw_slice, shadowed
-from medvis.io.picture.slices import Region, Slices
+from medvis.io.picture.explanations import is_coloured
+from medvis.io.picture.overview import draw_overview, overview_frames
+from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, draw_slice
+from medvis.io.picture.region import Region
+from medvis.io.picture.slices import Slices
+from medvis.io.picture.text import LINE_HEIGHT, READABLE, wrapped
+
+WIDTH, GAP = 780, 16
+HALF = (WIDTH - GAP) // 2
+TOMOGRAPHY = frozenset({"CT", "MR", "PT", "NM"})
+MOST_FINDINGS, LARGE_TILES, CLOSE_UPS = 6, 3, 3
+_WIDE, _HIGHEST, _LOWEST = 1.75, 640, 60
+_CLOSER = 0.5  # a close-up of more than this share of the picture would show the same once more
 
 
 @dataclass(frozen=True)
@@ -25,122 +37,150 @@ class Shot:
     findings: Sequence[Finding] = ()
 
 
-SIDE, GAP, CAPTION = 680, 16, 26
-TOMOGRAPHY = frozenset({"CT", "MR", "PT", "NM"})
-MOST_SLICES, MOST_FRAMES, FRAMES_A_ROW = 6, 24, 12
+@dataclass(frozen=True)
+class Panel:
+    """A picture with its title, and its size in px without that."""
+
+    title: str
+    shot: Shot
+    width: int
+    height: int
+
+
+def drawn_frames(slices: Slices, findings: Sequence[Finding]) -> list[int]:
+    """The frames that the page shows with the evidence."""
+    if slices.scan.frames == 1:
+        return [0]
+    keys = {item.key_frame for item in findings[:MOST_FINDINGS]} or {slices.brightest_frame()}
+    return sorted(keys | set(overview_frames(slices.scan.frames, [item.key_frame for item in findings])))
 
 
 def single_page(slices: Slices, findings: Sequence[Finding]) -> Canvas:
-    """One slice, plain and overlaid: side by side, or one above the other if it is wide. A series' frames below."""
+    """One slice: large with evidence and outlines, then plain, and close-ups of findings. A series' frames below."""
     frame = findings[0].key_frame if findings else slices.brightest_frame()
-    width, height, stacked = _panel_size(slices.shape_ratio())
-    across, down = (1, 2) if stacked else (2, 1)
-    wide = across * width + (across - 1) * GAP
-    page = Canvas(wide, down * (height + CAPTION) + (down - 1) * GAP)
-    kind = "Slice" if slices.scan.modality in TOMOGRAPHY else "Image"
-    position = "" if slices.scan.frames == 1 else f" {frame + 1} of {slices.scan.frames}"
-    of = f" for {slices.case.evidence_of}" if slices.case.evidence_of else ""
-    second = f"Evidence{of} and findings" if findings else f"Evidence{of}"
-    for index, title in enumerate((f"{kind}{position}", second)):
-        x, y = (0, index * (height + CAPTION + GAP)) if stacked else (index * (width + GAP), 0)
-        box = Rect(x, y + CAPTION, width, height)
-        page.text(x, y + 16, title, Style(16, MUTED), width)
-        _panel(page, slices, Shot(frame, slices.whole, bool(index), findings if index else ()), box)
-    return page if slices.scan.frames == 1 else _above(page, _overview(slices, findings, wide))
+    ratio, place = slices.shape_ratio(), _place(slices, frame)
+    height = min(max(round(WIDTH / ratio), _LOWEST), _HIGHEST)
+    plain = f"{place}, {slices.grey_words}{_cropped(slices)}"
+    coloured = is_coloured(slices.case, [frame])
+    if not coloured and not findings:
+        large = Panel(f"{plain}; nothing is coloured or outlined", Shot(frame, slices.shown), WIDTH, height)
+        small = []
+    else:
+        of = f" for {slices.case.evidence_of}" if slices.case.evidence_of else ""
+        shown = [f"evidence{of} (coloured)"] * coloured + ["findings (outlined)"] * bool(findings)
+        words = f"{place}: {' and '.join(shown)}{_cropped(slices)}"
+        large = Panel(words, Shot(frame, slices.shown, True, findings), WIDTH, height)
+        wide = WIDTH if ratio >= _WIDE else HALF
+        same = Panel(plain, Shot(frame, slices.shown), wide, min(max(round(wide / ratio), _LOWEST), HALF))
+        small = [same, *(_close_up(slices, item, HALF) for item in findings[:CLOSE_UPS] if _is_closer(slices, item))]
+    rows = [_row(slices, [large], WIDTH), *_rows(slices, small)]
+    if slices.scan.frames > 1:
+        rows.append(draw_overview(slices, findings, WIDTH))
+    return _stacked(rows)
 
 
 def series_page(slices: Slices, findings: Sequence[Finding]) -> Canvas:
     """The key slice and a close-up of up to six findings, and an overview of the frames."""
-    shown = findings[:MOST_SLICES]
-    columns = 1 if len(shown) <= 2 else 2
-    panels = 3 if columns == 1 else 2
-    wide = 2 * SIDE + GAP
-    tile = (wide - (columns - 1) * 2 * GAP) // columns
-    side = (tile - (panels - 1) * GAP) // panels
-    page = Canvas(wide, ceil(len(shown) / columns) * (side + CAPTION + GAP))
-    for index, finding in enumerate(shown):
-        row, column = divmod(index, columns)
-        _tile(page, slices, finding, findings, (column * (tile + 2 * GAP), row * (side + CAPTION + GAP), side, panels))
-    return _above(page, _overview(slices, findings, wide))
+    shown = findings[:MOST_FINDINGS]
+    across, width = (1, WIDTH) if len(shown) <= LARGE_TILES else (2, HALF)
+    tiles = [_tile(slices, finding, findings, width) for finding in shown]
+    rows = [_beside(tiles[first : first + across]) for first in range(0, len(tiles), across)]
+    return _stacked([*rows, draw_overview(slices, findings, WIDTH)])
 
 
-def _tile(
-    page: Canvas, slices: Slices, finding: Finding, findings: Sequence[Finding], corner: tuple[int, int, int, int]
-) -> None:
-    x, y, side, panels = corner
-    frame = finding.key_frame
+def _tile(slices: Slices, finding: Finding, findings: Sequence[Finding], width: int) -> Canvas:
     first, last = finding.first_frame + 1, finding.last_frame + 1
     span = ", on this slice only" if first == last else f", seen on {first} to {last}"
-    page.text(x, y + 16, f"Finding {finding.id}: slice {frame + 1} of {slices.scan.frames}{span}", Style(16, MUTED))
-    boxes = [Rect(x + index * (side + GAP), y + CAPTION, side, side) for index in range(panels)]
-    if panels == 3:
-        _panel(page, slices, Shot(frame, slices.whole), boxes[0])
-    _panel(page, slices, Shot(frame, slices.whole, True, findings), boxes[-2])
-    _panel(page, slices, Shot(frame, slices.around(finding), False, [finding]), boxes[-1])
+    words = f"Finding {finding.id}: slice {finding.key_frame + 1} of {slices.scan.frames}{span}"
+    ratio = min(max(slices.shape_ratio(), 0.7), 2.0)
+    side = round((width - GAP) / (1 + ratio))  # of the close-up: both panels are equally high
+    coloured = is_coloured(slices.case, [finding.key_frame])
+    marked = "Evidence and outlines" if coloured else "Outlines, no evidence"
+    own_first = [finding, *(other for other in findings if other.id != finding.id)]  # its number gets its room first
+    shot = Shot(finding.key_frame, slices.shown, True, own_first)
+    close_up = Shot(finding.key_frame, slices.around(finding), False, [finding])
+    panels = [
+        Panel(marked + _cropped(slices), shot, width - GAP - side, side),
+        Panel(f"Close-up, {slices.grey_words}", close_up, side, side),
+    ]
+    return _stacked([_heading(words, width), _row(slices, panels, width)], gap=0)
 
 
-def _panel(page: Canvas, slices: Slices, shot: Shot, box: Rect) -> None:
-    page.fill(box, BLACK)
+def _close_up(slices: Slices, finding: Finding, side: int) -> Panel:
+    words = f"Close-up of finding {finding.id}, {slices.grey_words}"
+    return Panel(words, Shot(finding.key_frame, slices.around(finding), False, [finding]), side, side)
+
+
+def _is_closer(slices: Slices, finding: Finding) -> bool:
+    (rows, cols), (high, wide) = slices.shown.shape, slices.around(finding).shape
+    return high * wide <= _CLOSER * rows * cols
+
+
+def _place(slices: Slices, frame: int) -> str:
+    kind = "Slice" if slices.scan.modality in TOMOGRAPHY else "Image"
+    return kind if slices.scan.frames == 1 else f"{kind} {frame + 1} of {slices.scan.frames}"
+
+
+def _cropped(slices: Slices) -> str:
+    return "" if slices.shown == slices.whole else ", cropped"
+
+
+def _heading(text: str, width: int) -> Canvas:
+    lines = wrapped(text, READABLE, width, 3)
+    canvas = Canvas(width, LINE_HEIGHT * len(lines))
+    for index, line in enumerate(lines):
+        canvas.text(0, LINE_HEIGHT * index + 20, line, Style(colour=TEXT))
+    return canvas
+
+
+def _rows(slices: Slices, panels: Sequence[Panel]) -> list[Canvas]:
+    """Panels from left to right, as many in a row as there is room for."""
+    rows: list[list[Panel]] = []
+    for panel in panels:
+        if rows and sum(other.width + GAP for other in rows[-1]) + panel.width <= WIDTH:
+            rows[-1].append(panel)
+        else:
+            rows.append([panel])
+    return [_row(slices, row, WIDTH) for row in rows]
+
+
+def _row(slices: Slices, panels: Sequence[Panel], width: int) -> Canvas:
+    titles = []
+    for panel in panels:
+        flat = slices.is_stretched(panel.shot.region, Rect(0, 0, panel.width, panel.height))
+        titles.append(wrapped(panel.title + ", drawn thicker than it is" * flat, READABLE, panel.width, 4))
+    above = LINE_HEIGHT * max(map(len, titles)) + 4
+    canvas = Canvas(width, above + max(panel.height for panel in panels))
+    x = 0
+    for panel, lines in zip(panels, titles, strict=True):
+        for index, line in enumerate(lines):
+            canvas.text(x, LINE_HEIGHT * index + 20, line, Style(colour=MUTED))
+        _picture(canvas, slices, panel.shot, Rect(x, above, panel.width, panel.height))
+        x += panel.width + GAP
+    return canvas
+
+
+def _picture(canvas: Canvas, slices: Slices, shot: Shot, box: Rect) -> None:
+    canvas.fill(box, BLACK)
     view = slices.fit(shot.region, box)
-    draw_slice(page, slices, shot.frame, view, shot.overlay)
-    marks = draw_findings(page, slices, shot.frame, view, shot.findings)
-    taken = [*draw_scale(page, slices, view), *draw_sides(page, slices.scan.geometry, view.rect)]
-    draw_numbers(page, view.rect, marks, taken)
+    draw_slice(canvas, slices, shot.frame, view, shot.overlay)
+    marks = draw_findings(canvas, slices, shot.frame, view, shot.findings)
+    taken = draw_scale(canvas, slices, view, box)
+    taken += draw_sides(canvas, slices.scan.geometry, view.rect, [*taken, *(bounds for _, bounds in marks)])
+    draw_numbers(canvas, box, marks, taken)
 
 
-def _overview(slices: Slices, findings: Sequence[Finding], wide: int) -> Canvas:
-    frames = overview_frames(slices.scan.frames, [item.key_frame for item in findings])
-    rows = ceil(len(frames) / FRAMES_A_ROW)
-    columns = ceil(len(frames) / rows)
-    width = min((wide - (columns - 1) * 8) // columns, 190)
-    height = round(min(max(width / slices.shape_ratio(), 40), 1.5 * width))
-    page = Canvas(wide, CAPTION + rows * (height + 8))
-    some = "all" if len(frames) == slices.scan.frames else f"{len(frames)} of"
-    framed = "; framed: with a finding" if findings else ""
-    page.text(0, 16, f"Overview, {some} {slices.scan.frames} slices{framed}", Style(16, MUTED))
-    for index, frame in enumerate(frames):
-        row, column = divmod(index, columns)
-        box = Rect(column * (width + 8), CAPTION + row * (height + 8), width, height)
-        _thumbnail(page, slices, frame, box, findings)
-    return page
+def _beside(tiles: Sequence[Canvas]) -> Canvas:
+    canvas = Canvas(WIDTH, max(tile.size[1] for tile in tiles))
+    for index, tile in enumerate(tiles):
+        canvas.paste(index * ceil((WIDTH + GAP) / 2), 0, tile.pixels)
+    return canvas
 
 
-def _thumbnail(page: Canvas, slices: Slices, frame: int, box: Rect, findings: Sequence[Finding]) -> None:
-    page.fill(box, BLACK)
-    view = slices.fit(slices.whole, box)
-    draw_slice(page, slices, frame, view, overlay=True)
-    marks = draw_findings(page, slices, frame, view, findings)
-    page.frame(box, CONTOUR if marks else LINE, 2 if marks else 1)
-    shadowed(page, box.x + 6, box.y + 17, str(frame + 1), Style(13, TEXT))
-    if marks:
-        numbers = ", ".join(str(number) for number, _ in marks)
-        shadowed(page, box.right - 7, box.y + 17, numbers, Style(13, CONTOUR, "right"))
-
-
-def overview_frames(frames: int, wanted: Sequence[int]) -> list[int]:
-    """Up to MOST_FRAMES frames, evenly spread, with those that are wanted among them."""
-    if frames <= MOST_FRAMES:
-        return list(range(frames))
-    keys = sorted(set(wanted))[:MOST_FRAMES]
-    spread = np.linspace(0, frames - 1, MOST_FRAMES).round().astype(int).tolist()
-    for key in keys:
-        others = [frame for frame in spread if frame not in keys]
-        if key not in spread:
-            spread[spread.index(min(others, key=lambda frame: abs(frame - key)))] = key
-    return sorted(spread)
-
-
-def _above(upper: Canvas, lower: Canvas) -> Canvas:
-    page = Canvas(upper.size[0], upper.size[1] + GAP + lower.size[1])
-    page.paste(0, 0, upper.pixels)
-    page.paste(0, upper.size[1] + GAP, lower.pixels)
-    return page
-
-
-def _panel_size(ratio: float) -> tuple[int, int, bool]:
-    """Width and height of a panel, and whether the two are stacked, for a slice of that width over height."""
-    if ratio > 1.6:
-        width = min(max(round(430 * ratio), SIDE), 2 * SIDE)
-        return width, min(max(round(width / ratio), 160), 430), True
-    height = min(round(SIDE / ratio), SIDE + 80)
-    return min(max(round(height * ratio), 320), SIDE), height, False
+def _stacked(rows: Sequence[Canvas], gap: int = GAP) -> Canvas:
+    canvas = Canvas(max(row.size[0] for row in rows), sum(row.size[1] + gap for row in rows) - gap)
+    y = 0
+    for row in rows:
+        canvas.paste(0, y, row.pixels)
+        y += row.size[1] + gap
+    return canvas

@@ -12,9 +12,10 @@ from medvis.core.report import Finding
 from medvis.io.colours import BLACK, CONTOUR, DARK, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.slices import Slices, View
-from medvis.io.picture.text import width_of
+from medvis.io.picture.text import READABLE, width_of
 
-_TAG, _TINY, _LARGE = 20, 16.0, 60.0
+TAG, _TINY, _LARGE = 26, 16.0, 60.0
+_LETTER = 34  # px that the letters of a side take
 _SIDES = (("R", "L"), ("A", "P"), ("F", "H"))  # towards − and + of the LPS axes: right/left, front/back, feet/head
 
 
@@ -45,55 +46,75 @@ def draw_findings(
 
 
 def draw_numbers(canvas: Canvas, edge: Rect, marks: Sequence[tuple[int, Rect]], taken: Iterable[Rect] = ()) -> None:
-    """The number of each finding beside its outline, where it hides neither an outline nor another number."""
+    """The number of each finding beside its outline; left out where it would hide an outline or another number."""
     used = [*taken, *(bounds for _, bounds in marks)]
     for number, bounds in marks:
         if not bounds.overlaps(edge):
             continue
-        wide = _TAG + 9 * (len(str(number)) - 1)
+        wide = tag_width(number)
         tag = _tag_position(bounds, wide, edge, used)
-        used.append(tag)
-        draw_tag(canvas, tag, number)
+        if tag is not None:
+            used.append(Rect(tag.x - 1, tag.y - 1, tag.width + 2, tag.height + 2))
+            draw_tag(canvas, tag, number)
+
+
+def tag_width(number: int) -> int:
+    """Width in px of the tag with a finding's number."""
+    return max(TAG, width_of(str(number), READABLE) + 12)
 
 
 def draw_tag(canvas: Canvas, tag: Rect, number: int) -> None:
     """A finding's number, dark on the colour of the outlines."""
     canvas.fill(Rect(tag.x - 1, tag.y - 1, tag.width + 2, tag.height + 2), DARK)
     canvas.fill(tag, CONTOUR)
-    canvas.text(tag.x + tag.width // 2, tag.bottom - 5, str(number), Style(15, DARK, "centre"))
+    canvas.text(tag.x + tag.width // 2, tag.bottom - 5, str(number), Style(READABLE, DARK, "centre"))
 
 
-def draw_scale(canvas: Canvas, slices: Slices, view: View) -> list[Rect]:
-    """A bar of a round length in mm; none where the spacing is unknown. Returns the place it takes, if any."""
+def draw_scale(canvas: Canvas, slices: Slices, view: View, box: Rect) -> list[Rect]:
+    """A bar of a round length in mm, in the corner of the picture or, if that is too small, of the panel `box`.
+
+    None where the spacing is unknown, or not even the panel has room. Returns the place it takes, if any.
+    """
     spacing = slices.scan.geometry.spacing
     if spacing is None:
         return []
     per_unit = view.px_per_col / spacing[1]
     amount = _round_length(0.28 * view.rect.width / per_unit)
-    wide = max(1, round(amount * per_unit))
-    x, y = view.rect.x + 14, view.rect.bottom - 16
-    label = f"{amount:g} mm"
-    plate = Rect(x - 8, y - 25, max(wide, width_of(label, 14)) + 16, 35)
+    wide, label = max(1, round(amount * per_unit)), f"{amount:g} mm"
+    size = Rect(0, 0, max(wide, width_of(label, READABLE)) + 16, 44)
+    edge = view.rect if size.width <= view.rect.width and size.height <= view.rect.height else box
+    if size.width > edge.width or size.height > edge.height:
+        return []
+    inset = min(6, edge.width - size.width, edge.height - size.height)
+    plate = Rect(edge.x + inset, edge.bottom - size.height - inset, size.width, size.height)
     canvas.dim(plate)
-    canvas.text(x, y - 8, label, Style(14))
-    canvas.fill(Rect(x, y, wide, 3), TEXT)
+    canvas.text(plate.x + 8, plate.bottom - 17, label, Style())
+    canvas.fill(Rect(plate.x + 8, plate.bottom - 9, wide, 3), TEXT)
     return [plate]
 
 
-def draw_sides(canvas: Canvas, geometry: Geometry, edge: Rect) -> list[Rect]:
-    """Which side of the patient each edge of the picture shows (PS3.3 C.7.6.1.1.1), unless unknown or too small."""
-    if geometry.orientation is None or min(edge.width, edge.height) < 5 * _TAG:
+def draw_sides(canvas: Canvas, geometry: Geometry, edge: Rect, taken: Sequence[Rect] = ()) -> list[Rect]:
+    """Which side of the patient each edge of the picture shows (PS3.3 C.7.6.1.1.1), unless unknown or too small.
+
+    A letter that would lie on what is `taken` is left out. Returns the places of the others.
+    """
+    if geometry.orientation is None or min(edge.width, edge.height) < 5 * TAG:
         return []
     left, right = side_names(geometry.orientation[:3])
     top, bottom = side_names(geometry.orientation[3:])
-    middle_x, middle_y = edge.x + edge.width // 2, edge.y + edge.height // 2 + 6
-    shadowed(canvas, edge.x + 10, middle_y, left, Style(17))
-    shadowed(canvas, edge.right - 10, middle_y, right, Style(17, align="right"))
-    shadowed(canvas, middle_x, edge.y + 24, top, Style(17, align="centre"))
-    shadowed(canvas, middle_x, edge.bottom - 10, bottom, Style(17, align="centre"))
-    near = [(edge.x, middle_y - 18), (edge.right - 30, middle_y - 18)]
-    near += [(middle_x - 15, edge.y), (middle_x - 15, edge.bottom - 30)]
-    return [Rect(x, y, 30, 30) for x, y in near]
+    across, down = edge.x + (edge.width - _LETTER) // 2, edge.y + (edge.height - _LETTER) // 2
+    places = []
+    for name, x, y in (
+        (left, edge.x, down),
+        (right, edge.right - _LETTER, down),
+        (top, across, edge.y),
+        (bottom, across, edge.bottom - _LETTER),
+    ):
+        place = Rect(x, y, _LETTER, _LETTER)
+        if name and not any(place.overlaps(other) for other in taken):
+            shadowed(canvas, x + _LETTER // 2, y + _LETTER - 9, name, Style(align="centre"))
+            places.append(place)
+    return places
 
 
 def side_names(direction: np.ndarray) -> tuple[str, str]:
@@ -126,18 +147,17 @@ def _bounds(points: Float64s) -> Rect:
     return Rect(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def _tag_position(bounds: Rect, wide: int, edge: Rect, used: Sequence[Rect]) -> Rect:
-    """The first of eight places around `bounds` that is free and inside; else the nearest inside."""
-    gap = 3
-    lefts = (bounds.right + gap, bounds.x - wide - gap, bounds.x + (bounds.width - wide) // 2)
-    tops = (bounds.y - _TAG - gap, bounds.bottom + gap, bounds.y + (bounds.height - _TAG) // 2)
+def _tag_position(bounds: Rect, wide: int, edge: Rect, used: Sequence[Rect]) -> Rect | None:
+    """The first of eight places around `bounds`, the nearest ones first, that is free and inside; None: none is."""
     sides = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 0), (2, 1)]
-    tags = [Rect(lefts[across], tops[down], wide, _TAG) for across, down in sides]
-    free = (tag for tag in tags if edge.holds(tag) and not any(tag.overlaps(other) for other in used))
-    fallback = Rect(
-        min(max(tags[0].x, edge.x), edge.right - wide), min(max(tags[0].y, edge.y), edge.bottom - _TAG), wide, _TAG
-    )
-    return next(free, fallback)
+    for gap in (3, 12, 24):
+        lefts = (bounds.right + gap, bounds.x - wide - gap, bounds.x + (bounds.width - wide) // 2)
+        tops = (bounds.y - TAG - gap, bounds.bottom + gap, bounds.y + (bounds.height - TAG) // 2)
+        tags = [Rect(lefts[across], tops[down], wide, TAG) for across, down in sides]
+        free = [tag for tag in tags if edge.holds(tag) and not any(tag.overlaps(other) for other in used)]
+        if free:
+            return free[0]
+    return None
 
 
 def _round_length(most: float) -> float:

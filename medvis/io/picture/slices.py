@@ -14,24 +14,11 @@ from medvis.core.display import Display
 from medvis.core.report import Box, Finding
 from medvis.core.scan import DisplayWindow, Scan, VoiLut
 from medvis.io.picture.canvas import Rect
+from medvis.io.picture.region import Region, searched_part
 from medvis.ops.window import FUNCTIONS, voi_lut, window
 
+THIN = 24  # px that a panel shows of the thinnest picture
 FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of a slice in whole pixels, half-open, inside the image."""
-
-    row0: int
-    col0: int
-    row1: int
-    col1: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, cols)."""
-        return self.row1 - self.row0, self.col1 - self.col0
 
 
 @dataclass(frozen=True)
@@ -112,6 +99,19 @@ class Slices:
         name = self._named if self._task is not None else "of the file"
         return f"window {name}: center {shown.center:g}, width {shown.width:g}"
 
+    @property
+    def grey_words(self) -> str:
+        """What the grey values or colours of a panel are, for its title."""
+        if self.as_stored:
+            shown = "as stored"
+        elif self._task is not None:
+            shown = f"{self._named} window"
+        elif self.lut(0) is not None:
+            shown = "the file's VOI LUT"
+        else:
+            shown = "the file's window" if self._by_frame or self._by_file else "full range"
+        return f"{shown}, not enhanced"
+
     @cached_property
     def _everything(self) -> DisplayWindow:
         low, high = (0.0, 2.0**self.scan.bits - 1) if self.as_stored else _range(self.scan)
@@ -128,10 +128,21 @@ class Slices:
         """The whole slice."""
         return Region(0, 0, *self.scan.shape)
 
+    @cached_property
+    def shown(self) -> Region:
+        """What the panels show of each slice: what was searched on any, and around; the whole if that is most of it."""
+        return searched_part(self.case) or self.whole
+
     def shape_ratio(self) -> float:
-        """Width over height of a whole slice as it is shown."""
-        rows, cols = self.scan.shape
+        """Width over height of `shown`."""
+        rows, cols = self.shown.shape
         return cols / (rows * self.aspect)
+
+    def is_stretched(self, region: Region, box: Rect) -> bool:
+        """Whether `fit` draws the region thicker than it is, since it would hardly be seen."""
+        rows, cols = region.shape
+        scale = min(box.width / cols, box.height / (rows * self.aspect))
+        return min(cols, rows * self.aspect) * scale < min(THIN, box.width, box.height) - 0.5
 
     def around(self, finding: Finding) -> Region:
         """A square (in mm) about a finding on its key frame, inside the image, with its surroundings."""
@@ -144,10 +155,10 @@ class Slices:
         return Region(row0, col0, row1, col1)
 
     def fit(self, region: Region, box: Rect) -> View:
-        """The region as large as it goes in the middle of `box`, its shape kept."""
+        """The region as large as it goes in the middle of `box`; its shape is kept down to 24 px across."""
         rows, cols = region.shape
         scale = min(box.width / cols, box.height / (rows * self.aspect))
-        width, height = max(1, round(cols * scale)), max(1, round(rows * self.aspect * scale))
+        width, height = max(THIN, round(cols * scale)), max(THIN, round(rows * self.aspect * scale))
         width, height = min(width, box.width), min(height, box.height)
         return View(region, Rect(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height))
 

@@ -7,6 +7,7 @@ character is written as its code point (``\u5934``), so that names in other scri
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 ELLIPSIS = "…"
-_LONGEST = 400
+READABLE = 21  # px; its capitals are 15 px high, and 9 px where a page of 1292 px is shown 780 px wide
+LINE_HEIGHT = 27  # px from one base line of that size to the next
+_LONGEST = 1000
 _STAND_INS = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "µ": "u", "μ": "u"}
     | {"ß": "ss", "ẞ": "SS", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ı": "i"}
@@ -38,7 +41,7 @@ def _font(size: int) -> FreeTypeFont:
 
 
 def drawable(text: str) -> str:
-    """The text in characters that the font has, on one line, at most 400 of them."""
+    """The text in characters that the font has, on one line, at most 1000 of them."""
     plain = unicodedata.normalize("NFC", " ".join(text[:_LONGEST].split()).translate(_STAND_INS))
     return "".join(map(_spelled, plain))[:_LONGEST]
 
@@ -62,12 +65,27 @@ def fitted(text: str, size: int, width: int, middle: bool = False) -> str:
     text = drawable(text)
     if width_of(text, size) <= width:
         return text
-    for keep in range(len(text) - 1, 0, -1):
-        head = keep // 2 if middle else keep
-        short = text[:head].rstrip() + ELLIPSIS + (text[len(text) - (keep - head) :] if middle else "")
-        if width_of(short, size) <= width:
-            return short
-    return ELLIPSIS
+    least, most = 0, len(text) - 1  # characters that fit for sure, and that may
+    while least < most:
+        keep = (least + most + 1) // 2
+        least, most = (keep, most) if width_of(_shortened(text, keep, middle), size) <= width else (least, keep - 1)
+    return _shortened(text, least, middle) if least else ELLIPSIS
+
+
+def _shortened(text: str, keep: int, middle: bool) -> str:
+    head = keep // 2 if middle else keep
+    return text[:head].rstrip() + ELLIPSIS + (text[len(text) - (keep - head) :] if middle else "")
+
+
+def broken(text: str, size: int, width: int, lines: int) -> list[str]:
+    """A name in at most `lines` lines of `width` px, broken anywhere; of a longer one the middle is left out."""
+    text = drawable(text)
+    found: list[str] = []
+    while text and len(found) < lines - 1:
+        count = max(1, bisect_right(range(1, len(text) + 1), width, key=lambda count: width_of(text[:count], size)))
+        found.append(text[:count].strip())
+        text = text[count:].strip()
+    return [*found, fitted(text, size, width, middle=True)] if text else found
 
 
 def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:

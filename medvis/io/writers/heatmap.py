@@ -1,7 +1,7 @@
 """heatmap.png: what the model saw and where, on one page that is readable at a glance.
 
-One frame: the slice twice, plain and with the evidence and the findings over it. A series: the key slice of each
-finding with a close-up, and an overview of the frames. Always: verdict, findings, legend, window, the notice.
+One frame: the slice with the evidence and the findings over it, and plain. A series: the key slice of each finding with
+a close-up, and an overview of the frames. Always: verdict, findings, legend, window, the notice.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from medvis.errors import OutputError
 from medvis.io.colours import LINE, MUTED, TEXT
 from medvis.io.picture import sidebar
 from medvis.io.picture.canvas import Canvas, Rect, Style
-from medvis.io.picture.pages import series_page, single_page
+from medvis.io.picture.pages import drawn_frames, series_page, single_page
 from medvis.io.picture.slices import Slices
-from medvis.io.picture.text import fitted, width_of
+from medvis.io.picture.text import LINE_HEIGHT, READABLE, broken, wrapped
 
-_MARGIN, _HEADER, _FOOTER = 28, 84, 58
+_MARGIN, _FOOTER = 24, 88
+_TITLE = 32
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 2]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # one filter for all rows halves the time; OpenCV before 4.12 has no choice
     _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
@@ -55,41 +56,57 @@ def png(outcome: Outcome) -> bytes:
 
 
 def draw(outcome: Outcome) -> Canvas:
-    """The whole page."""
+    """The whole page: 1292 px wide, so that its text can be read where it is shown 780 px wide."""
     report = outcome.report
     slices = Slices(outcome.case, outcome.display)
     whole_slices = slices.scan.frames > 1 and bool(report.findings)
     pictures = (series_page if whole_slices else single_page)(slices, report.findings)
-    column = sidebar.draw_sidebar(report, slices, insets=0 if whole_slices else 3)
+    column = sidebar.draw_sidebar(report, slices, drawn_frames(slices, report.findings))
     (wide, high), (beside, tall) = pictures.size, column.size
-    page = Canvas(wide + beside + 3 * _MARGIN, max(high, tall) + _HEADER + _FOOTER)
-    page.paste(_MARGIN, _HEADER, pictures.pixels)
-    page.paste(wide + 2 * _MARGIN, _HEADER, column.pixels)
-    _header(page, report, slices)
+    width = wide + beside + 3 * _MARGIN
+    header = _header(report, slices, width)
+    top = header.size[1]
+    page = Canvas(width, max(high, tall) + top + _FOOTER)
+    page.paste(0, 0, header.pixels)
+    page.paste(_MARGIN, top, pictures.pixels)
+    page.paste(wide + 2 * _MARGIN, top, column.pixels)
     _footer(page, report)
     return page
 
 
-def _header(page: Canvas, report: Report, slices: Slices) -> None:
-    width = page.size[0] - 2 * _MARGIN
-    page.text(_MARGIN, 38, report.title, Style(27, TEXT), width)
-    unit = "" if report.scan.unit in ("grey", "US") else f" {report.scan.unit}"
-    window = f"{slices.window_words}{unit}" if slices.window_words else ""
-    spacing = report.scan.spacing_mm
+def _header(report: Report, slices: Slices, width: int) -> Canvas:
+    """Title, file name and what is known of the scan, each in as many lines as it needs."""
+    room = width - 2 * _MARGIN
+    title = wrapped(report.title, _TITLE, room, 2)
+    lines = [(line, TEXT) for line in broken(PurePath(report.scan.path).name, READABLE, room, 2)]
+    lines += [(line, MUTED) for line in wrapped("  ·  ".join(_facts(report, slices)), READABLE, room, 3)]
+    header = Canvas(width, 18 + 40 * len(title) + LINE_HEIGHT * len(lines) + 16)
+    y = 18
+    for line in title:
+        header.text(_MARGIN, y + 28, line, Style(_TITLE, TEXT))
+        y += 40
+    for line, colour in lines:
+        header.text(_MARGIN, y + 20, line, Style(colour=colour))
+        y += LINE_HEIGHT
+    return header
+
+
+def _facts(report: Report, slices: Slices) -> list[str]:
+    scan = report.scan
+    spacing = scan.spacing_mm
     mm = "spacing unknown" if spacing is None else f"{spacing[0]:.3g} x {spacing[1]:.3g} mm per px"
-    if report.scan.slice_spacing_mm is not None:
-        mm += f", {report.scan.slice_spacing_mm:.3g} mm between slices"
-    kind = " ".join(part for part in (report.scan.modality, report.scan.body_part) if part)
-    frames = f"{report.scan.frames} slices of " if report.scan.frames > 1 else ""
-    size = f"{frames}{report.scan.cols} x {report.scan.rows} px"
-    rest = "  ·  ".join(part for part in (kind, size, mm, window) if part)
-    name = fitted(PurePath(report.scan.path).name, 15, max(120, width - width_of(rest, 15) - 30), middle=True)
-    page.text(_MARGIN, 64, f"{name}  ·  {rest}", Style(15, MUTED), width)
+    if scan.slice_spacing_mm is not None:
+        mm += f", {scan.slice_spacing_mm:.3g} mm between slices"
+    kind = " ".join(part for part in (scan.modality, scan.body_part) if part)
+    frames = f"{scan.frames} slices of " if scan.frames > 1 else ""
+    unit = "" if scan.unit in ("grey", "US") else f" {scan.unit}"
+    window = f"{slices.window_words}{unit}" if slices.window_words else ""
+    return [part for part in (kind, f"{frames}{scan.cols} x {scan.rows} px", mm, window) if part]
 
 
 def _footer(page: Canvas, report: Report) -> None:
     width, height = page.size
     page.fill(Rect(_MARGIN, height - _FOOTER + 14, width - 2 * _MARGIN, 1), LINE)
     made = f"medvis {report.provenance.medvis}, model {report.provenance.model_name}"
-    used = page.text(width - _MARGIN, height - 20, made, Style(14, MUTED, "right"), width // 3)
-    page.text(_MARGIN, height - 20, report.notice, Style(16, TEXT), width - used - 3 * _MARGIN)
+    page.text(_MARGIN, height - 46, report.notice, Style(colour=TEXT), width - 2 * _MARGIN)
+    page.text(_MARGIN, height - 19, made, Style(colour=MUTED), width - 2 * _MARGIN)
