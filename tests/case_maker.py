@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from medvis.core import report as schema
-from medvis.core.case import Candidates, Case, Prediction
+from medvis.core.case import Candidates, Case, Prediction, Score
 from medvis.core.display import Display
 from medvis.core.geometry import Geometry
 from medvis.core.outcome import Outcome
@@ -93,6 +93,7 @@ def make_case(
         region=np.ones((frames, rows, cols), bool),
         prediction=prediction,
         mask=mask,
+        scores=tuple(Score(item.id, item.key_frame, item.area_px, None, item.probability, 0.02) for item in found),
         findings=found,
         verdict=verdict,
         evidence=evidence,

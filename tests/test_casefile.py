@@ -25,7 +25,18 @@ from medvis.io.readers.casefile import CaseReader, load_case, read_case, save_ca
 from medvis.io.readers.tensors import HEADER_LIMIT, pack, unpack
 
 OPTIONAL = {
-    Case: ("view", "region", "prediction", "mask", "classes", "findings", "verdict", "evidence", "evidence_of"),
+    Case: (
+        "view",
+        "region",
+        "prediction",
+        "mask",
+        "scores",
+        "classes",
+        "findings",
+        "verdict",
+        "evidence",
+        "evidence_of",
+    ),
     Scan: ("modality", "body_part", "valid"),
     Geometry: ("spacing", "slice_spacing", "positions", "orientation", "frame_of_reference", "stored"),
     Source: ("series_uid", "study_uid"),
@@ -237,7 +248,7 @@ def altered(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda b: b.update(version=3), "version 3; wanted: 2"),
+        (lambda b: b.update(version=2), "version 2; wanted: 3"),
         (lambda b: b.pop("version"), "damaged"),
         (lambda b: [1], "damaged"),
         (lambda b: b.update(case=None), "damaged"),

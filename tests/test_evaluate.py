@@ -28,7 +28,7 @@ from medvis.phantom.volume import PhantomSpec, chest_phantom
 from medvis.settings import Measured
 
 LABELS = [{"name": "nodule", "kind": "binary"}, {"name": "malignancy", "kind": "binary", "platt": [1.0, 0.0]}]
-SIZE_ONLY = {"malignancy": {"malignancy": 0.0, "log_diameter_mm": 3.0, "bias": -7.5}}
+SIZE_ONLY = {"malignancy": {"malignancy": 0.0, "log_area_mm2": 1.5, "bias": -7.14}}
 
 
 def quiet(*_):

@@ -42,6 +42,7 @@ def case_of(prediction, geometry=PLACED, **changes) -> Case:
 
 def run(case, overrides=None, last="judge", **changes):
     fixed = {"stages.segment.min_pixels": 4, "stages.segment.link_mm": 5, "stages.segment.lasting": False}
+    fixed["stages.refine.method"] = "none"
     line = pipeline({**fixed, **(overrides or {})}, Blobs(**changes))
     return line.run(case, first="segment", last=last)[0]
 
@@ -167,9 +168,9 @@ def test_descriptors_are_read_on_the_scale_of_the_readers():
 
 
 def test_malignancy_is_the_cards_calibration_of_descriptors_and_size():
-    weights = {"malignancy": 1.5, "texture": 0.25, "log_diameter_mm": 0.7, "bias": -2.0}
+    weights = {"malignancy": 1.5, "texture": 0.25, "log_area_mm2": 0.7, "bias": -2.0}
     finding = rated(calibration={"malignancy": weights})
-    z = 1.5 * 0.4 + 0.25 * 2 + 0.7 * math.log(finding.longest_diameter_mm) - 2
+    z = 1.5 * 0.4 + 0.25 * 2 + 0.7 * math.log(finding.area_mm2) - 2
     assert finding.malignancy == pytest.approx(1 / (1 + math.exp(-z)), abs=2e-3)
     assert "malignancy" not in finding.unknown
 
@@ -290,7 +291,7 @@ def test_the_report_carries_spread_provenance_and_trail():
     case, timings = line.run(case_of(maps(*TWO), notes=("assumed",)), first="segment")
     report = build_report(case, line.context, timings)
     assert report.notes == ["assumed"] and report.provenance.timings_s == timings
-    assert [step["name"] for step in report.provenance.trail] == ["segment", "measure", "judge", "explain"]
+    assert [step["name"] for step in report.provenance.trail] == ["segment", "refine", "measure", "judge", "explain"]
     assert report.provenance.config_sha256 == line.config.sha256
     assert report.provenance.model_sha256 == card().model.sha256
     assert report.uncertainty == {"views": 1.0, "largest_finding_spread": 0.05, "mean_mask_spread": 0.05}

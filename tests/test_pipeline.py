@@ -111,7 +111,7 @@ def test_an_accepted_scan_becomes_a_case_of_the_task_as_it_was_asked_for(write):
     [
         (["enhance", "window"], "stage 'enhance' needs view before it"),
         (["window", "segment"], "stage 'segment' needs prediction before it"),
-        (["window", "infer", "measure"], "stage 'measure' needs mask before it"),
+        (["window", "infer", "measure"], "stage 'measure' needs mask, scores before it"),
         (["window", "infer", "segment", "judge"], "stage 'judge' needs findings or classes before it"),
     ],
 )

@@ -23,7 +23,7 @@ def register(monkeypatch, *points):
     monkeypatch.setattr(plugins, "entry_points", lambda: EntryPoints(points))
 
 
-STAGES = {"window", "enhance", "infer", "segment", "measure", "judge", "explain"}
+STAGES = {"window", "enhance", "infer", "segment", "refine", "measure", "judge", "explain"}
 
 
 def test_the_built_in_plugins_are_registered_through_the_same_door():

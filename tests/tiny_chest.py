@@ -21,7 +21,7 @@ NODULES = (
     NoduleSpec((0, 14, 92), 20.0),
 )
 SPEC = PhantomSpec(frames=5, shape=(320, 320), spacing=(1.1, 1.1), slice_spacing=2.5, nodules=NODULES)
-EVERYWHERE = {"stages.infer.region": "all"}
+EVERYWHERE = {"stages.infer.region": "all", "stages.refine.method": "none"}
 
 
 @cache

@@ -54,6 +54,27 @@ class CandidateRow(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Score:
+    """One component on one frame, as the model outlined it.
+
+    Attributes:
+        label: its number in the mask.
+        frame: 0-based.
+        area: px.
+        candidate: row of the matched candidate, or None.
+        probability: calibrated, 0…1.
+        spread: sd of the first label's probability over the views, or of the mask's where there is no candidate.
+    """
+
+    label: int
+    frame: int
+    area: int
+    candidate: int | None
+    probability: float
+    spread: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The output of the model, on the pixel grid of the scan.
 
@@ -98,7 +119,8 @@ class Case:
         view: float32 [frames, rows, cols, channels] in 0…1, what the model sees (after window and enhance).
         region: bool [frames, rows, cols], where a tiled task searched; None: everywhere.
         prediction: set by `infer`.
-        mask: int32 [frames, rows, cols], 0 or the number of the finding; set by `segment`.
+        mask: int32 [frames, rows, cols], 0 or the number of the finding; set by `segment`, changed by `refine`.
+        scores: of every finding on every frame, as `segment` outlined it.
         classes: calibrated probabilities of the classes of the whole image, likeliest first; set by `classify`.
         findings: set by `measure`.
         verdict: set by `judge`.
@@ -113,6 +135,7 @@ class Case:
     region: Bools | None = None
     prediction: Prediction | None = None
     mask: Labels | None = None
+    scores: tuple[Score, ...] | None = None
     classes: tuple[Reading, ...] | None = None
     findings: tuple[Finding, ...] | None = None
     verdict: Verdict | None = None

@@ -99,10 +99,21 @@ class Finding(_ReportModel):
     perpendicular_diameter_mm: float | None = Field(
         description="Longest diameter at a right angle to that, in mm; null: pixel spacing unknown"
     )
+    longest_diameter_range_mm: tuple[float, float] | None = Field(
+        default=None,
+        description="Between which the longest diameter of a ball lies that measures so (error of measuring on "
+        "phantoms, not how far readers differ); null: as `unknown` says",
+    )
     volume_mm3: float | None = Field(
         description="Volume over all its frames in mm³; null: a single frame, or a spacing unknown"
     )
-    intensity: Intensity = Field(description="Values of the pixels inside, over all its frames")
+    volume_range_mm3: tuple[float, float] | None = Field(
+        default=None, description="The same of the volume; null: as `unknown` says"
+    )
+    intensity: Intensity = Field(
+        description="Values of the pixels inside, over all its frames; of an outline at half contrast, of those away "
+        "from the edge"
+    )
     malignancy: float | None = Field(
         default=None,
         description="Probability of malignant against benign as the training labels have it: readers' ratings, or the "

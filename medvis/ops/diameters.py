@@ -41,7 +41,20 @@ def diameters(mask: Bools, spacing: tuple[float, float]) -> Diameters:
     """
     if not mask.any():
         raise ValueError("diameters of an empty mask; wanted: at least one pixel")
-    grid = _edge_hull(mask)
+    return _of_hull(_edge_hull(mask), spacing)
+
+
+def diameters_of(points: Float64s, spacing: tuple[float, float]) -> Diameters:
+    """The two diameters of what lies within some points.
+
+    Args:
+        points: float64 [n, 2], (row, col) on the edge of the shape, at least three that are not on one line.
+        spacing: (row, column) in mm.
+    """
+    return _of_hull(cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64), spacing)
+
+
+def _of_hull(grid: Float64s, spacing: tuple[float, float]) -> Diameters:
     hull = grid * spacing
     offsets = hull[:, None] - hull[None]
     length = np.hypot(offsets[..., 0], offsets[..., 1])

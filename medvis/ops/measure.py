@@ -19,6 +19,13 @@ from medvis.ops.diameters import Axis, Diameters, Point, axis_between, diameters
 NO_SPACING = "the image does not tell the size of its pixels"
 ONE_FRAME = "a single frame has no depth"
 NO_DEPTH = "the distance between the frames is not known"
+AS_DRAWN = (
+    "sizes follow the outline as the model drew it; how far off they are was measured for edges at half contrast only"
+)
+
+
+# The field that says how far off a size may be → that size's field.
+RANGES = {"longest_diameter_range_mm": "longest_diameter_mm", "volume_range_mm3": "volume_mm3"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Measurement:
         longest_axis, perpendicular_axis: where these run, from (row, col) to (row, col); in the pixel grid if the
             spacing is not known.
         volume_mm3: sum over the frames of area times distance between frames.
+        longest_range_mm, volume_range_mm3: between which the true size lies; None of an outline as drawn.
         intensity: in the unit of the pixels.
         frame_pixels: (frame, pixels on it) for all frames that have some.
         reasons: name of a field that is None → why.
@@ -72,6 +80,8 @@ class Measurement:
     intensity: Statistics
     frame_pixels: tuple[tuple[int, int], ...]
     reasons: dict[str, str] = field(default_factory=dict)
+    longest_range_mm: tuple[float, float] | None = None
+    volume_range_mm3: tuple[float, float] | None = None
 
     @property
     def longest_diameter_px(self) -> float:
@@ -197,6 +207,8 @@ def _reasons(
         reasons["volume_mm3"] = ONE_FRAME
     elif slice_spacing is None:
         reasons.setdefault("volume_mm3", NO_DEPTH)
+    for name, size in RANGES.items():
+        reasons[name] = reasons.get(size, AS_DRAWN)
     return reasons
 
 

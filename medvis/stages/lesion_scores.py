@@ -6,11 +6,11 @@ from dataclasses import replace
 from math import exp, log
 
 from medvis.core.arrays import Labels
-from medvis.core.case import Prediction
+from medvis.core.case import Prediction, Score
 from medvis.core.labels import ClassDistribution
 from medvis.core.scan import Scan
 from medvis.model.card import Card
-from medvis.stages.scoring import Score, features, finding_probability, score_components
+from medvis.stages.scoring import features, finding_probability, score_components
 
 
 def score_lesions(prediction: Prediction, mask: Labels, card: Card, scan: Scan | None = None) -> list[Score]:

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from medvis.core.arrays import Float64s
-from medvis.core.case import Case, Prediction, require
+from medvis.core.case import Case, Prediction, Score, require
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
 from medvis.ops.measure import Measurement, measure
+from medvis.ops.partial_volume import with_edge_sizes
 from medvis.stages.base import BaseStage, StageSettings
-from medvis.stages.lesion_scores import joint_probability, score_lesions
-from medvis.stages.scoring import Score, logistic, rating_values
-from medvis.stages.slice_geometry import slice_geometry_of
+from medvis.stages.lesion_scores import joint_probability
+from medvis.stages.refine import REFINE, REFINED
+from medvis.stages.scoring import logistic, rating_values
+from medvis.stages.slice_geometry import heights_or_apart, slice_geometry_of
 
 NO_CANDIDATE = "the model did not take a closer look at this place"
 NO_POSITION = "the image does not tell where it lies in the patient"
@@ -59,17 +61,20 @@ class Measure(BaseStage):
 
     name: ClassVar[str] = "measure"
     Settings: ClassVar[type[StageSettings]] = MeasureSettings
-    needs: ClassVar[tuple[str, ...]] = ("mask", "prediction")
+    needs: ClassVar[tuple[str, ...]] = ("mask", "scores", "prediction")
     gives: ClassVar[tuple[str, ...]] = ("findings",)
 
     def __call__(self, case: Case) -> Case:
         """The case with one finding for every number in its mask."""
         mask = require(case.mask, self.name, "mask", "segment")
-        prediction = require(case.prediction, self.name, "prediction", "infer")
+        require(case.prediction, self.name, "prediction", "infer")
         geometry = case.scan.geometry
         grey = case.scan.pixels[..., 0] if case.scan.channels == 1 else case.scan.pixels.mean(-1)
+        scores = require(case.scores, self.name, "scores", "segment")
         sizes = measure(mask, grey, geometry.spacing, self._depths(case))
-        scores = score_lesions(prediction, mask, self.context.card, case.scan) if sizes else []
+        if case.scan.fact(REFINE, REFINED) and geometry.spacing is not None:
+            slices = heights_or_apart(geometry, len(mask)), self._depths(case)
+            sizes = tuple(with_edge_sizes(size, mask, grey, geometry.spacing, slices) for size in sizes)
         findings = tuple(
             self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
         )
@@ -91,7 +96,7 @@ class Measure(BaseStage):
         probability = round(joint_probability(best.probability, prediction, self.context.card), 4)
         logits, spread = _pooled(prediction, scores)
         unknown = dict(size.reasons)
-        malignancy = self._malignancy(prediction, logits, size, unknown)
+        malignancy = self._malignancy(case, logits, scores, unknown)
         _, row, col = size.centroid
         position = case.scan.geometry.centroid_to_patient(row, col, size.frame_pixels)
         if position is None:
@@ -112,7 +117,7 @@ class Measure(BaseStage):
         )
 
     def _malignancy(
-        self, prediction: Prediction, logits: dict[str, float] | None, size: Measurement, unknown: dict[str, str]
+        self, case: Case, logits: dict[str, float] | None, scores: list[Score], unknown: dict[str, str]
     ) -> float | None:
         name, card = self.settings.malignancy, self.context.card
         index = None if name is None else card.index(name)
@@ -120,14 +125,17 @@ class Measure(BaseStage):
             unknown["malignancy"] = NO_CANDIDATE if logits is None and index is not None else NO_LABEL
             return None
         if card.labels[index].kind == "class":
-            distribution = prediction.distribution
+            distribution = None if case.prediction is None else case.prediction.distribution
             probability = None if distribution is None else distribution.among_abnormal(name)
             if probability is None:
                 unknown["malignancy"] = SURELY_NORMAL
             return None if probability is None else round(probability, 4)
         weights = card.calibration.get("malignancy")
-        if weights and size.longest_diameter_mm is not None and size.area_mm2 is not None:
-            return round(logistic(weights, rating_values(logits, size.longest_diameter_mm, size.area_mm2)), 4)
+        spacing = case.scan.geometry.spacing
+        if weights and spacing is not None:
+            # As outlined by the model, since the weights were fitted on that.
+            area = max(_area_per_frame(scores).values()) * spacing[0] * spacing[1]
+            return round(logistic(weights, rating_values(logits, area)), 4)
         slope, shift = card.labels[index].platt
         return round(logistic({"bias": shift, "logit": slope}, {"logit": logits[name]}), 4)
 
@@ -185,6 +193,14 @@ def _pooled(prediction: Prediction, scores: list[Score]) -> tuple[dict[str, floa
     return _named(names, logits), _named(names, spread)
 
 
+def _area_per_frame(scores: list[Score]) -> dict[int, int]:
+    """Frame → px of a finding there, as the model outlined it."""
+    areas: dict[int, int] = {}
+    for score in scores:
+        areas[score.frame] = areas.get(score.frame, 0) + score.area
+    return areas
+
+
 def _named(names: tuple[str, ...], values: NDArray[np.floating]) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
@@ -206,7 +222,9 @@ def _measured(size: Measurement, unit: str) -> dict[str, object]:
         "area_mm2": _rounded(size.area_mm2),
         "longest_diameter_mm": _rounded(size.longest_diameter_mm),
         "perpendicular_diameter_mm": _rounded(size.perpendicular_diameter_mm),
+        "longest_diameter_range_mm": _range(size.longest_range_mm),
         "volume_mm3": _rounded(size.volume_mm3),
+        "volume_range_mm3": _range(size.volume_range_mm3),
         "intensity": Intensity(unit=unit, **{name: round(value, 1) for name, value in asdict(stats).items()}),
     }
 
@@ -214,6 +232,10 @@ def _measured(size: Measurement, unit: str) -> dict[str, object]:
 def _millimetres(position: tuple[float, float, float]) -> tuple[float, float, float]:
     x, y, z = position
     return round(x, 2), round(y, 2), round(z, 2)
+
+
+def _range(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if ends is None else (round(ends[0], 2), round(ends[1], 2))
 
 
 def _rounded(value: float | None) -> float | None:

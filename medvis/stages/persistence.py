@@ -8,8 +8,8 @@ from math import pi, sqrt
 import numpy as np
 
 from medvis.core.arrays import Float64s, Labels
+from medvis.core.case import Score
 from medvis.ops.slice_geometry import runs_of
-from medvis.stages.scoring import Score
 
 # Of a sphere's diameter, what shows: its caps are lost in slices that they fill only in part.
 SHOWN = 0.8

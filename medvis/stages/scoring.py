@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, log, pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from medvis.core.arrays import Bools, Float32s, Labels
-from medvis.core.case import Prediction
+from medvis.core.case import Prediction, Score
 from medvis.core.scan import Scan
 from medvis.model.card import Card
 from medvis.ops.chest.surroundings import aerated_rim
 
 # How far (px) a component's centre may have moved from its candidate's while the views were merged.
 REACH = 12.0
-
-
-@dataclass(frozen=True)
-class Score:
-    """One component on one frame.
-
-    Attributes:
-        label: its number in the mask.
-        frame: 0-based.
-        area: px.
-        candidate: row of the matched candidate, or None.
-        probability: calibrated, 0…1.
-        spread: sd of the first label's probability over the views, or of the mask's where there is no candidate.
-    """
-
-    label: int
-    frame: int
-    area: int
-    candidate: int | None
-    probability: float
-    spread: float
 
 
 def score_components(prediction: Prediction, mask: Labels, card: Card, scan: Scan | None = None) -> list[Score]:
@@ -95,9 +73,9 @@ def finding_weights(values: dict[str, float], calibration: dict[str, Any]) -> di
     return calibration.get("finding") or {"bias": 0.0, "mask": 1.0}
 
 
-def rating_values(logits: dict[str, float], longest_mm: float, area_mm2: float) -> dict[str, float]:
-    """What the calibration ``malignancy`` may weigh: the class logits of a finding, and its size."""
-    return {**logits, "log_diameter_mm": log(longest_mm), "log_area_mm2": log(area_mm2)}
+def rating_values(logits: dict[str, float], area_mm2: float) -> dict[str, float]:
+    """What the calibration ``malignancy`` may weigh: the class logits of a finding, and its area as outlined."""
+    return {**logits, "log_area_mm2": log(area_mm2)}
 
 
 def logistic(weights: dict[str, float], values: dict[str, float]) -> float:

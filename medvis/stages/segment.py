@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from medvis.core.arrays import Bools, Float32s, Labels
-from medvis.core.case import Case, require
+from medvis.core.case import Case, Score, require
 from medvis.core.frames import packed_stack
 from medvis.core.logits import sigmoid
 from medvis.errors import StageError
@@ -17,7 +17,6 @@ from medvis.ops.components import hysteresis, label_frames, link
 from medvis.stages.base import BaseStage, StageSettings
 from medvis.stages.lesion_scores import score_lesions
 from medvis.stages.persistence import likeliest, persistence
-from medvis.stages.scoring import Score
 from medvis.stages.slice_geometry import slice_geometry_of
 
 # Components of fewer pixels are noise, where neither settings nor card say otherwise.
@@ -57,10 +56,10 @@ class Segment(BaseStage):
     name: ClassVar[str] = "segment"
     Settings: ClassVar[type[StageSettings]] = SegmentSettings
     needs: ClassVar[tuple[str, ...]] = ("prediction",)
-    gives: ClassVar[tuple[str, ...]] = ("mask",)
+    gives: ClassVar[tuple[str, ...]] = ("mask", "scores")
 
     def __call__(self, case: Case) -> Case:
-        """The case with its label mask; 0 where there is no finding.
+        """The case with its label mask, 0 where there is no finding, and the scores of the findings.
 
         Raises:
             StageError: the model outlines nothing.
@@ -78,7 +77,8 @@ class Segment(BaseStage):
         # Where nothing is found, the report tells how near it came.
         nearest = max((round(score.probability, 4) for score in scores), default=None)
         facts = {} if mask.any() else {"left_out": nearest}
-        return case.derive(self.step(**used, **facts), mask=mask)
+        final = score_lesions(prediction, mask, self.context.card, case.scan)
+        return case.derive(self.step(**used, **facts), mask=mask, scores=tuple(final))
 
     def _components(
         self, logits: Float32s, used: dict[str, float], spacing: tuple[float, float] | None

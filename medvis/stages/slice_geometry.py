@@ -47,6 +47,12 @@ def slice_geometry_of(geometry: Geometry, frames: int) -> SliceGeometry | None:
     return SliceGeometry(heights, depths_of(heights), _moves(heights, drift, geometry.spacing))
 
 
+def heights_or_apart(geometry: Geometry, frames: int) -> Float64s:
+    """Heights of the frames of a scan along their normal in mm; far apart if they are no stack, or nobody knows."""
+    slices = slice_geometry_of(geometry, frames)
+    return 1e6 * np.arange(frames, dtype=np.float64) if slices is None else slices.heights
+
+
 def _moves(
     heights: Float64s, drift: Float64s, spacing: tuple[float, float] | None
 ) -> tuple[tuple[float, float] | None, ...]:

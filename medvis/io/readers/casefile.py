@@ -27,7 +27,7 @@ from medvis.core.scan import Scan
 from medvis.errors import InputError, OutputError
 from medvis.io.readers.tensors import pack, unpack
 
-VERSION = 2
+VERSION = 3
 _KEY = "medvis-case"
 _HOLDERS = (Case, Scan, Geometry, Prediction, Candidates)  # the dataclasses that hold arrays
 _SHAPES = {

@@ -21,12 +21,12 @@ from medvis.learn.data.index import Row, read_index
 from medvis.learn.data.label_names import normalised
 from medvis.learn.figures.matching import one_lesion, overlaps
 from medvis.learn.figures.metrics import auc, calibration_error, dice
-from medvis.learn.measuring.crops import EVERYWHERE, CropCase, Progress, depth_of, run_crops
+from medvis.learn.measuring.crops import CropCase, Progress, crop_settings, depth_of, run_crops
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.ops.components import hysteresis, label_frames
-from medvis.ops.diameters import diameters
 from medvis.pipeline import Pipeline, load
+from medvis.settings import load_task
 from medvis.stages.scoring import (
     features,
     finding_weights,
@@ -44,7 +44,7 @@ OUTLINES = ((0.5, 0.5), (0.5, 0.4), (0.5, 0.3), (0.4, 0.4), (0.4, 0.3), (0.3, 0.
 # size 0.928, with size alone 0.905.
 RATINGS = ("calcification", "texture", "spiculation", "lobulation", "margin", "sphericity", "subtlety")
 DESCRIPTORS = ("malignancy", *RATINGS, "log_area_mm2")
-SIZES = ("log_diameter_mm", "log_area_mm2")
+SIZES = ("log_area_mm2",)
 CUTS = tuple(np.round(np.arange(0.1, 0.75, 0.02), 2))
 HIT = 0.3
 # False findings that val may have: a crop of 128 px, and a whole slice of the volume that belongs to val, where there
@@ -124,7 +124,7 @@ def calibrate(
     """
     # Nothing is given up early: what a candidate is worth is only fitted here.
     patient = {"stages.infer.candidate.reject": 0.0}
-    pipeline = Pipeline(task, {**EVERYWHERE, **patient}, predictor)
+    pipeline = Pipeline(task, {**crop_settings(load_task(task)), **patient}, predictor)
     train = pipeline.config.train
     readers, picture = int(train.get("readers", 1)), pipeline.config.picture
     scans = load_ct_pictures(read_index(data, "val"), readers, picture, depth_of(pipeline))
@@ -272,7 +272,7 @@ def _fit_malignancy(crops: list[CropPrediction], components: list[CropComponent]
         if normalised(crop.row.label) in ("benign", "malignant"):
             logits = dict(zip(labels, map(float, component.logits), strict=True))
             area = float(component.inside.sum()) * spacing[0] * spacing[1]
-            values = rating_values(logits, diameters(component.inside, spacing).longest, area)
+            values = rating_values(logits, area)
             nodules[normalised(crop.row.label), _nodule(crop.row)].append([values[name] for name in names])
     truth = np.array([label == "malignant" for label, _ in nodules], bool)
     if truth.all() or not truth.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,10 @@ from medvis.learn.data.ct_pictures import CtPictures
 from medvis.learn.data.index import Row
 from medvis.learn.data.views import ct_scan
 from medvis.pipeline import Pipeline
+from medvis.settings import TaskConfig
 
 # Called with (done, total).
 Progress = Callable[[int, int], None]
-# A crop has no whole lung in it to find: all of it is searched.
-EVERYWHERE = {"stages.infer.region": "all"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class CropCase:
     truth: Bools
 
 
+def crop_settings(config: TaskConfig) -> dict[str, Any]:
+    """The settings under which crops are run.
+
+    A crop has no whole lung in it to find: all of it is searched. Its Hounsfield units are an estimate, so that its
+    outlines stay as the model draws them.
+    """
+    refined = {"stages.refine.method": "none"} if "refine" in config.stages else {}
+    return {"stages.infer.region": "all", **refined}
+
+
 def depth_of(pipeline: Pipeline) -> float | None:
     """Distance in mm of the slices that the model is shown with each slice; None: it sees the slice alone."""
     depth: float | None = pipeline.shown()["views"].get("depth_mm")
@@ -47,7 +57,7 @@ def run_crops(
     """Every crop through the pipeline up to stage `last`.
 
     Args:
-        pipeline: with `EVERYWHERE` among its overrides.
+        pipeline: with `crop_settings` among its overrides.
         scans: the pictures.
         windows: [n, 3] (row, col, side) of a sub-crop each, or None for the whole picture.
         last: name of the last stage.

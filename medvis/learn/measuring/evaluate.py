@@ -9,7 +9,7 @@ from medvis.errors import InputError
 from medvis.learn.data.datasets import strange
 from medvis.learn.data.digest import file_digest
 from medvis.learn.data.scans import scans_of
-from medvis.learn.measuring.crops import EVERYWHERE, Progress
+from medvis.learn.measuring.crops import Progress, crop_settings
 from medvis.learn.measuring.evaluate_crops import evaluate_crops
 from medvis.learn.measuring.evaluate_pictures import evaluate_pictures
 from medvis.learn.measuring.evaluate_series import evaluate_series
@@ -50,7 +50,9 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
     in_hu = "HU" in config.accepts.units
     if listed and in_hu:
         passed_over = strange(data, split)
-        return _with(evaluate_crops(Pipeline(task, {**own, **EVERYWHERE}), data, split, progress), passed_over)
+        return _with(
+            evaluate_crops(Pipeline(task, {**own, **crop_settings(config)}), data, split, progress), passed_over
+        )
     pipeline = Pipeline(task, own)
     every = [] if listed else scans_of(data, split)
     scans = [scan for scan in every if scan.masked or scan.boxed]
