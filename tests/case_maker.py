@@ -128,7 +128,7 @@ def make_report(case: Case) -> Report:
         quality=schema.Quality(valid_fraction=1.0, contrast=0.8, sharpness=0.02, searched_fraction=None),
         verdict=case.verdict or Verdict(decision="refer", reasons=["nothing was judged"]),
         findings=list(case.findings or ()),
-        uncertainty={"spread": 0.03, "entropy": None},
+        uncertainty=schema.Uncertainty(views=4, mean_mask_spread=0.03),
         notes=list(case.notes),
         provenance=schema.Provenance(
             medvis="0.1.0",
@@ -262,7 +262,7 @@ def _finding(scan: Scan, mask: np.ndarray, number: int) -> Finding:
     return Finding(
         id=number,
         name="nodule",
-        code=Code(scheme="SCT", value="427359005", meaning="Solitary nodule of lung"),
+        code=Code(scheme="SCT", value="786838002", meaning="Nodule of lung"),
         probability=round(0.97 - 0.13 * (number - 1), 2),
         spread=0.02 * number,
         key_frame=key,

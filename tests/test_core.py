@@ -16,7 +16,19 @@ from medvis import errors
 from medvis.core.case import Candidates, Case, require
 from medvis.core.geometry import Geometry
 from medvis.core.labels import Label
-from medvis.core.report import NOTICE, Box, Finding, Intensity, Provenance, Quality, Reading, Report, ScanFacts, Verdict
+from medvis.core.report import (
+    NOTICE,
+    Box,
+    Finding,
+    Intensity,
+    Provenance,
+    Quality,
+    Reading,
+    Report,
+    ScanFacts,
+    Uncertainty,
+    Verdict,
+)
 from medvis.core.scan import Scan, Source, Step
 from medvis.model.card import Card, ModelFile
 
@@ -215,6 +227,7 @@ def report(path: str = "a", timings=None) -> Report:
         quality=Quality(valid_fraction=1, contrast=None, sharpness=None, searched_fraction=None),
         verdict=Verdict(decision="positive", probability=0.5, reasons=["one"]),
         findings=[finding()],
+        uncertainty=Uncertainty(views=1),
         notes=[],
         provenance=Provenance(
             medvis="0", task="t", config_sha256="0", model_name="m", model_sha256="0", backend="onnx", trail=[],

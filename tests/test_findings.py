@@ -12,6 +12,7 @@ from tiny_chest import Blobs, pipeline, scan_of
 
 from medvis.core.case import Case, Prediction
 from medvis.core.geometry import Geometry
+from medvis.core.report import Uncertainty
 from medvis.errors import SettingsError, StageError
 from medvis.ops.measure import NO_SPACING, ONE_FRAME
 from medvis.stages.build import build_report
@@ -219,6 +220,12 @@ def test_the_verdict_says_what_it_rests_on(blobs, changes, decision, words):
     assert verdict.decision == decision
     assert words in "; ".join(verdict.reasons)
     assert verdict.probability == (pytest.approx(0.9, abs=1e-3) if blobs else None)
+    assert len(verdict.codes) == len(verdict.reasons) and ("probability" in verdict.unknown) == (not blobs)
+
+
+def test_an_empty_search_region_is_no_negative():
+    verdict = run(case_of(maps(), region=np.zeros((2, *SHAPE), bool))).verdict
+    assert (verdict.decision, verdict.codes) == ("refer", ["nothing-searched"])
 
 
 @pytest.mark.parametrize(
@@ -232,7 +239,8 @@ def test_the_verdict_says_what_it_rests_on(blobs, changes, decision, words):
 def test_a_negative_tells_how_near_it_came(blobs, thresholds, nearest):
     case = run(case_of(maps(*blobs)), thresholds=thresholds)
     told = "" if nearest is None else f"; the likeliest place was left out with {nearest:.0%}"
-    assert case.verdict.decision == "negative" and case.verdict.probability is None
+    assert case.verdict.decision == "negative" and case.verdict.codes == ["no-findings"]
+    assert case.verdict.probability == (None if nearest is None else pytest.approx(nearest, abs=1e-3))
     assert case.verdict.reasons == [f"no lung nodule was found in what was searched{told}"]
     [step] = [step for step in case.scan.trail if step.name == "segment"]
     assert step.settings["left_out"] == pytest.approx(nearest, abs=1e-3)
@@ -294,4 +302,4 @@ def test_the_report_carries_spread_provenance_and_trail():
     assert [step["name"] for step in report.provenance.trail] == ["segment", "refine", "measure", "judge", "explain"]
     assert report.provenance.config_sha256 == line.config.sha256
     assert report.provenance.model_sha256 == card().model.sha256
-    assert report.uncertainty == {"views": 1.0, "largest_finding_spread": 0.05, "mean_mask_spread": 0.05}
+    assert report.uncertainty == Uncertainty(views=1, largest_finding_spread=0.05, mean_mask_spread=0.05)

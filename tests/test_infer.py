@@ -146,6 +146,20 @@ def test_without_a_lung_the_whole_image_is_searched_and_the_report_says_so():
     assert "the search region was not found" in outcome.report.verdict.reasons[0]
 
 
+def test_in_a_head_nothing_outside_of_it_is_found_and_a_person_is_asked():
+    row, col = np.mgrid[:256, :256]
+    away = np.hypot(row - 128, col - 128)
+    head = np.where(away < 95, 35.0, -1000.0)
+    head[(away > 88) & (away < 95)] = 900
+    tube = np.hypot(row - 20, col - 30) < 9
+    head[tube] = 60
+    outcome = pipeline().outcome(scan_of(np.stack([head] * 3)))
+    assert outcome.report.verdict.decision == "refer" and "search-region-not-found" in outcome.report.verdict.codes
+    assert not outcome.case.region[:, tube].any() and not outcome.case.mask[:, tube].any()
+    everywhere = pipeline(EVERYWHERE).outcome(scan_of(np.stack([head] * 3)))
+    assert everywhere.case.mask[:, tube].any(), "the model would have outlined it"
+
+
 def test_padding_is_not_searched():
     valid = np.ones((1, 128, 128), bool)
     valid[0, :, 64:] = False
@@ -161,8 +175,8 @@ def test_an_empty_lung_gives_no_candidate_and_a_negative_verdict():
     assert len(found) == 0 and found.box.shape == (0, 4) and found.logits.shape == (0, 2)
     assert outcome.report.findings == [] and not outcome.case.mask.any()
     assert outcome.report.verdict.decision == "negative" and outcome.report.verdict.probability is None
-    assert outcome.report.uncertainty["largest_finding_spread"] is None
-    assert outcome.report.uncertainty["mean_mask_spread"] is None
+    assert outcome.report.uncertainty.largest_finding_spread is None
+    assert outcome.report.uncertainty.mean_mask_spread is None
 
 
 def test_no_more_candidates_than_allowed_are_looked_at():

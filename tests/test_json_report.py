@@ -8,9 +8,13 @@ import pytest
 from case_maker import make_outcome
 from hypothesis import given
 from hypothesis import strategies as st
+from test_findings import PLACED, case_of, maps, run
+from tiny_chest import pipeline
 
+from medvis.core.geometry import Geometry
 from medvis.core.report import NOTICE, Report
 from medvis.io.writers.json_report import JsonWriter, report_schema, report_text
+from medvis.stages.build import build_report
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +53,18 @@ def make_report_with(text, base=make_outcome(rows=16, cols=16, findings=1).repor
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=0, max_size=5))
 def test_every_number_survives(numbers):
-    report = make_report_with("x").model_copy(update={"uncertainty": {str(i): n for i, n in enumerate(numbers)}})
+    report = make_report_with("x").model_copy(deep=True)
+    report.provenance.timings_s.update({str(i): n for i, n in enumerate(numbers)})
     finding = report.findings[0].model_copy(update={"contour": [(n, -n) for n in numbers]})
     report = report.model_copy(update={"findings": [finding]})
     assert Report.model_validate_json(report_text(report)) == report
 
 
 def test_what_is_not_finite_is_null(report):
-    text = report_text(report.model_copy(update={"uncertainty": {"a": math.nan, "b": math.inf}}))
-    assert json.loads(text)["uncertainty"] == {"a": None, "b": None}
+    report = report.model_copy(deep=True)
+    report.provenance.timings_s.update({"a": math.nan, "b": math.inf})
+    text = report_text(report)
+    assert json.loads(text)["provenance"]["timings_s"] == {"infer": 0.4, "a": None, "b": None}
     assert not re.search(r"NaN|Infinity", text)
 
 
@@ -108,3 +115,42 @@ def test_every_field_of_the_schema_is_described():
         if {"type": "null"} in field.get("anyOf", []) and "null" not in field["description"] and kind != "Quality"
     ]
     assert nullable == [], "what null means stands beside what may be null"
+
+
+SAID = "null: as `unknown` says"
+
+
+def untold(value, schema, definitions, path="report"):
+    """Fields that are null, whose description refers to `unknown`, and that are not told there."""
+    schema = definitions[schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from untold(item, schema.get("items", {}), definitions, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for name, part in schema.get("properties", {}).items():
+            told = value.get("unknown", {})
+            if value.get(name) is None and SAID in part.get("description", "") and name not in told:
+                yield f"{path}.{name}"
+            options = [*part.get("anyOf", []), part]
+            kind = next((option for option in options if "$ref" in option or "items" in option), part)
+            yield from untold(value.get(name), kind, definitions, f"{path}.{name}")
+
+
+def test_every_null_has_its_reason():
+    schema = Report.model_json_schema()
+    outcomes = [run(case_of(maps(*blobs, frames=frames), geometry), last=None) for blobs, geometry, frames in (
+        (((0, 20, 20, 6, 0.9),), PLACED, 2), (((0, 20, 20, 6, 0.9),), Geometry(), 1), ((), PLACED, 2),
+    )]  # fmt: skip
+    for case in outcomes:
+        body = json.loads(build_report(case, pipeline().context, {}).model_dump_json())
+        assert list(untold(body, schema, schema["$defs"])) == []
+        bare = json.loads(json.dumps(body))
+        for finding in bare["findings"]:
+            finding["unknown"] = {}
+        assert bool(list(untold(bare, schema, schema["$defs"]))) == bool(body["findings"]), "the test can see"
+
+
+def test_slices_are_counted_from_1_for_people_and_views_are_whole():
+    report = build_report(run(case_of(maps((1, 20, 20, 6, 0.9))), last=None), pipeline().context, {})
+    assert (report.findings[0].key_frame, report.findings[0].slices) == (1, "2 of 2")
+    assert '"views": 1,' in report_text(report)

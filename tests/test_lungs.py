@@ -122,6 +122,44 @@ def test_without_a_lung_nothing_outside_of_the_body_is_searched():
     assert not field.mask[0][~body].any() and not field.mask[0][padding].any()
 
 
+def head(air, holder, frames=6):
+    """A head of 15 × 19 cm in air of that HU with frontal sinus and mastoids, in a holder: hu [frames, rows, cols].
+
+    The last frames are near the vertex, where the head is small and the holder is not.
+    """
+    shape, out = (360, 360), []
+    row, col = np.ogrid[: shape[0], : shape[1]]
+    for frame in range(frames):
+        size = 1 - 0.13 * frame
+        hu = np.full(shape, air, np.float32)
+        hu[ellipse(shape, (180, 180), (106 * size, 133 * size))] = 40
+        hu[ellipse(shape, (180, 180), (100 * size, 127 * size))] = 900
+        hu[ellipse(shape, (180, 180), (92 * size, 117 * size))] = 35
+        if frame < 2:
+            hu[ellipse(shape, (85, 180), (18, 12))] = -950
+            hu[ellipse(shape, (200, 115), (12, 18)) | ellipse(shape, (200, 245), (12, 18))] = -700
+        away = np.hypot(row - 180, col - 180)
+        hu[(away > 152) & (away < 164) & ((row > 100) | (holder == "closed"))] = -150
+        out.append(hu + np.random.default_rng(frame).normal(0, 8, shape).astype(np.float32))
+    return np.stack(out).astype(np.float32)
+
+
+@pytest.mark.parametrize("holder", ["open", "closed"])
+@pytest.mark.parametrize("air", [-1000, -955])
+def test_the_air_around_a_head_is_no_lung_in_whatever_holder(air, holder):
+    hu = head(air, holder)
+    field = lung_field(hu, None, SPACING)
+    assert (field.found, field.searched) == (False, "body")
+    assert "no air inside the body is a lung" in (field.reason or "")
+    skull = hu > 500
+    assert field.mask[skull].mean() > 0.99, "what was taken for the body is searched, and a verdict left to a person"
+
+
+def test_lungs_are_lungs_where_air_reads_too_high():
+    hu, lungs, _ = chest()
+    assert lung_field(np.where(hu < -900, hu + 45, hu)[None], None, SPACING).mask[0][lungs].all()
+
+
 def test_a_crop_is_searched_as_a_whole_since_air_at_its_edge_is_lung():
     hu, lungs, _ = chest()
     row, col = (int(place) for place in np.argwhere(lungs).mean(0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from medvis.ops.diameters import diameters
-from medvis.ops.measure import NO_DEPTH, NO_SPACING, ONE_FRAME, measure
+from medvis.ops.measure import AS_DRAWN, NO_DEPTH, NO_SPACING, ONE_FRAME, measure
 
 shapes = arrays(np.bool_, (9, 12), elements=st.booleans()).filter(np.any)
 steps = st.tuples(st.floats(0.2, 3), st.floats(0.2, 3))
@@ -163,7 +163,7 @@ def test_a_finding_in_a_series():
     assert found.intensity.mean == pytest.approx(mean)
     assert found.intensity.sd == pytest.approx(math.sqrt((9 * (10 - mean) ** 2 + 20 * (40 - mean) ** 2) / 29))
     assert (found.intensity.min, found.intensity.max) == (10, 40)
-    assert found.reasons == {}
+    assert found.reasons == dict.fromkeys(("longest_diameter_range_mm", "volume_range_mm3"), AS_DRAWN)
 
 
 def test_a_sphere_has_its_volume():
@@ -184,9 +184,12 @@ def test_unknown_is_none_with_a_reason():
     assert found.volume_mm3 is None and found.reasons["volume_mm3"] == ONE_FRAME
     assert np.hypot(*np.diff(found.longest_axis, axis=0)[0]) == pytest.approx(math.hypot(3, 2))
     assert found.longest_diameter_px == pytest.approx(math.hypot(3, 2))
-    assert only(mask, spacing=(1.0, 1.0), slice_spacing=5.0).reasons == {"volume_mm3": ONE_FRAME}
+    single = dict.fromkeys(("volume_mm3", "volume_range_mm3"), ONE_FRAME)
+    drawn = {"longest_diameter_range_mm": AS_DRAWN}
+    assert only(mask, spacing=(1.0, 1.0), slice_spacing=5.0).reasons == {**single, **drawn}
     deep = np.ones((2, 3, 3), np.bool_)
-    assert only(deep, spacing=(1.0, 1.0)).reasons == {"volume_mm3": NO_DEPTH}
+    flat = dict.fromkeys(("volume_mm3", "volume_range_mm3"), NO_DEPTH)
+    assert only(deep, spacing=(1.0, 1.0)).reasons == {**flat, **drawn}
     assert only(deep, slice_spacing=1.0).reasons["volume_mm3"] == NO_SPACING
     assert only(deep, slice_spacing=1.0).volume_mm3 is None
 

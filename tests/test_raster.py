@@ -78,7 +78,7 @@ def test_jpeg(tmp_path):
 def test_spacing_is_unknown_with_a_reason(tmp_path):
     facts = describe(read(save(tmp_path / "image.png", GREY)))
     assert facts["spacing_mm"] is None
-    assert "about print" in facts["unknown"]["spacing"]
+    assert "about print" in facts["unknown"]["spacing_mm"]
     assert facts["range"] == [GREY.min(), GREY.max()]
 
 

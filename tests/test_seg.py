@@ -59,7 +59,7 @@ def test_the_segment_says_what_it_is_and_who_made_it(case, seg):
     segment = seg.SegmentSequence[0]
     assert segment.SegmentAlgorithmType == "AUTOMATIC"
     assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
-    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "427359005"
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "786838002"
     assert segment.AnatomicRegionSequence[0].CodeValue == "39607008"
     algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("tiny", "1")

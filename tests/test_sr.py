@@ -91,7 +91,7 @@ def test_each_group_is_tracked_as_its_segment_is(found, groups):
 
 def test_codes_of_finding_and_site(groups):
     codes = make.named(groups[1], "CODE")
-    assert codes["Finding"] == "Solitary nodule of lung"
+    assert codes["Finding"] == "Nodule of lung"
     assert codes["Finding Site"] == "Lung structure"
     assert codes["Algorithm Family"] == "Artificial Intelligence"
 

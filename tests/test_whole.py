@@ -131,10 +131,10 @@ def test_a_task_that_outlines_nothing_says_so_and_follows_the_schema(tmp_path):
     outcome, _ = run(CHEST, SICK, tmp_path)
     report = outcome.report
     assert report.findings == [] and NO_OUTLINE in report.notes
-    assert report.uncertainty["class_margin"] == pytest.approx(
+    assert report.uncertainty.class_margin == pytest.approx(
         report.classes[0].probability - report.classes[1].probability, abs=1e-4
     )
-    assert report.uncertainty["class_spread"] == pytest.approx(outcome.case.prediction.logits_spread.max(), abs=1e-4)
+    assert report.uncertainty.class_spread == pytest.approx(outcome.case.prediction.logits_spread.max(), abs=1e-4)
     body, schema = json.loads(report_text(report)), report_schema()
     assert set(body) == set(schema["required"]) and body["classes"][0]["name"] == "tuberculosis"
     again, _ = run(CHEST, SICK, tmp_path)

@@ -49,7 +49,7 @@ def _classes(report: Report) -> str:
     words = [f"{printable(reading.name)} {percent(reading.probability)}" for reading in report.classes[:MOST_CLASSES]]
     if len(report.classes) > MOST_CLASSES:
         words.append(f"{len(report.classes) - MOST_CLASSES} more")
-    spread = report.uncertainty.get("class_spread")
+    spread = report.uncertainty.class_spread
     return f"classes: {', '.join(words)}" + ("" if spread is None else over_views(spread))
 
 

@@ -56,6 +56,16 @@ class Geometry:
     reasons: dict[str, str] = field(default_factory=dict)
     stored: StoredGrid | None = None
 
+    def unknown(self, frames: int) -> dict[str, str]:
+        """Field of a report → why it is null, of an image of that many frames; further keys are fields of this."""
+        fields = {"spacing": "spacing_mm", "slice_spacing": "slice_spacing_mm"}
+        out = {fields.get(name, name): reason for name, reason in self.reasons.items()}
+        for name, field_name in fields.items():
+            if getattr(self, name) is None:
+                single = name == "slice_spacing" and frames == 1
+                out.setdefault(field_name, "a single frame" if single else "the file does not say")
+        return out
+
     def to_patient(self, frame: int, row: float, col: float) -> tuple[float, float, float] | None:
         """Patient coordinates (LPS, mm) of a pixel centre, PS3.3 equation C.7.6.2.1-1; None if unknown."""
         if self.spacing is None or self.positions is None or self.orientation is None:

@@ -81,10 +81,15 @@ class Finding(_ReportModel):
     key_frame: int = Field(description="0-based frame with the largest area")
     first_frame: int = Field(description="0-based frame on which it begins")
     last_frame: int = Field(description="0-based frame on which it ends, included")
+    slices: str = Field(
+        default="",
+        description="The same for people, counted from 1 as in pictures and tables: the key frame, of how many, and in "
+        "brackets those it spans",
+    )
     box: Box = Field(description="Smallest box around it on its key frame")
     centroid: tuple[float, float, float] = Field(description="frame, row, col")
     centroid_mm: tuple[float, float, float] | None = Field(
-        description="Patient coordinates in mm, LPS; null: the place is unknown"
+        description="Patient coordinates in mm, LPS; null: as `unknown` says"
     )
     contour: list[tuple[float, float]] = Field(description="Outline on the key frame as (row, col)")
     area_px: int = Field(description="Pixels on the key frame")
@@ -92,21 +97,19 @@ class Finding(_ReportModel):
         description="Length in the pixel grid of the line that is longest in mm, if known"
     )
     perpendicular_diameter_px: float = Field(description="Length in the pixel grid of the perpendicular line")
-    area_mm2: float | None = Field(description="Area on the key frame in mm²; null: pixel spacing unknown")
+    area_mm2: float | None = Field(description="Area on the key frame in mm²; null: as `unknown` says")
     longest_diameter_mm: float | None = Field(
-        description="Longest diameter on the key frame in mm; null: pixel spacing unknown"
+        description="Longest diameter on the key frame in mm; null: as `unknown` says"
     )
     perpendicular_diameter_mm: float | None = Field(
-        description="Longest diameter at a right angle to that, in mm; null: pixel spacing unknown"
+        description="Longest diameter at a right angle to that, in mm; null: as `unknown` says"
     )
     longest_diameter_range_mm: tuple[float, float] | None = Field(
         default=None,
         description="Between which the longest diameter of a ball lies that measures so (error of measuring on "
         "phantoms, not how far readers differ); null: as `unknown` says",
     )
-    volume_mm3: float | None = Field(
-        description="Volume over all its frames in mm³; null: a single frame, or a spacing unknown"
-    )
+    volume_mm3: float | None = Field(description="Volume over all its frames in mm³; null: as `unknown` says")
     volume_range_mm3: tuple[float, float] | None = Field(
         default=None, description="The same of the volume; null: as `unknown` says"
     )
@@ -128,6 +131,24 @@ class Finding(_ReportModel):
     unknown: dict[str, str] = Field(default={}, description="Field → why it is null")
 
 
+ReasonCode = Literal[
+    "findings",
+    "no-findings",
+    "class",
+    "input-not-as-learned",
+    "grey-values-estimated",
+    "search-region-not-found",
+    "nothing-searched",
+    "contrast-too-low",
+    "views-disagree-on-findings",
+    "views-disagree-on-class",
+    "classes-too-close",
+    "likely-but-under-threshold",
+    "class-negative-with-findings",
+    "class-positive-without-findings",
+]
+
+
 class Verdict(_ReportModel):
     """What the image says as a whole; `refer` where the tool cannot tell, with the reasons."""
 
@@ -139,10 +160,12 @@ class Verdict(_ReportModel):
         default=None,
         ge=0,
         le=1,
-        description="That there is something to find: of the likeliest finding, or of all classes that are not normal; "
-        "null: nothing was found, so that no finding has a probability",
+        description="That there is something to find: of the likeliest finding, or of the likeliest place that was "
+        "left out where there is none; of a task with classes, of all that are not normal; null: as `unknown` says",
     )
     reasons: list[str] = Field(description="What the decision rests on, one sentence each, at least one")
+    codes: list[ReasonCode] = Field(default=[], description="The same for machines: a code for each of the reasons")
+    unknown: dict[str, str] = Field(default={}, description="Field → why it is null")
 
 
 class ScanFacts(_ReportModel):
@@ -159,11 +182,9 @@ class ScanFacts(_ReportModel):
     cols: int = Field(description="Pixel columns of a frame")
     channels: int = Field(description="1 grey, 3 colour")
     spacing_mm: tuple[float, float] | None = Field(
-        description="Distance in mm between rows and between columns; null: unknown"
+        description="Distance in mm between rows and between columns; null: as `unknown` says"
     )
-    slice_spacing_mm: float | None = Field(
-        description="Distance of neighbouring slices in mm; null: one frame, or unknown"
-    )
+    slice_spacing_mm: float | None = Field(description="Distance of neighbouring slices in mm; null: as `unknown` says")
     series_uid: str | None = Field(description="Series Instance UID; null: no DICOM")
     sop_instance_uids: list[str] = Field(
         description="SOP Instance UID of each file, in the order of the frames; empty: no DICOM"
@@ -173,12 +194,36 @@ class ScanFacts(_ReportModel):
 
 
 class Quality(_ReportModel):
-    """Facts about the image that bear on trust; null where not measured."""
+    """Facts about the image that bear on trust."""
 
     valid_fraction: float = Field(description="Share of pixels that are not padding")
-    contrast: float | None = Field(description="95th − 5th percentile of the model's view (0…1)")
-    sharpness: float | None = Field(description="Variance of the Laplacian of the model's view")
-    searched_fraction: float | None = Field(description="Share of the pixels that were searched")
+    contrast: float | None = Field(description="95th − 5th percentile of the model's view (0…1); null: it has none")
+    sharpness: float | None = Field(description="Variance of the Laplacian of the model's view; null: it has none")
+    searched_fraction: float | None = Field(
+        description="Share of the pixels that were searched; null: the task looks at the image as a whole"
+    )
+
+
+class Uncertainty(_ReportModel):
+    """How far the views of the model differ."""
+
+    views: int = Field(ge=0, description="How many views of the image, its tiles and crops were looked at")
+    largest_finding_spread: float | None = Field(
+        default=None, description="Largest spread of a finding; null: no finding has one"
+    )
+    mean_mask_spread: float | None = Field(
+        default=None,
+        description="Standard deviation of the mask's probability over the views, mean of all pixels of the findings; "
+        "null: there are none",
+    )
+    class_spread: float | None = Field(
+        default=None,
+        description="Standard deviation of the likeliest class's probability over the views; null: no classes, or one "
+        "view",
+    )
+    class_margin: float | None = Field(
+        default=None, description="How far the likeliest class is ahead of the next; null: there are no two classes"
+    )
 
 
 class Provenance(_ReportModel):
@@ -215,7 +260,7 @@ class Report(_ReportModel):
         default=[], description="Calibrated probabilities of the classes of the whole image, likeliest first"
     )
     findings: list[Finding] = Field(description="The findings, in the order of their numbers in the mask")
-    uncertainty: dict[str, float | None] = Field(default={}, description="Spread over views and its kin")
+    uncertainty: Uncertainty = Field(description="How far the views of the model differ")
     notes: list[str] = Field(description="What the stages had to assume, one sentence each")
     provenance: Provenance = Field(description="What produced this report")
     _picture: Picture = PrivateAttr(default_factory=Picture)

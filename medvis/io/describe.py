@@ -48,7 +48,7 @@ def describe(scan: Scan) -> dict[str, Any]:
         "sop_instances": len(source.sop_instance_uids),
         "details": {**source.details, **numbers},
         "notes": list(scan.notes),
-        "unknown": dict(geometry.reasons),
+        "unknown": geometry.unknown(scan.frames),
         "trail": [asdict(step) for step in scan.trail],
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from medvis import __version__
 from medvis.core.case import Case, require
-from medvis.core.report import Provenance, Report, ScanFacts
+from medvis.core.report import Provenance, Report, ScanFacts, Uncertainty
 from medvis.core.scan import Scan
 from medvis.stages.base import Context
 from medvis.stages.quality import image_quality
@@ -27,7 +27,7 @@ def build_report(case: Case, context: Context, timings: dict[str, float]) -> Rep
         verdict=verdict,
         classes=list(case.classes or ()),
         findings=list(case.findings or ()),
-        uncertainty=_uncertainty(case) | _class_uncertainty(case),
+        uncertainty=_uncertainty(case),
         notes=[*case.notes, NO_OUTLINE] if case.findings is None else list(case.notes),
         provenance=Provenance(
             medvis=__version__,
@@ -60,19 +60,20 @@ def _facts(scan: Scan) -> ScanFacts:
         series_uid=scan.source.series_uid,
         sop_instance_uids=list(scan.source.sop_instance_uids),
         notes=list(scan.notes),
-        unknown=dict(scan.geometry.reasons),
+        unknown=scan.geometry.unknown(scan.frames),
     )
 
 
-def _uncertainty(case: Case) -> dict[str, float | None]:
+def _uncertainty(case: Case) -> Uncertainty:
     prediction = require(case.prediction, "report", "prediction", "infer")
     findings = case.findings or ()
     spreads = [finding.spread for finding in findings if finding.spread is not None]
-    return {
-        "views": float(prediction.views),
-        "largest_finding_spread": max(spreads) if spreads else None,
-        "mean_mask_spread": _mask_spread(case),
-    }
+    return Uncertainty(
+        views=prediction.views,
+        largest_finding_spread=max(spreads) if spreads else None,
+        mean_mask_spread=_mask_spread(case),
+        **_class_uncertainty(case),
+    )
 
 
 def _class_uncertainty(case: Case) -> dict[str, float | None]:

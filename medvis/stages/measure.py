@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medvis.core.arrays import Float64s
 from medvis.core.case import Case, Prediction, Score, require
 from medvis.core.report import Attribute, Box, Code, Finding, Intensity, Reading
+from medvis.core.wording import slice_of
 from medvis.ops.measure import Measurement, measure
 from medvis.ops.partial_volume import with_edge_sizes
 from medvis.stages.base import BaseStage, StageSettings
@@ -108,6 +109,7 @@ class Measure(BaseStage):
             code=taxonomy.code,
             probability=probability,
             spread=round(best.spread, 4),
+            slices=slice_of(size.key_frame, size.first_frame, size.last_frame, case.scan.frames),
             **_measured(size, case.scan.unit),
             centroid_mm=None if position is None else _millimetres(position),
             malignancy=malignancy,

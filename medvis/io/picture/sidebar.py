@@ -28,7 +28,7 @@ def draw_sidebar(report: Report, slices: Slices, frames: Sequence[int]) -> Canva
     y = _verdict(column, report)
     if report.classes:
         y = _heading(column, y, "Classes of the whole image")
-        y = draw_classes(column, y, report.classes, report.uncertainty.get("class_spread"))
+        y = draw_classes(column, y, report.classes, report.uncertainty.class_spread)
     if slices.case.findings is not None or report.findings:  # else the task outlines nothing
         y = _findings(column, y, report)
     for sentence in explanations(report, slices.case, frames):

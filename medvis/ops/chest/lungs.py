@@ -25,12 +25,16 @@ from medvis.core.arrays import Bools, Float32s, Uint8s
 AIR_HU = -400.0  # between soft tissue and parenchyma
 GAS_HU = -940.0  # the core of a small piece of parenchyma is denser than this, windpipe and gut are not
 PURE_GAS_HU = -970.0  # the same for a large piece, which may be emphysema
+AIR_TOLERANCE_HU = 20.0  # what is no denser than this over the air around the body is that air, however calibrated
 CORE_MM = 3.0  # how far from its edge the core of a piece begins: deeper than the partial volume
 SHEET_MM = 5.0  # thinner tissue than this is table top, blanket or clothes, not chest wall
 REACH_MM = 40.0  # how far from lung the region goes, within the hull: across a mass of 5 cm
 MARGIN_MM = 4.0  # so that the pleura itself is inside
 LEAST_MM2 = 60.0  # a smaller piece of air is a speck
 LUNG_MM2 = 800.0  # a frame with a piece as large as this shows lung beyond doubt
+# Air around a head in a closed holder surrounds it, in an open one half of it; some slice of a lung is compact.
+MOST_ENCLOSED = 1.5  # area of a lung with all that it surrounds, over its own
+WIDEST_HULL = 2.5  # area of its convex hull, over its own
 TRUNK_MM2 = 20_000.0  # a trunk is larger, and a body beyond doubt; a crop around a nodule is not
 LIMB_MM2 = 2_000.0  # an arm beside the trunk is larger, a fold of the blanket or a bar of the table is not
 ASSUMED_MM = 0.7  # pixel size where the image does not tell
@@ -75,9 +79,10 @@ def lung_field(hu: Float32s, valid: Bools | None = None, spacing: tuple[float, f
         raise ValueError(f"lung field of {list(hu.shape)}, padding {padding}; wanted: [frames, rows, cols] for both")
     step = sqrt(spacing[0] * spacing[1]) if spacing else ASSUMED_MM
     bodies = [body_of(plane, None if valid is None else valid[i], step) for i, plane in enumerate(hu)]
-    pieces = [parenchyma(plane, body, step) for plane, body in zip(hu, bodies, strict=True)]
+    gas = _gas(hu, valid, bodies)
+    pieces = [parenchyma(plane, body, step, gas) for plane, body in zip(hu, bodies, strict=True)]
     certain = [area >= LUNG_MM2 for _, area in pieces]
-    if not any(certain):
+    if not any(sure and _has_lung(lung, step) for (lung, _), sure in zip(pieces, certain, strict=True)):
         return _without_lung(hu, valid, bodies, step)
     lungs = _connected([lung for lung, _ in pieces], certain)
     mask = np.zeros(hu.shape, dtype=np.bool_)
@@ -111,8 +116,11 @@ def body_of(plane: Float32s, valid: Bools | None, step: float) -> Uint8s:
     return np.asarray(labels[1:-1, 1:-1] != labels[0, 0]).view(np.uint8)
 
 
-def parenchyma(plane: Float32s, body: Uint8s, step: float) -> tuple[Uint8s, float]:
-    """Air in the body that is neither gas nor a speck, 0/1 of uint8 [rows, cols], and its largest piece in mm²."""
+def parenchyma(plane: Float32s, body: Uint8s, step: float, gas: float = PURE_GAS_HU) -> tuple[Uint8s, float]:
+    """Air in the body that is neither gas nor a speck, 0/1 of uint8 [rows, cols], and its largest piece in mm².
+
+    A piece of LUNG_MM2 is gas where its core is below `gas` HU.
+    """
     air = (plane < AIR_HU).view(np.uint8) & body
     depth = _distance(air)
     _, labels, table, _ = cv2.connectedComponentsWithStats(air, connectivity=4)
@@ -125,10 +133,32 @@ def parenchyma(plane: Float32s, body: Uint8s, step: float) -> tuple[Uint8s, floa
         piece = labels[window] == number
         deep = np.where(piece, depth[window], 0.0)
         core = plane[window][deep >= min(CORE_MM / step, 0.6 * float(deep.max()))]
-        if float(np.median(core)) >= (GAS_HU if area < LUNG_MM2 else PURE_GAS_HU):
+        if float(np.median(core)) >= (GAS_HU if area < LUNG_MM2 else gas):
             lungs[window] |= piece.view(np.uint8)
             largest = max(largest, area)
     return lungs, largest
+
+
+def _gas(hu: Float32s, valid: Bools | None, bodies: list[Uint8s]) -> float:
+    """HU under which a large piece is gas: as the air around the body is, where that reads too high."""
+    sparse = np.s_[::4, ::4]  # a median needs no more
+    outside = [
+        plane[sparse][(plane[sparse] < AIR_HU) & (body[sparse] == 0) & (True if valid is None else valid[i][sparse])]
+        for i, (plane, body) in enumerate(zip(hu, bodies, strict=True))
+    ]
+    medians = [float(np.median(air)) for air in outside if air.size]
+    return max(PURE_GAS_HU, float(np.median(medians)) + AIR_TOLERANCE_HU) if medians else PURE_GAS_HU
+
+
+def _has_lung(air: Uint8s, step: float) -> bool:
+    """Whether a piece of air in the body has the shape of a lung, and not of what is around a head in its holder."""
+    _, labels, table, _ = cv2.connectedComponentsWithStats(air, connectivity=4)
+    for number, (col, row, width, height, count) in enumerate(table):
+        if number and count * step * step >= LUNG_MM2:
+            piece = (labels[row : row + height, col : col + width] == number).astype(np.uint8)
+            if int(filled(piece).sum()) <= MOST_ENCLOSED * count and int(hull(piece).sum()) <= WIDEST_HULL * count:
+                return True
+    return False
 
 
 def enclose(lung: Uint8s, body: Uint8s, step: float) -> Bools:
