@@ -14,7 +14,7 @@ from tiny_chest import pipeline
 from tiny_whole import BREAST, CHEST, STEEL, patch, picture, whole_card
 
 from medvis.core.case import Case, Prediction
-from medvis.core.wording import decimal, over_views, percent, slice_of
+from medvis.core.wording import decimal, over_views, percent, size_of, slice_of, spacing_of
 from medvis.errors import SettingsError, StageError
 from medvis.stages.classify import Classify, ClassifySettings
 from medvis.stages.judge import Judge, JudgeSettings
@@ -105,6 +105,12 @@ def test_nor_does_one_in_a_table():
     assert [decimal(value) for value in (0, 0.004, 0.93, 0.996, 1)] == ["<0.01", "<0.01", "0.93", ">0.99", ">0.99"]
     assert over_views(0.126) == ", sd over the views 0.13" and over_views(None) == ""
     assert (slice_of(7, 5, 8, 13), slice_of(0, 0, 0, 4)) == ("8 of 13 (6-9)", "1 of 4"), "as people count"
+
+
+def test_sizes_are_told_rows_first():
+    assert (size_of(512, 512), size_of(512, 480)) == ("512 x 512 px", "512 x 480 px (rows x columns)")
+    assert spacing_of((0.5703, 0.5703)) == "0.57 mm per px" and spacing_of(None) == "spacing unknown"
+    assert spacing_of((0.5, 0.8)) == "0.5 mm between rows, 0.8 mm between columns"
 
 
 def judged(logits, labels, values=None, findings=None, spread=None, **card):

@@ -79,6 +79,41 @@ def test_balls_of_5_to_30_mm_measure_what_they_are(diameters, step, pixel):
         assert low <= nodule.volume_mm3 <= high and (step > 2 or volume == pytest.approx(1, abs=0.08))
 
 
+def one_ball(diameter, step, frames):
+    spec = PhantomSpec(frames=frames, slice_spacing=step, nodules=(NoduleSpec((0, -34, -80), diameter),), seed=3)
+    hu, labels = chest_phantom(spec)
+    chance = np.full((frames, 1, *spec.shape), 0.01, np.float32)
+    chance[:, 0][labels > 0] = 0.9
+    zeros = np.zeros((frames, *spec.shape), np.float32)
+    prediction = Prediction(np.log(chance / (1 - chance)), zeros, zeros, ("nodule", "texture"))
+    case = Case(scan_of(hu, geometry=geometry_of(spec)), "lung-nodule", view=zeros[..., None], prediction=prediction)
+    settings = {"stages.segment.min_pixels": 4, "stages.segment.lasting": False, "stages.segment.finding": 0.1}
+    return pipeline(settings, Blobs()).run(case, first="segment", last="measure")[0]
+
+
+@pytest.mark.parametrize(
+    ("diameter", "step", "frames", "why"),
+    [
+        (12.0, 5.0, 9, "slices of at most 2.5 mm, and these are of 5 mm"),
+        (12.0, 2.5, 1, "a single frame does not tell"),
+        (40.0, 2.5, 25, "measured on balls of 5 to 30 mm"),
+        (12.0, 2.5, 9, None),
+    ],
+)
+def test_no_range_is_told_for_what_was_not_measured_on_phantoms(diameter, step, frames, why):
+    [finding] = one_ball(diameter, step, frames).findings
+    for name in ("longest_diameter_range_mm", "volume_range_mm3"):
+        assert (getattr(finding, name) is None) == (why is not None) == (name in finding.unknown)
+    assert why is None or why in finding.unknown["longest_diameter_range_mm"]
+
+
+def test_a_finding_on_one_thick_slice_says_what_its_densities_are():
+    case = one_ball(7.0, 8.0, 5)
+    assert case.findings[0].slices == "3 of 5"
+    assert any(note.startswith("On one slice only: finding 1. Densities") for note in case.notes)
+    assert not any("On one slice" in note for note in one_ball(12.0, 2.5, 9).notes)
+
+
 def test_densities_are_those_of_the_ball_not_of_the_air_around_it():
     _, findings = measured(SIZES[::2], 1.25, 0.7)
     assert [finding.intensity.mean for finding in findings] == pytest.approx([50] * 4, abs=40)

@@ -16,7 +16,7 @@ from medvis.core.report import Uncertainty
 from medvis.errors import SettingsError, StageError
 from medvis.ops.measure import NO_SPACING, ONE_FRAME
 from medvis.stages.build import build_report
-from medvis.stages.measure import NO_CANDIDATE, NO_LABEL, NO_POSITION
+from medvis.stages.measure import NO_CANDIDATE, NO_LABEL, NO_POSITION, ON_ONE_SLICE
 from medvis.stages.quality import image_quality
 
 SHAPE = (64, 80)
@@ -298,7 +298,7 @@ def test_the_report_carries_spread_provenance_and_trail():
     line = pipeline()
     case, timings = line.run(case_of(maps(*TWO), notes=("assumed",)), first="segment")
     report = build_report(case, line.context, timings)
-    assert report.notes == ["assumed"] and report.provenance.timings_s == timings
+    assert report.notes == ["assumed", ON_ONE_SLICE.format("2")] and report.provenance.timings_s == timings
     assert [step["name"] for step in report.provenance.trail] == ["segment", "refine", "measure", "judge", "explain"]
     assert report.provenance.config_sha256 == line.config.sha256
     assert report.provenance.model_sha256 == card().model.sha256

@@ -198,7 +198,7 @@ def test_wide_ranges_take_16_bits_and_wider_ones_are_refused(tmp_path, geometry)
 
 
 def test_images_too_small_for_jpeg_2000_are_refused(tmp_path, geometry):
-    with pytest.raises(OutputError, match="40x31 px; wanted: at least 32"):
+    with pytest.raises(OutputError, match="31x40 px; wanted: at least 32"):
         write_ct_series(np.zeros((3, 31, 40), np.float32), geometry, tmp_path / "none", FACTS, compress=True)
     assert not (tmp_path / "none").exists()
 

@@ -158,7 +158,7 @@ def test_padding_is_black_in_a_window_too():
     ("frames", "changes", "message"),
     [
         (np.zeros((1, 1, 1)), {}, r"chest is 1×1 pixels; wanted: at least 32×32"),
-        (np.zeros((1, 31, 64)), {}, r"chest is 64×31 pixels"),
+        (np.zeros((1, 31, 64)), {}, r"chest is 31×64 pixels"),
         (np.full((1, 64, 64), 7.0), {}, r"chest holds one value only \(7 HU\); wanted: an image with contrast"),
         (np.zeros((1, 64, 64)), {"valid": np.zeros((1, 64, 64), bool)}, "chest holds nothing but padding"),
         (np.zeros((1, 64, 64)), {"unit": "US"}, r"chest is in unit 'US'; wanted: HU for this task"),

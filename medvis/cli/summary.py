@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from medvis.cli.console import console
 from medvis.cli.failures import printable
 from medvis.core.report import Finding, Report
-from medvis.core.wording import decimal, over_views, percent, slice_of
+from medvis.core.wording import decimal, over_views, percent, size_of, slice_of, spacing_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,9 +56,8 @@ def _classes(report: Report) -> str:
 def _scan(report: Report) -> str:
     scan = report.scan
     frames = f"{scan.frames} frames of " if scan.frames > 1 else ""
-    spacing = f"{scan.spacing_mm[0]:.3g} x {scan.spacing_mm[1]:.3g} mm" if scan.spacing_mm else "spacing unknown"
     kind = " ".join(part for part in (scan.modality, scan.body_part) if part) or scan.format
-    return f"{kind}, {frames}{scan.rows} x {scan.cols} px, {spacing}"
+    return f"{kind}, {frames}{size_of(scan.rows, scan.cols)}, {spacing_of(scan.spacing_mm)}"
 
 
 def _table(report: Report) -> Table:

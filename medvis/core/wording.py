@@ -1,4 +1,4 @@
-"""Probabilities as people read them: never 0 or 1, which no model can know."""
+"""Numbers as people read them: probabilities that are never 0 or 1, which no model can know; slices and sizes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def slice_of(frame: int, first: int, last: int, frames: int) -> str:
     """
     span = "" if first == last else f" ({first + 1}-{last + 1})"
     return f"{frame + 1} of {frames}{span}"
+
+
+def size_of(rows: int, cols: int) -> str:
+    """The size of an image, rows first as in the report: ``512 x 480 px (rows x columns)``."""
+    return f"{rows} x {cols} px" + ("" if rows == cols else " (rows x columns)")
+
+
+def spacing_of(spacing: tuple[float, float] | None) -> str:
+    """The size of a pixel: one number where it is square, else the distance of rows and that of columns.
+
+    Args:
+        spacing: (row, column) in mm; None: unknown.
+    """
+    if spacing is None:
+        return "spacing unknown"
+    row, col = (f"{step:.3g} mm" for step in spacing)
+    return f"{row} per px" if row == col else f"{row} between rows, {col} between columns"
 
 
 def _between(probability: float, least: str, text: str, most: str) -> str:

@@ -63,7 +63,7 @@ def write_ct_series(
     """
     stored, intercept, bits = _stored(hu)
     if compress and min(stored.shape[1:]) < LEAST_SIDE:
-        raise OutputError(f"JPEG 2000 of {stored.shape[2]}x{stored.shape[1]} px", f"at least {LEAST_SIDE} px a side")
+        raise OutputError(f"JPEG 2000 of {stored.shape[1]}x{stored.shape[2]} px", f"at least {LEAST_SIDE} px a side")
     key = _key(stored, intercept, geometry, facts)
     common = _common(facts, key, intercept)
     paths = []

@@ -21,6 +21,11 @@ from medvis.ops.measure import AS_DRAWN, Measurement, Statistics
 # the outline as a reader draws it, with pixels of 0.55 to 0.8 mm and slices of 1 to 2.5 mm (tests/test_edge_sizes.py).
 LONGEST_RATIO = (0.94, 1.08)
 VOLUME_RATIO = (0.92, 1.12)
+THICKEST_MM = 2.5
+BALLS_MM = (5.0, 30.0)
+ONE_SLICE = "a single frame does not tell whether it is wider elsewhere"
+TOO_THICK = "how far off sizes are was measured with slices of at most {:g} mm, and these are of {:.3g} mm"
+NOT_THAT_SIZE = "how far off sizes are was measured on balls of {:g} to {:g} mm"
 
 T = TypeVar("T", bound=np.generic)
 
@@ -79,6 +84,9 @@ def with_edge_sizes(
     found = diameters_of(_edge_points(fraction[key], inside[key]), spacing)
     per_frame = _shares(fraction, inside).sum((1, 2)) * spacing[0] * spacing[1]
     volume = None if size.volume_mm3 is None else _volume(per_frame, frames, slices[1])
+    depth = _depth_at(slices[1], size.key_frame)
+    unmeasured = _unmeasured(found.longest, depth)
+    reasons = {name: unmeasured if why == AS_DRAWN else why for name, why in size.reasons.items()}
     return replace(
         size,
         area_mm2=float(_shares(fraction[key], inside[key]).sum()) * spacing[0] * spacing[1],
@@ -86,10 +94,10 @@ def with_edge_sizes(
         perpendicular_diameter_mm=found.perpendicular,
         longest_axis=axis_between(np.asarray(found.longest_axis) + corner),
         perpendicular_axis=axis_between(np.asarray(found.perpendicular_axis) + corner),
-        longest_range_mm=longest_range(found.longest, _depth_at(slices[1], size.key_frame)),
+        longest_range_mm=None if unmeasured or depth is None else longest_range(found.longest, depth),
         volume_mm3=volume,
-        volume_range_mm3=None if volume is None else volume_range(volume),
-        reasons={name: why for name, why in size.reasons.items() if why != AS_DRAWN},
+        volume_range_mm3=None if unmeasured or volume is None else volume_range(volume),
+        reasons={name: why for name, why in reasons.items() if why is not None},
         intensity=_statistics(values[_away_from_edge(inside)]),
     )
 
@@ -97,8 +105,7 @@ def with_edge_sizes(
 def longest_range(longest: float, depth: float) -> tuple[float, float]:
     """What a ball's diameter may be whose longest diameter on its key frame was measured, in mm.
 
-    Its widest section may lie up to half of the distance of two slices (`depth`, mm; 0 of one frame) beside the key
-    frame's.
+    Its widest section may lie up to half of the distance of two slices (`depth`, mm) beside the key frame's.
     """
     between = (longest**2 + depth**2) ** 0.5
     return longest / LONGEST_RATIO[1], between / LONGEST_RATIO[0]
@@ -109,8 +116,18 @@ def volume_range(volume: float) -> tuple[float, float]:
     return volume / VOLUME_RATIO[1], volume / VOLUME_RATIO[0]
 
 
-def _depth_at(depths: Float64s | float | None, frame: int) -> float:
-    return 0.0 if depths is None else float(depths[frame] if isinstance(depths, np.ndarray) else depths)
+def _unmeasured(longest: float, depth: float | None) -> str | None:
+    """Why a size of this kind was not measured on phantoms; None if it was."""
+    if depth is None:
+        return ONE_SLICE
+    if depth > THICKEST_MM * 1.001:  # positions are written with a few digits
+        return TOO_THICK.format(THICKEST_MM, depth)
+    low, high = longest_range(longest, depth)
+    return None if high >= BALLS_MM[0] and low <= BALLS_MM[1] else NOT_THAT_SIZE.format(*BALLS_MM)
+
+
+def _depth_at(depths: Float64s | float | None, frame: int) -> float | None:
+    return None if depths is None else float(depths[frame] if isinstance(depths, np.ndarray) else depths)
 
 
 def _volume(areas: Float64s, frames: range, depths: Float64s | float | None) -> float | None:

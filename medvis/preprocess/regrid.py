@@ -69,7 +69,7 @@ class Regrid:
         sides = len(row.positions), len(col.positions)
         if not LEAST_SIDE <= min(sides) <= max(sides) <= LONGEST:
             raise InputError(
-                f"{scan.source.path} would be {sides[1]}×{sides[0]} pixels of {settings.spacing_mm:g} mm",
+                f"{scan.source.path} would be {sides[0]}×{sides[1]} pixels of {settings.spacing_mm:g} mm",
                 f"{LEAST_SIDE} to {LONGEST} a side",
                 "set stages.infer.resample.spacing_mm",
             )

@@ -137,7 +137,7 @@ def require_contrast(scan: Scan) -> None:
     rows, cols = scan.shape
     if min(rows, cols) < MIN_SIDE:
         raise InputError(
-            f"{scan.source.path} is {cols}×{rows} pixels", f"at least {MIN_SIDE}×{MIN_SIDE}", "give the original image"
+            f"{scan.source.path} is {rows}×{cols} pixels", f"at least {MIN_SIDE}×{MIN_SIDE}", "give the original image"
         )
     low, high = _valid_range(scan)
     if not high > low:

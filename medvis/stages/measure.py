@@ -25,6 +25,10 @@ NO_CANDIDATE = "the model did not take a closer look at this place"
 NO_POSITION = "the image does not tell where it lies in the patient"
 NO_LABEL = "the model does not rate this"
 SURELY_NORMAL = "the model has no doubt that the image is normal"
+ON_ONE_SLICE = (
+    "On one slice only: finding {}. Densities there are mixed with those above and below, and depth and volume are the "
+    "slice's."
+)
 OF_THE_IMAGE = "Malignancy and differential are those of the whole image, not of each outline."
 
 
@@ -79,8 +83,15 @@ class Measure(BaseStage):
         findings = tuple(
             self._finding(case, size, [score for score in scores if score.label == size.number]) for size in sizes
         )
-        notes = (*case.notes, OF_THE_IMAGE) if findings and case.classes is not None else case.notes
-        return case.derive(self.step(), findings=findings, notes=notes)
+        single = [str(one.id) for one in findings if one.first_frame == one.last_frame]
+        notes = (
+            [ON_ONE_SLICE.format(", ".join(single))]
+            if single and case.scan.frames > 1 and self._depths(case) is not None
+            else []
+        )
+        if findings and case.classes is not None:
+            notes.append(OF_THE_IMAGE)
+        return case.derive(self.step(), findings=findings, notes=(*case.notes, *notes))
 
     @staticmethod
     def _depths(case: Case) -> float | Float64s | None:

@@ -189,14 +189,14 @@ def _check(layout: Layout, name: str) -> None:
     size = down * rows * across * cols * layout.samples * max(layout.bits // 8, 1)
     if least < 1 or size > _MOST:
         raise InputError(
-            f"{name} is corrupt or too large: {layout.cols}×{layout.rows} px of {layout.samples} sample(s)",
+            f"{name} is corrupt or too large: {layout.rows}×{layout.cols} px of {layout.samples} sample(s)",
             f"1 to {_MOST} bytes",
         )
     wanted = down * across * layout.planes
     if not len(layout.offsets) == len(layout.counts) == wanted:
         raise InputError(
             f"{name} is truncated or corrupt: {len(layout.offsets)} offsets, {len(layout.counts)} lengths of strips",
-            f"{wanted} of each for {layout.cols}×{layout.rows} px",
+            f"{wanted} of each for {layout.rows}×{layout.cols} px",
         )
     _check_samples(layout, name)
     for problem, wanted_words in _unread(layout):

@@ -213,5 +213,5 @@ def _jpeg(stored: bytes, layout: Layout, rows: int) -> Array:
     if image is None or messages:
         raise DamagedError(f"cannot be decoded (JPEG){': ' + messages[0] if messages else ''}")
     if image.shape[1] != layout.segment[1] or image.shape[0] not in (rows, layout.segment[0]):
-        raise DamagedError(f"is {image.shape[1]}×{image.shape[0]} px instead of {layout.segment[1]}×{rows}")
+        raise DamagedError(f"is {image.shape[0]}×{image.shape[1]} px instead of {rows}×{layout.segment[1]}")
     return np.asarray(image[:rows, :, ::-1] if image.ndim == 3 else image[:rows, :, None], np.uint8)

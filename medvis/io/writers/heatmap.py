@@ -13,6 +13,7 @@ import cv2
 from medvis.core.outcome import Outcome
 from medvis.core.protocols import Writer
 from medvis.core.report import Report
+from medvis.core.wording import size_of, spacing_of
 from medvis.errors import OutputError
 from medvis.io.colours import LINE, MUTED, TEXT
 from medvis.io.picture import sidebar
@@ -50,7 +51,7 @@ def png(outcome: Outcome) -> bytes:
     picture = cv2.cvtColor(draw(outcome).pixels, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".png", picture, _PNG)
     if not done:
-        raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} px could not be encoded as PNG")
+        raise OutputError(f"a picture of {picture.shape[0]}x{picture.shape[1]} px could not be encoded as PNG")
     encoded: bytes = data.tobytes()
     return encoded
 
@@ -93,15 +94,14 @@ def _header(report: Report, slices: Slices, width: int) -> Canvas:
 
 def _facts(report: Report, slices: Slices) -> list[str]:
     scan = report.scan
-    spacing = scan.spacing_mm
-    mm = "spacing unknown" if spacing is None else f"{spacing[0]:.3g} x {spacing[1]:.3g} mm per px"
+    mm = spacing_of(scan.spacing_mm)
     if scan.slice_spacing_mm is not None:
         mm += f", {scan.slice_spacing_mm:.3g} mm between slices"
     kind = " ".join(part for part in (scan.modality, scan.body_part) if part)
     frames = f"{scan.frames} slices of " if scan.frames > 1 else ""
     unit = "" if scan.unit in ("grey", "US") else f" {scan.unit}"
     window = f"{slices.window_words}{unit}" if slices.window_words else ""
-    return [part for part in (kind, f"{frames}{scan.cols} x {scan.rows} px", mm, window) if part]
+    return [part for part in (kind, f"{frames}{size_of(scan.rows, scan.cols)}", mm, window) if part]
 
 
 def _footer(page: Canvas, report: Report) -> None:
