@@ -219,7 +219,8 @@ def _misfit(scan: Scan, config: TaskConfig) -> tuple[str, str, str | None] | Non
     ):
         return f"shows {scan.body_part}", " or ".join(accepts.body_parts), "see 'medvis tasks'"
     if accepts.channels and scan.channels not in accepts.channels:
-        return f"has {scan.channels} channels", " or ".join(str(count) for count in accepts.channels), None
+        found = "is grey (1 channel)" if scan.channels == 1 else f"has {scan.channels} channels"
+        return found, " or ".join(str(count) for count in accepts.channels), None
     return _misplaced(scan, config)
 
 

@@ -58,9 +58,9 @@ def check_target(folder: Path, names: Iterable[str], force: bool) -> None:
     except (OSError, ValueError) as error:
         raise _refusal(folder, error) from error
     if taken:
-        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        more = f" and {len(taken) - 1} more exist" if len(taken) > 1 else " exists"
         raise OutputError(
-            f"{folder / taken[0]}{more} exists already", hint="give --force to replace, or another folder with -o"
+            f"{folder / taken[0]}{more} already", hint="give --force to replace, or another folder with -o"
         )
 
 
