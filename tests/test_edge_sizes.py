@@ -44,7 +44,8 @@ def findings_of(spec, hu, labels, by_mm=0.7):
     """What the stages measure of outlines that a reader drew."""
     chance = np.full((spec.frames, 1, *spec.shape), 0.01, np.float32)
     for number in range(1, len(spec.nodules) + 1):
-        chance[:, 0][drawn_by_a_reader(labels, number, by_mm, spec.spacing)] = 0.9
+        by = by_mm[number - 1] if isinstance(by_mm, tuple) else by_mm
+        chance[:, 0][drawn_by_a_reader(labels, number, by, spec.spacing)] = 0.9 - 0.1 * number
     zeros = np.zeros((spec.frames, *spec.shape), np.float32)
     prediction = Prediction(np.log(chance / (1 - chance)), zeros, zeros, ("nodule", "texture"))
     scan = scan_of(hu, geometry=geometry_of(spec))
@@ -135,6 +136,16 @@ def test_the_written_outline_is_the_measured_one():
         truth = labels == number
         assert 2 * (inside & truth).sum() / (inside.sum() + truth.sum()) > 0.95
         assert finding.first_frame == np.flatnonzero(truth.any((1, 2)))[0], "the slice that was left out is back"
+
+
+def test_findings_are_numbered_by_size_as_written_not_as_the_model_drew_them():
+    case, (small, large) = findings_of(*phantom((8.0, 9.0)), by_mm=(2.8, 0.7))
+    assert [finding.id for finding in case.findings] == [1, 2] == [large.id, small.id]
+    counts = np.bincount(np.asarray(case.mask).ravel())[1:]
+    assert counts[0] > counts[1] and large.volume_mm3 > small.volume_mm3
+    drawn = [(drawn_by_a_reader(phantom((8.0, 9.0))[2], n, by, (0.7, 0.7))).sum() for n, by in ((1, 2.8), (2, 0.7))]
+    assert drawn[0] > drawn[1], "as the model drew them it was the other way round"
+    assert {score.label: score.probability for score in case.scores} == pytest.approx({1: 0.7, 2: 0.8}, abs=0.02)
 
 
 def blurred_edge(at, shape=(3, 40, 40), thin=-850.0, dense=50.0):

@@ -259,7 +259,9 @@ class Report(_ReportModel):
     classes: list[Reading] = Field(
         default=[], description="Calibrated probabilities of the classes of the whole image, likeliest first"
     )
-    findings: list[Finding] = Field(description="The findings, in the order of their numbers in the mask")
+    findings: list[Finding] = Field(
+        description="The findings, in the order of their numbers in the mask: the one with most pixels there first"
+    )
     uncertainty: Uncertainty = Field(description="How far the views of the model differ")
     notes: list[str] = Field(description="What the stages had to assume, one sentence each")
     provenance: Provenance = Field(description="What produced this report")

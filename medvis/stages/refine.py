@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -34,12 +35,12 @@ class RefineSettings(StageSettings):
 
 
 class Refine(BaseStage):
-    """Changes `mask` in place of the old one; the findings and their scores stay."""
+    """Changes `mask` in place of the old one: the same findings, numbered anew, the one with most pixels first."""
 
     name: ClassVar[str] = REFINE
     Settings: ClassVar[type[StageSettings]] = RefineSettings
-    needs: ClassVar[tuple[str, ...]] = ("mask",)
-    gives: ClassVar[tuple[str, ...]] = ("mask",)
+    needs: ClassVar[tuple[str, ...]] = ("mask", "scores")
+    gives: ClassVar[tuple[str, ...]] = ("mask", "scores")
 
     def __call__(self, case: Case) -> Case:
         """The case with refined outlines."""
@@ -49,7 +50,14 @@ class Refine(BaseStage):
         if self.settings.method == "none" or not able or not mask.any():
             return case.derive(self.step(**{REFINED: False}))
         patches = list(_patches(case, mask))
-        return case.derive(self.step(**{REFINED: True}), mask=stack_like(mask, _patched(mask, patches)))
+        anew = _by_size(_patched(mask, patches), [number for number, _ in patches])
+        refined = (anew[plane] for plane in _patched(mask, patches))
+        scores = require(case.scores, self.name, "scores", "segment")
+        return case.derive(
+            self.step(**{REFINED: True}),
+            mask=stack_like(mask, refined),
+            scores=tuple(replace(score, label=int(anew[score.label])) for score in scores),
+        )
 
 
 def _patches(case: Case, mask: Labels) -> Iterator[tuple[int, Patch]]:
@@ -69,6 +77,17 @@ def _patches(case: Case, mask: Labels) -> Iterator[tuple[int, Patch]]:
         others = (labels > 0) & (labels != number)
         outline = refined_outline(hu, labels == number, others, spacing, heights[planes.start : planes.stop])
         yield number, (window, outline)
+
+
+def _by_size(planes: Iterator[Labels], numbers: list[int]) -> Labels:
+    """Old number → new number, int32 [n + 1]: the most pixels first, of equal ones the lower old number."""
+    counts = np.zeros(max(numbers) + 1, np.int64)
+    for plane in planes:
+        counts += np.bincount(plane[plane > 0], minlength=len(counts))
+    anew = np.zeros(len(counts), np.int32)
+    for rank, number in enumerate(sorted(numbers, key=lambda number: (-counts[number], number)), start=1):
+        anew[number] = rank
+    return anew
 
 
 def _patched(mask: Labels, patches: list[tuple[int, Patch]]) -> Iterator[Labels]:
