@@ -98,6 +98,11 @@ def words(said):
     return " | ".join(item[1] for item in said)
 
 
+def unwrapped(said):
+    """All words in one line, whatever the lines they are drawn in."""
+    return " ".join(item[1] for item in said)
+
+
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_every_kind_is_drawn_and_no_text_hides_another(options, said):
     outcome = outcome_of(**options)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from test_heatmap import said, words  # noqa: F401 - a fixture
+from test_heatmap import said, unwrapped, words  # noqa: F401 - a fixture
 from tiny_bundle import pipeline_of
 from tiny_chest import chest, pipeline
 from tiny_whole import BREAST, CHEST, INPUT, OUTLINED, STEEL, Tones, patch, picture, whole_card, write_whole
@@ -241,7 +241,8 @@ def test_the_picture_names_the_evidence_and_lists_the_classes(tmp_path, said):  
     outcome, _ = run(CHEST, SICK, tmp_path)
     draw(outcome)
     text = words(said)
-    assert "Evidence for tuberculosis" in text and "evidence for tuberculosis (model activation)" in text
+    assert "Image: evidence for tuberculosis (coloured)" in text
+    assert "evidence for tuberculosis (model activation)" in unwrapped(said), "what the colours stand for"
     assert "CLASSES OF THE WHOLE IMAGE" in text and f"| {percent(outcome.report.classes[0].probability)} |" in text
     assert "FINDINGS" not in text and "no finding |" not in text
     assert "window" not in text and "mm" not in text, "a picture is shown as it is, and has no scale"
@@ -251,7 +252,7 @@ def test_the_picture_of_an_outline_says_whose_rating_it_is(tmp_path, said):  # n
     draw(outlined(tmp_path))
     text = words(said)
     assert "FINDINGS (1)" in text and "malignant (whole image)" in text and "readers" not in text
-    assert "malignant: by the image's class, not proven by pathology" in text
+    assert "malignant: by the image's class, not proven by pathology" in unwrapped(said)
 
 
 def test_a_dicom_picture_finds_its_task_and_a_plain_one_does_not(tmp_path, monkeypatch):
