@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medvis.core.display import Display
 from medvis.core.geometry import Geometry
 from medvis.core.scan import DisplayWindow
-from medvis.io.colours import BACKGROUND, CONTOUR, DARK, TEXT
+from medvis.io.colours import BACKGROUND, DARK, PREDICTION, TEXT
 from medvis.io.picture import overview
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, side_names
@@ -257,8 +257,8 @@ def test_an_outline_encloses_its_finding():
         rows, cols = np.nonzero(case.mask[0] == number)
         assert bounds.holds(Rect(2 * cols.min(), 2 * rows.min(), 2 * np.ptp(cols), 2 * np.ptp(rows)))
         area = canvas.pixels[bounds.y : bounds.bottom, bounds.x : bounds.right]
-        assert (area == CONTOUR).all(axis=2).any()
-        assert not (canvas.pixels[2 * int(rows.mean()), 2 * int(cols.mean())] == CONTOUR).all()
+        assert (area == PREDICTION).all(axis=2).any()
+        assert not (canvas.pixels[2 * int(rows.mean()), 2 * int(cols.mean())] == PREDICTION).all()
 
 
 def test_a_tiny_finding_is_ringed_not_hidden():
@@ -281,7 +281,7 @@ def test_numbers_hide_neither_outlines_nor_each_other(monkeypatch):
     fill = canvas.fill
     monkeypatch.setattr(canvas, "fill", lambda rect, colour: (tags.append((rect, colour)), fill(rect, colour)))
     draw_numbers(canvas, view.rect, found)
-    places = [rect for rect, colour in tags if colour == CONTOUR]
+    places = [rect for rect, colour in tags if colour == PREDICTION]
     assert len(places) == 7
     for index, place in enumerate(places):
         assert view.rect.holds(place)

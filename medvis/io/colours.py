@@ -22,5 +22,12 @@ BLACK: Colour = (0, 0, 0)
 LINE: Colour = (58, 64, 76)
 TEXT: Colour = (233, 236, 240)
 MUTED: Colour = (160, 167, 178)
-CONTOUR: Colour = (96, 208, 255)
+# One colour a role, on every picture: what the model says or outlines, and what the reference says.
+PREDICTION: Colour = (96, 208, 255)
+REFERENCE: Colour = (255, 128, 48)
 VERDICTS: dict[str, Colour] = {"positive": (240, 170, 40), "negative": (64, 190, 150), "refer": (214, 140, 186)}
+
+
+def hexadecimal(colour: Colour) -> str:
+    """The colour as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medvis.core.report import Reading
 from medvis.core.wording import over_views, percent
-from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, TEXT
+from medvis.io.colours import LINE, MUTED, PREDICTION, SURFACE, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.text import LINE_HEIGHT, READABLE, wrapped
 
@@ -19,7 +19,7 @@ def draw_classes(column: Canvas, y: int, classes: Sequence[Reading], spread: flo
     width = column.size[0]
     longest = width - _NUMBER - _GAP
     for index, reading in enumerate(classes[:MOST]):
-        shade, base = (TEXT, CONTOUR) if index == 0 else (MUTED, MUTED)
+        shade, base = (TEXT, PREDICTION) if index == 0 else (MUTED, MUTED)
         for line in wrapped(reading.name, READABLE, width, 2):
             column.text(0, y + 20, line, Style(colour=shade))
             y += LINE_HEIGHT

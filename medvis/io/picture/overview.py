@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 
 from medvis.core.report import Finding
-from medvis.io.colours import BLACK, CONTOUR, LINE, MUTED, TEXT
+from medvis.io.colours import BLACK, LINE, MUTED, PREDICTION, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_slice
 from medvis.io.picture.slices import Slices
@@ -44,11 +44,11 @@ def _thumbnail(page: Canvas, slices: Slices, frame: int, box: Rect, findings: Se
     view = slices.fit(slices.shown, box)
     draw_slice(page, slices, frame, view, overlay=True)
     marks = draw_findings(page, slices, frame, view, findings)
-    page.frame(box, CONTOUR if marks else LINE, 3 if marks else 1)
+    page.frame(box, PREDICTION if marks else LINE, 3 if marks else 1)
     base = box.y - 7
     used = page.text(box.x, base, str(frame + 1), Style(colour=TEXT))
     numbers = ", ".join(str(number) for number, _ in marks)
-    page.text(box.right, base, fitted(numbers, READABLE, box.width - used - 8), Style(colour=CONTOUR, align="right"))
+    page.text(box.right, base, fitted(numbers, READABLE, box.width - used - 8), Style(colour=PREDICTION, align="right"))
 
 
 def overview_frames(frames: int, wanted: Sequence[int]) -> list[int]:

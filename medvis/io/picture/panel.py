@@ -9,7 +9,7 @@ import numpy as np
 from medvis.core.arrays import Float64s
 from medvis.core.geometry import Geometry
 from medvis.core.report import Finding
-from medvis.io.colours import BLACK, CONTOUR, DARK, TEXT
+from medvis.io.colours import BLACK, DARK, PREDICTION, TEXT
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.slices import Slices, View
 from medvis.io.picture.text import READABLE, width_of
@@ -40,7 +40,7 @@ def draw_findings(
         if outline is not None:
             points = _ringed(view.at(outline))
             rim = 1 if np.ptp(points, axis=0).min() < _LARGE else 2
-            inside.outline(points - (edge.x, edge.y), CONTOUR, 2, rim)
+            inside.outline(points - (edge.x, edge.y), PREDICTION, 2, rim)
             bounds.append((finding.id, _bounds(points)))
     return bounds
 
@@ -66,7 +66,7 @@ def tag_width(number: int) -> int:
 def draw_tag(canvas: Canvas, tag: Rect, number: int) -> None:
     """A finding's number, dark on the colour of the outlines."""
     canvas.fill(Rect(tag.x - 1, tag.y - 1, tag.width + 2, tag.height + 2), DARK)
-    canvas.fill(tag, CONTOUR)
+    canvas.fill(tag, PREDICTION)
     canvas.text(tag.x + tag.width // 2, tag.bottom - 5, str(number), Style(READABLE, DARK, "centre"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from medvis.core.report import Finding, Report
 from medvis.core.wording import decimal, over_views
-from medvis.io.colours import CONTOUR, LINE, MUTED, SURFACE, VERDICTS
+from medvis.io.colours import LINE, MUTED, PREDICTION, SURFACE, VERDICTS
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.classes import draw_classes
 from medvis.io.picture.explanations import explanations, is_coloured
@@ -138,7 +138,7 @@ def _legend(column: Canvas, y: int, slices: Slices, report: Report, coloured: bo
     y = _colours(column, y, slices) if coloured else _paragraph(column, y, _no_colours(slices), _QUIET, 3) + 6
     if report.findings:
         ring = np.array([(16 + 12 * np.cos(turn), y + 14 + 9 * np.sin(turn)) for turn in np.arange(0, 6.28, 0.2)])
-        column.outline(ring, CONTOUR, 2)
+        column.outline(ring, PREDICTION, 2)
         words = "outline of a finding (a ring if it is tiny) and its number, where there is room for one"
         for line in wrapped(words, READABLE, WIDTH - 44, 4):
             column.text(44, y + 20, line, _QUIET)

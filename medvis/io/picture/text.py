@@ -51,6 +51,11 @@ def _spelled(char: str) -> str:
     bare = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
     if all(" " <= part <= "~" or part in _SIGNS for part in bare):
         return bare
+    return code_point(char)
+
+
+def code_point(char: str) -> str:
+    r"""A character as its number in Unicode, e.g. ``\u5934``."""
     return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 

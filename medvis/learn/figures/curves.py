@@ -17,11 +17,14 @@ class Froc:
         extra: [t] false findings an image, ascending, from 0.
         recall: [t] fraction of the lesions that are detected.
         shipped: (false findings an image, recall) at the shipped threshold.
+        lesions, images: how many there are.
     """
 
     extra: Float64s
     recall: Float64s
     shipped: tuple[float, float]
+    lesions: int
+    images: int
 
     def recall_at(self, extra: float) -> float:
         """The best recall with at most `extra` false findings an image."""
@@ -46,4 +49,4 @@ def froc_curve(lesions: Float64s, false_positives: Float64s, images: int, thresh
         float((false_positives >= threshold).sum()) / max(images, 1),
         float((lesions >= threshold).sum()) / max(len(lesions), 1),
     )
-    return Froc(extra, recall, shipped)
+    return Froc(extra, recall, shipped, len(lesions), images)

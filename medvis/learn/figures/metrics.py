@@ -6,7 +6,7 @@ thousand times. The tests compare them with scikit-learn's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -90,17 +90,28 @@ def bootstrap(
         seed: the same seed and the same set of groups give the same samples, whatever the statistic: the values of two
             models on the same rows are paired.
     """
+    return np.array([statistic(rows) for rows in group_samples(groups, draws, seed)], np.float64)
+
+
+def group_samples(groups: Sequence[str], draws: int = 1000, seed: int = 0) -> Iterator[Indices]:
+    """The row indices of each bootstrap sample, see `bootstrap`."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     rows = [np.flatnonzero(member == index) for index in range(len(names))]
     rng = np.random.default_rng(seed)
-    values = []
     for _ in range(draws):
         drawn = rng.integers(len(names), size=len(names))
-        values.append(statistic(np.concatenate([rows[index] for index in drawn])))
-    return np.array(values, np.float64)
+        yield np.concatenate([rows[index] for index in drawn])
 
 
 def interval(values: Float64s) -> tuple[float, float]:
     """The 95 % percentile interval of bootstrap values; what is nan is left out."""
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
+
+
+def share_interval(value: float, count: int) -> tuple[float, float] | None:
+    """95 % interval of a share that is 0 or 1 on all of `count` cases (Clopper & Pearson 1934); None of another."""
+    if value not in (0, 1):
+        return None
+    miss = 1 - 0.025 ** (1 / count)
+    return (1 - miss, 1.0) if value else (0.0, miss)

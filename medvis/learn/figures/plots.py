@@ -1,12 +1,9 @@
-"""Plots of a training and of an evaluation, as PNG. Colours after Okabe and Ito (2008): all eyes tell them apart.
-
-Matplotlib's object interface, without pyplot: no window, no state, and the same numbers give the same bytes.
-"""
+"""Plots of a training and of an evaluation, as PNG: counts and 95 % intervals by group stand beside every estimate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +11,23 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from medvis.core.arrays import Bools, Float64s, Indices
-from medvis.errors import InputError, OutputError
-from medvis.io.atomic import whole_file
+from medvis.core.arrays import Indices
+from medvis.errors import InputError
 from medvis.learn.figures.curves import Froc
-from medvis.learn.figures.metrics import auc, calibration_error
+from medvis.learn.figures.metrics import calibration_error
+from medvis.learn.figures.scored import Scored, reliability_bins
+from medvis.learn.figures.style import DPI, GREY, SMALL, STYLE, WIDE, below, legible, save, styles
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
-GREY = "#888888"
 # What a record holds beside its losses and figures.
 NO_LOSS = frozenset({"epoch", "of", "size", "seconds", "rate", "lr", "eta", "eta_s", "step"})
 # Of the figures on val, those that are no fraction of 1: they would press the others to the floor.
 COUNTS = frozenset({"val_extra"})
-STYLE: Any = {
-    "font.size": 10.0,
-    "font.family": "DejaVu Sans",
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
+_RATES = np.linspace(0, 1, 201)
+_HOW = "95 % intervals: bootstrap over the groups; exact (Clopper-Pearson) where all cases are alike"
 
 
 def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The losses over the epochs and, beside them, the figures on val: fractions of 1, and what is counted.
+    """The losses over the epochs and, below them, the figures on val: fractions of 1, and what is counted.
 
     Args:
         records: lines of metrics.jsonl: `epoch`, `loss` and its parts, `val_*` where it was measured, `size`. Of two
@@ -63,8 +51,8 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         *((some, title) for some, title in ((fractions, "on val"), (counts, "counted on val")) if some),
     ]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1 + 4.6 * len(shown), 4.2), dpi=110, layout="constrained")
-        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        figure = Figure(figsize=(WIDE, 0.4 + 3.8 * len(shown)), dpi=DPI, layout="constrained")
+        panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
         for axes, (some, title) in zip(panels, shown, strict=True):
             _series(axes, lines, some, title)
         # From the first epoch to the last a loss falls tenfold, and its parts are not alike.
@@ -73,50 +61,64 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _series(axes: Any, records: Sequence[Mapping[str, Any]], names: list[str], title: str) -> None:  # noqa: ANN401
-    for name, (colour, dash) in zip(names, _styles(), strict=False):
+    for name, (colour, dash) in zip(names, styles(), strict=False):
         points = [(record["epoch"], record[name]) for record in records if _is_number(record.get(name))]
         marker = "o" if len(points) < 40 else ""
-        axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash, marker=marker, markersize=3, label=name)
+        line = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3, "label": legible(name)}
+        axes.plot(*zip(*points, strict=True), **line)
     sizes = [(record["epoch"], record["size"]) for record in records if "size" in record]
     for (_, before), (epoch, size) in pairwise(sizes):
         if size != before:
             axes.axvline(epoch - 0.5, color=GREY, linewidth=1, linestyle=":")
             position = {"xy": (epoch - 0.4, 0.99), "xycoords": ("data", "axes fraction"), "va": "top"}
-            axes.annotate(f"{size:g} px", color=GREY, fontsize=8, **position)
+            axes.annotate(f"{size:g} px", color=GREY, fontsize=SMALL, **position)
     axes.set(xlabel="epoch", title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     if names:
-        axes.legend(fontsize=8)
+        axes.legend()
 
 
-def roc(
-    curves: Mapping[str, tuple[Float64s, Bools]], path: Path, points: Mapping[str, tuple[float, float]] = {}
-) -> None:
-    """ROC curves (`sklearn.metrics.roc_curve`).
+def roc(curves: Mapping[str, Scored], path: Path) -> None:
+    """ROC curves with their 95 % bands, and the shipped threshold as a point with its intervals.
 
     Args:
-        curves: name → (scores [n], truth [n]); a curve without both classes is left out.
+        curves: by name; a curve without both classes is left out.
         path: PNG to write.
-        points: name → (false positive rate, sensitivity) at the shipped threshold.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    defined = {name: curve for name, curve in curves.items() if curve.has_both}
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _square(2 * len(defined))
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
+        for (name, curve), (colour, dash) in zip(defined.items(), styles(), strict=False):
+            _roc(axes, name, curve, colour, dash)
+        axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        below(figure, axes, _HOW)
+        save(figure, path)
+
+
+def _roc(axes: Any, name: str, curve: Scored, colour: str, dash: str) -> None:  # noqa: ANN401 - matplotlib's axes
     from sklearn.metrics import roc_curve  # noqa: PLC0415 - a training draws its learning curve without it
 
-    defined = {name: curve for name, curve in curves.items() if 0 < curve[1].sum() < len(curve[1])}
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _square()
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-        for (name, (scores, truth)), (colour, dash) in zip(defined.items(), _styles(), strict=False):
-            false_positive_rate, sensitivity, _ = roc_curve(truth, scores)
-            label = f"{name} (AUC {auc(scores, truth):.3f})"
-            axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=dash, label=label)
-            if name in points:
-                axes.plot(*points[name], color=colour, marker="o", linestyle="", label="shipped threshold")
-        axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-        axes.legend(loc="lower right", fontsize=8)
-        save(figure, path)
+    value, ends = curve.auc()
+    positive, cases = int(curve.truth.sum()), len(curve.truth)
+    false_positive_rate, sensitivity, _ = roc_curve(curve.truth, curve.scores)
+    label = f"{legible(name, 40)} (AUC {_value(value, ends)}; {positive} of {cases} positive)"
+    axes.plot(false_positive_rate, sensitivity, color=colour, linestyle=dash, label=label)
+    band = curve.roc_band(_RATES)
+    if band is not None:
+        axes.fill_between(_RATES, *band, color=colour, alpha=0.15, linewidth=0)
+    if curve.called is None:
+        return
+    hit, of_hit = curve.share(curve.called, curve.truth)
+    passed, of_passed = curve.share(~curve.called, ~curve.truth)
+    label = f"as shipped: sensitivity {_value(hit, of_hit)}, specificity {_value(passed, of_passed)}"
+    across = None if of_passed is None else [[max(of_passed[1] - passed, 0)], [max(passed - of_passed[0], 0)]]
+    axes.errorbar(
+        [1 - passed], [hit], yerr=_reach(hit, of_hit), xerr=across, color=colour, fmt="o", capsize=3, label=label
+    )
 
 
 def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None = None) -> None:
@@ -131,47 +133,67 @@ def froc(curves: Mapping[str, Froc], path: Path, bar: tuple[float, float] | None
         OutputError: the file cannot be written.
     """
     with matplotlib.rc_context(STYLE):
-        figure, axes = _square()
-        for (name, curve), (colour, dash) in zip(curves.items(), _styles(), strict=False):
-            axes.step(curve.extra, curve.recall, where="post", color=colour, linestyle=dash, label=name)
-            axes.plot(*curve.shipped, color=colour, marker="o", linestyle="", label=f"{name}, shipped threshold")
+        figure, axes = _square(2 * len(curves) + 1)
+        for (name, curve), (colour, dash) in zip(curves.items(), styles(), strict=False):
+            label = f"{legible(name)} ({curve.lesions} lesions, {curve.images} images)"
+            axes.step(curve.extra, curve.recall, where="post", color=colour, linestyle=dash, label=label)
+            label = f"as shipped: recall {curve.shipped[1]:.3f}, {curve.shipped[0]:.3f} false findings an image"
+            axes.plot(*curve.shipped, color=colour, marker="o", linestyle="", label=label)
         most = max((float(curve.extra.max(initial=0)) for curve in curves.values()), default=0.0)
         reach = max(min(most, 8.0), *(curve.shipped[0] for curve in curves.values()), bar[0] if bar else 0.0, 0.5)
         if bar is not None:
             axes.plot([bar[0], bar[0], -1], [2, bar[1], bar[1]], color=GREY, linestyle=":", label="wanted: up and left")
         labels = {"xlabel": "false findings an image", "ylabel": "recall of lesions", "title": "FROC"}
         axes.set(**labels, xlim=(-0.02 * reach, 1.05 * reach), ylim=(-0.01, 1.01))
-        axes.legend(loc="lower right", fontsize=8)
+        below(figure, axes)
         save(figure, path)
 
 
-def reliability(curves: Mapping[str, tuple[Float64s, Bools]], path: Path, bins: int = 10) -> None:
-    """How often a prediction of some probability is true (`sklearn.calibration`), and below how often it is made.
+def reliability(curves: Mapping[str, Scored], path: Path, bins: int = 10) -> None:
+    """How often a prediction of some probability is true, with its 95 % interval, and below how often it is made.
 
     Args:
-        curves: name → (probability [n] in 0…1, truth [n]).
+        curves: by name; their scores are probabilities.
         path: PNG to write.
         bins: of equal width.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    from sklearn.calibration import calibration_curve  # noqa: PLC0415 - a training draws its learning curve without it
-
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 6), dpi=110, layout="constrained")
-        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        figure = Figure(figsize=(WIDE, 7.4 + 0.2 * len(curves)), dpi=DPI, layout="constrained")
+        axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect")
         edges = np.linspace(0, 1, bins + 1)
-        for (name, (probability, truth)), (colour, dash) in zip(curves.items(), _styles(), strict=False):
-            true, predicted = calibration_curve(truth, probability, n_bins=bins)
-            label = f"{name} (error {calibration_error(probability, truth, bins):.3f}, n={len(truth)})"
-            axes.plot(predicted, true, color=colour, linestyle=dash, marker="o", markersize=4, label=label)
-            below.hist(probability, edges, histtype="step", color=colour, linestyle=dash)
+        for (name, curve), (colour, dash) in zip(curves.items(), styles(), strict=False):
+            _reliability(axes, name, curve, bins, (colour, dash))
+            heights, *_ = counts.hist(curve.scores, edges, histtype="step", color=colour, linestyle=dash)
+            if len(curves) == 1:
+                _count(counts, heights, edges)
         axes.set(ylabel="fraction that is true", title="Reliability", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
-        below.set(xlabel="predicted probability", ylabel="count")
-        axes.legend(loc="upper left", fontsize=8)
+        counts.set(xlabel="predicted probability", ylabel="cases")
+        counts.margins(y=0.25)
+        below(figure, axes, _HOW)
         save(figure, path)
+
+
+def _reliability(axes: Any, name: str, curve: Scored, bins: int, style: tuple[str, str]) -> None:  # noqa: ANN401
+    found, (colour, dash) = reliability_bins(curve, bins), style
+    error = calibration_error(curve.scores, curve.truth, bins)
+    label = f"{legible(name)} (error {error:.3f}; {len(curve.truth)} cases)"
+    line = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 4, "label": label}
+    axes.plot([one.predicted for one in found], [one.true for one in found], **line)
+    for one in found:
+        if one.ends is not None:
+            reach = _reach(one.true, one.ends)
+            axes.errorbar([one.predicted], [one.true], yerr=reach, color=colour, fmt="none", capsize=3)
+
+
+def _count(axes: Any, heights: Any, edges: Any) -> None:  # noqa: ANN401 - matplotlib's axes, numpy's histogram
+    for height, middle in zip(heights, (edges[:-1] + edges[1:]) / 2, strict=True):
+        if height:
+            how = {"textcoords": "offset points", "ha": "center", "fontsize": SMALL}
+            axes.annotate(f"{height:.0f}", (middle, height), (0, 2), **how)
 
 
 def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
@@ -185,40 +207,37 @@ def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    shown_names = [legible(name, 24) for name in names]
     fraction = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = 2.6 + 0.75 * len(names)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
+    side = max(2.6 + 0.75 * len(names), 4.0)
+    size = STYLE["font.size"] * max(1.0, (side + 0.8) / WIDE)  # a wider plot is shown smaller
+    with matplotlib.rc_context({**STYLE, "axes.grid": False, "font.size": size}):
+        figure = Figure(figsize=(side + 0.8, side), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         shown = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
         for row, col in np.ndindex(matrix.shape):
             ink = "white" if fraction[row, col] > 0.55 else "black"
             axes.text(col, row, str(matrix[row, col]), ha="center", va="center", color=ink)
-        axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), shown_names, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), shown_names)
         axes.set(xlabel="predicted", ylabel="true", title="Confusion")
         figure.colorbar(shown, ax=axes, label="fraction of the true class", shrink=0.8)
         save(figure, path)
 
 
-def _square() -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.4, 5), dpi=110, layout="constrained")
+def _square(entries: int) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDE, 6.4 + 0.2 * entries), dpi=DPI, layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _styles() -> Any:  # noqa: ANN401 - an endless iterator
-    """Colours, each with a dash of its own, so that grey print and all eyes tell the lines apart."""
-    return zip(cycle(COLOURS), cycle(DASHES), strict=False)
+def _value(value: float, ends: tuple[float, float] | None) -> str:
+    return f"{value:.3f}" if ends is None else f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+
+
+def _reach(value: float, ends: tuple[float, float] | None) -> list[list[float]] | None:
+    """How far the interval reaches below and above."""
+    return None if ends is None else [[max(value - ends[0], 0)], [max(ends[1] - value, 0)]]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Whole or not at all, without the library's name and the time in the file."""
-    try:
-        with whole_file(path) as stream:
-            figure.savefig(stream, format="png", metadata={"Software": None})
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error

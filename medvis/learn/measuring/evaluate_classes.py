@@ -11,6 +11,7 @@ import numpy as np
 
 from medvis.core.arrays import Float64s, Indices
 from medvis.learn.figures.metrics import auc, balanced_accuracy, brier, calibration_error, confusion_matrix, macro_f1
+from medvis.learn.figures.scored import Scored
 from medvis.learn.measuring.class_sides import ClassPredictions, ClassSides, class_sides
 from medvis.learn.measuring.evaluation import Draw, FigureMaker
 from medvis.model.card import Figure
@@ -96,21 +97,19 @@ def class_plots(maker: FigureMaker, classes: ClassPredictions) -> dict[str, Draw
 def _draw_roc(maker: FigureMaker, classes: ClassPredictions, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    sides = class_sides(maker, classes)
-    curves = {pair.name: (pair.scores, pair.truth) for pair in sides} or {
-        name: (classes.probability[:, k], classes.truth == k) for k, name in enumerate(classes.names)
+    sides = {side.name: side for side in class_sides(maker, classes)}
+    curves = {name: Scored(side.scores, side.truth, side.groups, side.predicted) for name, side in sides.items()} or {
+        name: Scored(classes.probability[:, k], classes.truth == k, classes.groups)
+        for k, name in enumerate(classes.names)
     }
-    points = {
-        side.name: (float(side.predicted[~side.truth].mean()), float(side.predicted[side.truth].mean()))
-        for side in sides
-    }
-    plots.roc(curves, path, points)
+    plots.roc(curves, path)
 
 
 def _draw_reliability(classes: ClassPredictions, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    plots.reliability({"likeliest class": (classes.probability.max(1), classes.predicted == classes.truth)}, path)
+    likeliest = Scored(classes.probability.max(1), classes.predicted == classes.truth, classes.groups)
+    plots.reliability({"likeliest class": likeliest}, path)
 
 
 def _draw_confusion(classes: ClassPredictions, path: Path) -> None:

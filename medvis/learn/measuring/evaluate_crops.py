@@ -17,6 +17,7 @@ from medvis.learn.data.label_names import NOTHING, UNKNOWN, is_unknown, normalis
 from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
 from medvis.learn.figures.matching import best_overlap, false_positives, match, one_lesion
 from medvis.learn.figures.metrics import auc, calibration_error, dice
+from medvis.learn.figures.scored import Scored
 from medvis.learn.measuring.crops import CropCase, Progress, depth_of, run_crop, run_crops
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
 from medvis.model.card import Figure, Worst
@@ -178,14 +179,12 @@ def _malignancy(maker: FigureMaker, rated: Rated) -> list[Figure]:
 def _draw_rating(rated: Rated, kind: str, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    curves = {"malignant reader rating": (rated.probability, rated.truth)}
+    called = rated.probability >= CALLED
+    rating = {"malignant reader rating": Scored(rated.probability, rated.truth, rated.groups, called)}
     if kind == "roc":
-        called = rated.probability >= CALLED
-        shipped = (float(called[~rated.truth].mean()), float(called[rated.truth].mean()))
-        everything = {**curves, "area of the reference alone": (rated.area, rated.truth)}
-        plots.roc(everything, path, {"malignant reader rating": shipped})
+        plots.roc({**rating, "area of the reference alone": Scored(rated.area, rated.truth, rated.groups)}, path)
     else:
-        plots.reliability(curves, path)
+        plots.reliability(rating, path)
 
 
 def _draw_crop(pipeline: Pipeline, scans: CtPictures, crop_of: tuple[int, Indices], path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medvis.core.arrays import Bools, Float64s, Indices
+from medvis.core.arrays import Indices
 from medvis.learn.figures.curves import Froc, froc_curve
+from medvis.learn.figures.scored import Scored
 from medvis.learn.measuring.evaluation import Draw, FigureMaker
 from medvis.learn.measuring.predictions import FindingMatches, PicturePrediction
 from medvis.model.card import Figure
@@ -88,7 +89,9 @@ def mask_plots(
     `prefix` is that of the keys of the bars for both axes.
     """
     matches = _matches(predictions)
-    hits = [hit for picture in matches for hit in picture.hits]
+    hits = [
+        (*hit, picture.example.group) for picture in predictions if picture.mask for hit in picture.mask.matches.hits
+    ]
     bars = maker.settings.bars
     keys = (f"{prefix}false_findings", f"{prefix}recall")
     corner = (bars[keys[0]], bars[keys[1]]) if set(keys) <= bars.keys() else None
@@ -96,8 +99,9 @@ def mask_plots(
     if any(picture.lesions for picture in matches):
         plots["froc.png"] = partial(_draw_froc, froc_of(matches, threshold), corner)
     if hits:
-        probability, hit = (np.array(column) for column in zip(*hits, strict=True))
-        plots["reliability-findings.png"] = partial(_draw_reliability, probability, hit)
+        probability, hit, groups = zip(*hits, strict=True)
+        scored = Scored(np.array(probability, np.float64), np.array(hit, bool), groups)
+        plots["reliability-findings.png"] = partial(_draw_reliability, scored)
     return plots
 
 
@@ -111,7 +115,7 @@ def _draw_froc(curve: Froc, corner: tuple[float, float] | None, path: Path) -> N
     plots.froc({"lesions": curve}, path, corner)
 
 
-def _draw_reliability(probability: Float64s, hit: Bools, path: Path) -> None:
+def _draw_reliability(scored: Scored, path: Path) -> None:
     from medvis.learn.figures import plots  # noqa: PLC0415 - matplotlib, only where something is drawn
 
-    plots.reliability({"finding hits a lesion": (probability, hit)}, path)
+    plots.reliability({"finding hits a lesion": scored}, path)

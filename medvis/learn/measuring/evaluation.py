@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy.special import gammaincinv
 
 from medvis.core.arrays import Indices
-from medvis.learn.figures.metrics import bootstrap, interval
+from medvis.learn.figures.metrics import bootstrap, interval, share_interval
 from medvis.model.card import Figure, Worst
 from medvis.settings import Measured
 
@@ -174,14 +174,6 @@ class FigureMaker:
         """The bar as the card tells it."""
         wanted = self.settings.bars.get(key)
         return None if wanted is None else f"{'≥' if KEYS[key] else '≤'} {wanted:g}"
-
-
-def share_interval(value: float, count: int) -> tuple[float, float] | None:
-    """95 % interval of a share that is 0 or 1 on all of `count` cases (Clopper & Pearson 1934); None of another."""
-    if value not in (0, 1):
-        return None
-    miss = 1 - 0.025 ** (1 / count)
-    return (1 - miss, 1.0) if value else (0.0, miss)
 
 
 def poisson_interval(mean: float, count: int) -> tuple[float, float] | None:
