@@ -13,7 +13,7 @@ from medvis.core.report import Reading, Verdict
 from medvis.core.scan import Step
 from medvis.io.picture.explanations import explanations, is_coloured
 from medvis.io.picture.region import Region
-from medvis.io.picture.slices import FADE_FROM, Slices
+from medvis.io.picture.slices import VISIBLE_FROM, Slices
 from medvis.io.writers.heatmap import draw
 
 MALIGNANT = (Reading(name="malignant", probability=0.85), Reading(name="normal", probability=0.15))
@@ -112,7 +112,7 @@ def test_there_is_a_legend_of_what_is_drawn_and_of_nothing_else(findings, eviden
 
 def test_evidence_just_visible_has_its_legend():
     case = outcome_of(findings=0, evidence="none").case
-    for level, coloured in ((FADE_FROM, False), (FADE_FROM + 0.01, True), (np.nan, False)):
+    for level, coloured in ((VISIBLE_FROM, False), (VISIBLE_FROM + 0.01, True), (np.nan, False)):
         evidence = np.full_like(case.evidence, level)
         assert is_coloured(replace(case, evidence=evidence), [0]) == coloured
 

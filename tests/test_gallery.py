@@ -8,7 +8,7 @@ import results_maker as make
 
 from medvis.core.display import Display
 from medvis.io.colours import PREDICTION, REFERENCE, hexadecimal
-from medvis.io.picture.slices import FADE_FROM, laid_over
+from medvis.io.picture.slices import VISIBLE_FROM, laid_over
 
 to_hex = pytest.importorskip("matplotlib.colors", reason="the extra 'train' brings matplotlib").to_hex
 gallery = pytest.importorskip("medvis.learn.measuring.gallery", reason="pictures of cases need the extra 'train'")
@@ -67,7 +67,7 @@ def test_evidence_has_the_colours_of_the_heatmap_and_a_legend(case, drawn):
 
 
 def test_where_no_evidence_is_visible_there_is_no_panel_of_it(case, drawn):
-    for evidence in (None, np.full(case.mask.shape, FADE_FROM, np.float32)):
+    for evidence in (None, np.full(case.mask.shape, VISIBLE_FROM, np.float32)):
         assert len(drawn(replace(case, evidence=evidence), None).axes) == 1
 
 

@@ -17,7 +17,7 @@ from medvis.io.picture import overview
 from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, side_names
 from medvis.io.picture.region import Region
-from medvis.io.picture.slices import FADE_FROM, THIN, Slices, View, laid_over
+from medvis.io.picture.slices import FADE_FROM, THIN, VISIBLE_FROM, Slices, View, laid_over
 from medvis.io.picture.text import broken, drawable, fitted, width_of, wrapped
 from medvis.ops.window import voi_linear, voi_sigmoid
 
@@ -187,6 +187,19 @@ def test_weak_evidence_leaves_the_image_and_strong_evidence_stands_out():
     lightness = cv2.cvtColor(laid_over(image * 0, ramp)[:1], cv2.COLOR_RGB2LAB)[0, :, 0].astype(int)
     assert (np.diff(lightness) >= -2).all()
     assert lightness[-1] > lightness[~weak][0] + 100
+
+
+def test_what_is_called_coloured_can_be_seen_on_every_grey():
+    def lab(picture):
+        return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+    greys = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
+    seen, hidden = (
+        np.linalg.norm(lab(laid_over(greys, np.full((1, 256), level, np.float32))) - lab(greys), axis=2)
+        for level in (VISIBLE_FROM, FADE_FROM + 0.02)
+    )
+    assert seen.min() > 2.3, "the just noticeable difference of CIE 1976 L*a*b* (Mahy et al. 1994)"
+    assert hidden.min() < 2.3
 
 
 @given(st.integers(0, 255))

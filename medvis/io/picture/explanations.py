@@ -10,14 +10,14 @@ import numpy as np
 from medvis.core.case import Case
 from medvis.core.report import Finding, Report
 from medvis.core.wording import percent
-from medvis.io.picture.slices import FADE_FROM
+from medvis.io.picture.slices import VISIBLE_FROM
 
 _NAMED = 6  # findings that a sentence lists; more are counted
 
 
 def is_coloured(case: Case, frames: Iterable[int]) -> bool:
-    """Whether any of these frames has evidence that is strong enough to be drawn."""
-    return case.evidence is not None and any(bool((case.evidence[frame] > FADE_FROM).any()) for frame in frames)
+    """Whether any of these frames has evidence that is strong enough to be seen."""
+    return case.evidence is not None and any(bool((case.evidence[frame] > VISIBLE_FROM).any()) for frame in frames)
 
 
 def explanations(report: Report, case: Case, frames: Iterable[int]) -> list[str]:
@@ -62,7 +62,7 @@ def _is_coloured_outside(case: Case, frame: int) -> bool:
     """Whether a coloured place of the frame touches no outline."""
     if case.evidence is None:
         return False
-    count, places = cv2.connectedComponents((case.evidence[frame] > FADE_FROM).astype(np.uint8), connectivity=8)
+    count, places = cv2.connectedComponents((case.evidence[frame] > VISIBLE_FROM).astype(np.uint8), connectivity=8)
     outlined = 0 if case.mask is None else np.count_nonzero(np.unique(places[case.mask[frame] > 0]))
     return bool(count - 1 > outlined)
 
@@ -83,6 +83,6 @@ def _on_findings(findings: Iterable[Finding], case: Case) -> list[str]:
 def _is_coloured_inside(case: Case, finding: Finding) -> bool:
     assert case.evidence is not None and case.mask is not None
     return any(
-        bool((case.evidence[frame][case.mask[frame] == finding.id] > FADE_FROM).any())
+        bool((case.evidence[frame][case.mask[frame] == finding.id] > VISIBLE_FROM).any())
         for frame in range(finding.first_frame, finding.last_frame + 1)
     )

@@ -13,7 +13,7 @@ from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.classes import draw_classes
 from medvis.io.picture.explanations import explanations, is_coloured
 from medvis.io.picture.panel import TAG, draw_tag, tag_width
-from medvis.io.picture.slices import FADE_FROM, Slices, laid_over
+from medvis.io.picture.slices import FADE_FROM, VISIBLE_FROM, Slices, laid_over
 from medvis.io.picture.text import LINE_HEIGHT, READABLE, width_of, wrapped
 
 WIDTH = 440
@@ -163,7 +163,7 @@ def _colours(column: Canvas, y: int, slices: Slices) -> int:
 def _no_colours(slices: Slices) -> str:
     if slices.case.evidence is None:
         return "no evidence map was made"
-    return f"no colours: the evidence for {slices.case.evidence_of or 'a finding'} is below {FADE_FROM:g} here"
+    return f"no colours: the evidence for {slices.case.evidence_of or 'a finding'} is below {VISIBLE_FROM:g} here"
 
 
 def _hints(slices: Slices, report: Report) -> list[str]:

@@ -19,6 +19,7 @@ from medvis.ops.window import FUNCTIONS, voi_lut, window
 
 THIN = 24  # px that a panel shows of the thinnest picture
 FADE_FROM, STRONGEST = 0.2, 0.62  # evidence below the first is not shown; the overlay's greatest opacity
+VISIBLE_FROM = 0.3  # there the overlay is a tenth opaque: what is weaker, an eye does not see
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from medvis.core.arrays import Bools, Float32s
 from medvis.core.case import Case
 from medvis.core.display import Display
 from medvis.io.colours import PREDICTION, REFERENCE, Colour, hexadecimal
-from medvis.io.picture.slices import FADE_FROM, laid_over
+from medvis.io.picture.slices import VISIBLE_FROM, laid_over
 from medvis.learn.data.examples import Example
 from medvis.learn.figures.style import DPI, SMALL, STYLE, WIDE, legible, save
 from medvis.pipeline import Pipeline, load
@@ -43,7 +43,7 @@ def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: 
         OutputError: the file cannot be written.
     """
     shown, (rows, cols) = _shown(case, display), case.scan.shape
-    evidence = case.evidence[0] if case.evidence is not None and (case.evidence[0] > FADE_FROM).any() else None
+    evidence = case.evidence[0] if case.evidence is not None and (case.evidence[0] > VISIBLE_FROM).any() else None
     beside, below = (evidence is not None and cols < 1.6 * rows), (evidence is not None and cols >= 1.6 * rows)
     height = WIDE / (1 + beside) * min(max(rows / cols, 0.1), 2) * (1 + below)
     words = legible(title, 300)
