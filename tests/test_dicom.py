@@ -294,6 +294,16 @@ def test_enhanced_frames_at_one_place_keep_their_order(tmp_path):
     assert "share one position" in scan.geometry.reasons["slice_spacing"]
 
 
+def test_one_position_for_several_frames_places_none_of_them(tmp_path):
+    stored = np.arange(18, dtype=np.int16).reshape(3, 2, 3)
+    ds = maker.ct(stored, NumberOfFrames=3, SpacingBetweenSlices=5, ImagePositionPatient=[1, 2, 3])
+    geometry = read(ds, tmp_path).geometry
+    assert geometry.positions is None and geometry.to_patient(2, 0, 0) is None and geometry.slice_spacing == 5
+    assert geometry.orientation.tolist() == [1, 0, 0, 0, 1, 0], "which is said of all"
+    assert geometry.spacing is not None
+    assert "no position in the patient for each of its frames" in geometry.reasons["positions"]
+
+
 def test_frames_without_places(tmp_path):
     movie = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
     scan = read(maker.image(movie, "US"), tmp_path)

@@ -146,7 +146,7 @@ def test_uneven_spacing_is_unknown_and_noted(tmp_path, heights):
     scan = read(tmp_path)
     assert scan.geometry.slice_spacing is None
     assert scan.geometry.reasons["slice_spacing"] in scan.notes
-    assert "unevenly spaced" in scan.notes[0]
+    assert "unevenly spaced" in scan.notes[0] and "mm off along the normal" in scan.notes[0]
     assert scan.geometry.positions[:, 2].tolist() == list(heights)
 
 

@@ -14,7 +14,7 @@ from medvis.learn.training.recipe import Recipe
 from medvis.pacs.settings import ListenSettings
 from medvis.settings import TaskConfig, load_task, validated
 
-STAGES = ["window", "enhance", "infer", "classify", "segment", "measure", "judge", "explain"]
+STAGES = ["window", "enhance", "infer", "classify", "segment", "refine", "measure", "judge", "explain"]
 MODELS = {
     "task": TaskConfig,
     "train": Recipe,

@@ -161,4 +161,4 @@ def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:
     if not volume or not declared or declared <= 0 or geometry.reasons.get("slice_spacing") == "a single frame":
         return geometry
     reasons = {key: reason for key, reason in geometry.reasons.items() if key != "slice_spacing"}
-    return Geometry(geometry.spacing, declared, reasons=reasons)
+    return replace(geometry, slice_spacing=declared, reasons=reasons)

@@ -35,12 +35,17 @@ class ImagePlane:
 
 
 def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
-    """One place a frame: from the functional groups of an enhanced object, else the same for all."""
+    """One place a frame: from the functional groups of an enhanced object, else the spacing and orientation of all.
+
+    Image Position (Patient) of the file itself is that of its single frame; of several frames it tells none.
+    """
     groups = FrameGroups(ds)
     common = _image_plane(ds, ds, ds, ds)
     offsets = numbers(ds, "GridFrameOffsetVector", frames)
     if offsets is not None and common.position is not None and common.orientation is not None:
         return _dose_planes(common, common.position, common.orientation, offsets)
+    if frames > 1:
+        common = replace(common, position=None)
     planes = []
     for frame in range(frames):
         measures = groups.get(frame, "PixelMeasuresSequence")

@@ -19,6 +19,7 @@ SAME_DIRECTION = 5e-3
 _DRIFT = 1.0
 _NAMED = 6
 _NO_POSITION = "the file gives no position and orientation in the patient"
+_NOT_OF_EACH = "the file gives no position in the patient for each of its frames"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ def stack_of(planes: Sequence[ImagePlane], frame_of_reference: str | None) -> St
     order = np.arange(count)
     problem = misfit(planes)
     if problem is not None:
-        reasons |= {"positions": problem, "orientation": problem}
+        orientation = _orientation(planes[0]) if problem == _NOT_OF_EACH else None
+        reasons |= {"positions": problem} | ({"orientation": problem} if orientation is None else {})
         reasons["slice_spacing"] = problem if count > 1 else "a single frame"
-        return Stack(order, Geometry(spacing.mm, reasons=reasons), tuple(notes))
+        return Stack(order, Geometry(spacing.mm, orientation=orientation, reasons=reasons), tuple(notes))
     orientation = _orientation(planes[0])
     positions = np.stack([_position(plane) for plane in planes])
     heights = heights_of(positions, orientation)
@@ -70,7 +72,14 @@ def misfit(planes: Sequence[ImagePlane]) -> str | None:
     """Why the frames cannot be placed in one coordinate system, or None if they can."""
     without = [plane.position is None or plane.orientation is None for plane in planes]
     if any(without):
+        turned = [plane.orientation for plane in planes if plane.orientation is not None]
+        if not any(plane.position is not None for plane in planes) and len(turned) == len(planes) > 1:
+            return _different(planes) or _NOT_OF_EACH
         return _NO_POSITION if all(without) else "only some of the frames have a position and orientation"
+    return _different(planes)
+
+
+def _different(planes: Sequence[ImagePlane]) -> str | None:
     first = _orientation(planes[0])
     if any(np.abs(_orientation(plane) - first).max() > SAME_DIRECTION for plane in planes):
         return "the frames have different orientations"
@@ -100,11 +109,20 @@ def _step(heights: Float64s) -> tuple[float | None, list[str]]:
     step, missing = usual_step(heights), missing_in(heights)
     if missing is None:
         gaps = np.diff(heights)
-        return None, [f"slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm"]
+        return None, [f"slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm{_in_nifti(heights)}"]
     if missing.size:
         where = f"at {listed(missing)} along the normal, where {step:.4g} mm is usual"
-        return step, [f"{missing.size} slice(s) are missing, {where}; findings are not followed across the gap"]
+        apart = f"findings are not followed across the gap{_in_nifti(heights)}"
+        return step, [f"{missing.size} slice(s) are missing, {where}; {apart}"]
     return step, []
+
+
+def _in_nifti(heights: Float64s) -> str:
+    """What a format with one step for all slices makes of them."""
+    off = float(np.abs(heights - np.linspace(heights[0], heights[-1], len(heights))).max())
+    return (
+        f"; mask.nii.gz has one step for all slices, so that places in it are up to {off:.2g} mm off along the normal"
+    )
 
 
 def _shear(positions: Float64s, orientation: Float64s) -> list[str]:
