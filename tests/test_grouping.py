@@ -96,7 +96,7 @@ def test_planes_sizes_and_spacings_of_one_series(tmp_path):
         place = {"ImagePositionPatient": [0, index, 0], "ImageOrientationPatient": list(maker.CORONAL)}
         maker.save(maker.ct(VOLUME[index], **same, **place), tmp_path / f"c{index}")
     slices(tmp_path / "fine", range(2), **same, PixelSpacing=[0.3, 0.3])
-    assert labels(tmp_path) == ["series-1-loc-axial", "series-1-loc-coronal", "series-1-loc-axial-2"]
+    assert labels(tmp_path) == ["series-1-loc-axial-3-images", "series-1-loc-coronal", "series-1-loc-axial-2-images"]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,50 @@ def test_images_without_a_place_are_volumes_of_their_own(tmp_path):
         ds = maker.image(np.full((8, 8), view, np.uint16), "DX", **series("chest", 1), ViewPosition="AP")
         maker.save(ds, tmp_path / f"{view}")
     assert labels(tmp_path) == ["series-1-chest", "series-1-chest-2"]
+
+
+def test_images_of_one_series_are_called_by_their_instance_numbers(tmp_path):
+    """Whatever order their files come in: a number that only counts them would name another image elsewhere."""
+    for name, instance in (("a", 7), ("b", 3)):
+        ds = maker.image(np.full((8, 8), instance, np.uint16), "DX", **series("chest", 1), InstanceNumber=instance)
+        maker.save(ds, tmp_path / name)
+    assert sorted(labels(tmp_path)) == ["series-1-chest-image-3", "series-1-chest-image-7"]
+    with volumes(tmp_path) as found:
+        assert found.pick("series-1-chest-image-3").single().read().pixels.max() == 3
+
+
+def test_series_without_a_description_are_called_by_what_tells_them_apart(tmp_path):
+    """The kind of a volume, then its size: never the order of the files alone where anything better is known."""
+    bare = {"StudyInstanceUID": "1.2.9", "SeriesNumber": None}
+    maker.save(maker.ct(VOLUME[0], SeriesInstanceUID="1.2.3.1", **bare), tmp_path / "a")
+    maker.save(maker.ct(np.zeros((9, 9)), SeriesInstanceUID="1.2.3.2", **bare), tmp_path / "b")
+    maker.save(maker.image(np.zeros((8, 8), np.uint16), "US", SeriesInstanceUID="1.2.3.3", **bare), tmp_path / "c")
+    assert sorted(labels(tmp_path)) == ["series-ct-6x5", "series-ct-9x9", "series-us"]
+
+
+def test_a_long_description_does_not_hide_what_tells_volumes_apart(tmp_path):
+    for echo in (1, 2):
+        slices(tmp_path, range(3), **{**series("x", 1), "SeriesDescription": "very " * 12}, EchoNumbers=echo)
+    found = labels(tmp_path)
+    assert [label[-7:] for label in found] == ["-echo-1", "-echo-2"]
+    assert all(len(label) <= 60 for label in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "label"),
+    [
+        ("Hu^Li", "lungs of Hu Li", "series-1-lungs-of"),  # short names stand by themselves
+        ("Hu^Li", "lithium study hull", "series-1-lithium-study-hull"),  # and are no part of other words
+        ("Smith^John", "Thorax JSmith2", "series-1-thorax"),
+        ("\u738b^\u4f1f", "\u738b\u4f1f lungs", "series-1-lungs"),  # a single character is a whole name
+        ("A^B", "a b lungs", "series-1-a-b-lungs"),  # a single letter is none
+    ],
+)
+def test_labels_are_without_names(tmp_path, name, said, label):
+    for height in range(3):
+        tags = {**series("x", 1), "SeriesDescription": said, "PatientName": name, "SpecificCharacterSet": "ISO_IR 192"}
+        maker.save(maker.ct(VOLUME[0] + height, z=float(height), **tags), tmp_path / f"{height}")
+    assert labels(tmp_path) == [label]
 
 
 def test_parts_of_a_concatenation_are_refused(tmp_path):

@@ -189,7 +189,7 @@ def test_several_series_are_listed_without_identity(tmp_path):
     line = refused(tmp_path)
     assert "holds 2 volumes of 2 studies" in line
     assert "series-thorax-5mm (CT, 4 x 6x5 px, 2.5 mm apart)" in line
-    assert "-series (MR, 6x5 px)" in line
+    assert "-series-mr (MR, 6x5 px)" in line
     assert "give one file or the folder of one series, or choose with --series" in line
     assert "smith" not in line.replace(str(tmp_path), "").lower()
 
@@ -197,11 +197,14 @@ def test_several_series_are_listed_without_identity(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"PixelSpacing": [0.9, 0.9]}, "holds 2 volumes: series (CT, 4 x 6x5 px, 2.5 mm apart), series-2 (CT, 6x5 px)"),
+        (
+            {"PixelSpacing": [0.9, 0.9]},
+            "holds 2 volumes: series-ct-4-images (CT, 4 x 6x5 px, 2.5 mm apart), series-ct-1-image",
+        ),
         ({"PixelSpacing": None}, "holds 2 volumes"),
         (
             {"ImageOrientationPatient": list(maker.CORONAL)},
-            "series-axial (CT, 4 x 6x5 px, 2.5 mm apart), series-cor",
+            "series-ct-axial (CT, 4 x 6x5 px, 2.5 mm apart), series-ct-cor",
         ),
         ({"ImagePositionPatient": None}, "holds 2 volumes"),
         (
@@ -220,7 +223,9 @@ def test_a_slice_that_does_not_fit(tmp_path, change, words):
 def test_sizes_that_differ(tmp_path):
     maker.save_series(tmp_path, VOLUME)
     maker.save(maker.ct(np.zeros((9, 9)), z=99.0), tmp_path / "odd.dcm")
-    assert "holds 2 volumes: series (CT, 4 x 6x5 px, 2.5 mm apart), series-2 (CT, 9x9 px)" in refused(tmp_path)
+    assert "holds 2 volumes: series-ct-6x5 (CT, 4 x 6x5 px, 2.5 mm apart), series-ct-9x9 (CT, 9x9 px)" in refused(
+        tmp_path
+    )
 
 
 def test_multi_frame_files_are_not_stacked(tmp_path):
@@ -228,7 +233,7 @@ def test_multi_frame_files_are_not_stacked(tmp_path):
         ds = maker.enhanced_ct(np.full((2, 3, 3), index, np.int16), heights=[index, index + 0.5])
         maker.save(ds, tmp_path / f"{index}.dcm")
     found = refused(tmp_path)
-    assert "series (CT, 2 x 3x3 px, 0.5 mm apart), series-2 (CT, 2 x 3x3 px, 0.5 mm apart)" in found
+    assert "series-ct (CT, 2 x 3x3 px, 0.5 mm apart), series-ct-2 (CT, 2 x 3x3 px, 0.5 mm apart)" in found
 
 
 def test_a_broken_slice_is_named(tmp_path):

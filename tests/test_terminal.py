@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import dicom_maker
+import numpy as np
 import pytest
 from case_maker import make_outcome
 from terminal import on_terminal
@@ -24,6 +26,21 @@ class TestTerminal:
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()
         assert lines
         assert all(len(line) <= columns for line in lines if str(slices[1]) not in line)
+
+    @pytest.mark.parametrize("columns", [60, 80, 110])
+    def test_tables_break_lines_between_words(self, tmp_path, columns):
+        """Cells that are too long wrap at spaces and hyphens; no column shrinks to a letter a line."""
+        tags = {"SeriesDescription": "Thorax native soft tissue kernel reconstruction", "SeriesNumber": 701}
+        for number in range(2):
+            place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": list(dicom_maker.CORONAL)}
+            dicom_maker.save(dicom_maker.ct(np.full((4, 4), number), **tags, **place), tmp_path / f"{number}")
+        other = dicom_maker.ct(np.zeros((8, 8)), SeriesInstanceUID="1.2.3.4", SeriesNumber=9)
+        dicom_maker.save(other, tmp_path / "other")
+        text = on_terminal(["info", str(tmp_path)], stdout=True, COLUMNS=str(columns), NO_COLOR="1")
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()
+        for word in ("thorax", "kernel", "coronal", "positions"):
+            assert any(word in line for line in lines)
+        assert all(len(line) <= columns for line in lines if str(tmp_path) not in line)
 
     def test_a_bar_is_drawn_only_when_it_takes_long(self):
         code = (

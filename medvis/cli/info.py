@@ -90,7 +90,7 @@ def _row(volume: Volume) -> Sequence[str]:
         facts["modality"] or "unknown",
         str(facts["frames"]),
         f"{facts['rows']}x{facts['cols']}",
-        "unknown" if spacing is None else " x ".join(f"{side:.4g}" for side in spacing),
+        "unknown" if spacing is None else " x ".join(dict.fromkeys(f"{side:.4g}" for side in spacing)),
         "" if step is None else f"{step:.4g}",
         facts["plane"] or "",
         "; ".join([*([f"no volume: {volume.why_not}"] if volume.why_not else []), *facts["notes"]]),

@@ -16,7 +16,8 @@ from medvis.core.scan import Scan
 from medvis.errors import InputError, MedvisError
 
 _LISTED = 6
-_LONGEST = 60
+LONGEST = 60
+"""Characters of a label, but for the number that `unique` may put behind it."""
 _CHOOSE = "give one file or the folder of one series, or choose with --series"
 
 
@@ -222,7 +223,7 @@ def _file_labels(names: Sequence[str]) -> list[str]:
 
 def _tail(name: str) -> str:
     """As `slug`, but a name that is too long loses its beginning."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-_LONGEST:].lstrip("-") or "volume"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-LONGEST:].lstrip("-") or "volume"
 
 
 def _with_notes(opener: Callable[[], Scan], notes: Sequence[str]) -> Scan:
@@ -253,7 +254,7 @@ def naming(private: str, shown: str) -> Iterator[None]:
 
 def slug(*words: str) -> str:
     """Words as one lower-case name of letters, digits and hyphens; empty if they have none."""
-    return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:_LONGEST].rstrip("-")
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST].rstrip("-")
 
 
 def unique(names: Sequence[str]) -> Iterator[str]:

@@ -120,12 +120,24 @@ def safe_description(ds: Dataset) -> str:
 def without_identity(text_value: str, ds: Dataset) -> str:
     """A text on one line, with … in place of each word that also stands in an identifying attribute of the data set."""
     secret = {
-        word
-        for key in _IDENTITY
-        for word in re.split(r"[\^=\s,;_/\\-]+", (text(ds, key, longest=1024) or "").lower())
-        if len(word) > 2
+        word for key in _IDENTITY for word in _words(text(ds, key, longest=1024) or "") if not _says_nothing(word)
     }
-    return " ".join("…" if any(part in word.lower() for part in secret) else word for word in text_value.split())
+    return " ".join("…" if _names(word, secret) else word for word in text_value.split())
+
+
+def _words(value: str) -> list[str]:
+    return re.split(r"[\^=\s,;_/\\-]+", value.lower())
+
+
+def _says_nothing(word: str) -> bool:
+    """Single letters and digits of a name stand in any text; a single Chinese or Korean character is a whole name."""
+    return len(word) < 2 and word.isascii()
+
+
+def _names(word: str, secret: set[str]) -> bool:
+    """Whether a word holds part of an identity: a long one or one of another script anywhere, a short one by itself."""
+    lower, parts = word.lower(), set(re.split(r"[^\w]+|_", word.lower()))
+    return any(part in parts or (part in lower and (len(part) > 2 or not part.isascii())) for part in secret)
 
 
 def _measure(ds: Dataset, keyword: str, frame: int) -> float | None:

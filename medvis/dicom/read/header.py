@@ -47,6 +47,7 @@ class Header:
         plane: of its first frame.
         frame_of_reference: UID, or None.
         phases: what may tell it from another image at the same place, as texts by name.
+        instance: Instance Number, or None.
         inside: of an enhanced multi-frame file the headers of its frames (`inside.with_frames`).
         frame: of such a frame its number in the file, from 1.
     """
@@ -67,6 +68,7 @@ class Header:
     when: str
     part: bool
     phases: dict[str, str]
+    instance: int | None = None
     inside: tuple[Header, ...] = ()
     frame: int | None = None
 
@@ -103,6 +105,7 @@ def header_of(file: ParsedFile, ds: Dataset) -> Header:
         when=f"{text(ds, 'StudyDate') or ''} {text(ds, 'StudyTime') or ''}",
         part=uid(ds, "ConcatenationUID") is not None and (number(ds, "InConcatenationTotalNumber") or 2) > 1,
         phases=_phases(ds, kind),
+        instance=whole(ds, "InstanceNumber"),
     )
 
 

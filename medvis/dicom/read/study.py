@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from medvis.dicom.read.frames_inside import with_frames
 from medvis.dicom.read.grouping import Group, groups_of, groups_of_file
 from medvis.dicom.read.header import Header, header_of, is_source, kind_of_object, should_be_image
 from medvis.dicom.read.image_plane import ImagePlane
+from medvis.dicom.read.labels import labels_of
 from medvis.dicom.read.load import require_image
 from medvis.dicom.read.parsed_file import ParsedFile, parse, parse_single
 from medvis.dicom.read.series import name_below, read_group
@@ -69,6 +70,8 @@ def volumes_in(folder: Path, files: Iterable[Path], known: Sequence[Remark] = ()
     remarks = [*known, *contents.remarks()]
     volumes = _volumes(folder, groups_of(contents.headers), [remark.text for remark in remarks])
     volumes += [_broken(folder, *item) for item in contents.damaged]
+    labels = unique([volume.label for volume in volumes])
+    volumes = [replace(volume, label=label) for volume, label in zip(volumes, labels, strict=True)]
     return Volumes(str(folder), volumes, [remark.whole for remark in remarks])
 
 
@@ -91,10 +94,9 @@ def volumes_inside(path: Path) -> list[Volume]:
 def _volumes(folder: Path, groups: Sequence[Group], remarks: Sequence[str]) -> list[Volume]:
     alone = sum(group.why_not is None for group in groups) == 1
     numbers = {study: number for number, study in enumerate(dict.fromkeys(_study(group) for group in groups), 1)}
-    labels = unique([_label(group, numbers) for group in groups])
     return [
         _volume(folder, group, label, numbers[_study(group)], remarks if alone else [])
-        for label, group in zip(labels, groups, strict=True)
+        for label, group in zip(labels_of(groups), groups, strict=True)
     ]
 
 
@@ -131,14 +133,6 @@ def _instead(contents: _Contents) -> str:
 
 def _study(group: Group) -> str | None:
     return group.headers[0].study
-
-
-def _label(group: Group, studies: dict[str | None, int]) -> str:
-    first = group.headers[0]
-    number = "" if first.number is None else str(first.number)
-    words = "" if first.description == "no description" else first.description
-    study = f"study {studies[first.study]}" if len(studies) > 1 else ""
-    return slug(study, "series", number, words, *group.name)
 
 
 def _volume(folder: Path, group: Group, label: str, study: int, notes: Sequence[str]) -> Volume:
