@@ -39,7 +39,7 @@ def test_an_existing_result_is_the_error_of_its_case_and_told_before_any_work(me
     monkeypatch.setattr("medvis.cli.shown.explain", lambda error, name: said.append(error.found) or error.exit_code)
     ran = medvis("diagnose", *slices, "absent.dcm", "-o", "out", *ONLY)
     assert ran.code == 8 and ran.stderr == "medvis: error: 2 of 4 cases failed\n"
-    assert said == ["out/a/report.json exists already", "absent.dcm does not exist", "model"]
+    assert said == ["absent.dcm does not exist", "out/a/report.json exists already", "model"]
     assert set(reports()) == {"a", "b", "c"}
 
 

@@ -147,7 +147,7 @@ class Batch:
     def run(self, inputs: Sequence[Input], observer: Observer) -> None:
         """Diagnoses every chosen volume of every input, one after the other.
 
-        Before the first one is, all inputs and all folders for results are checked: what is absent or no image, and
+        Before the first one is, all inputs are checked, then all folders for results: what is absent or no image, and
         where a result exists already, is told before any work, and is the failure of that case alone.
 
         Raises:
@@ -156,7 +156,8 @@ class Batch:
         self.pipelines.prepare()
         numbered = [(source, Position(number, len(inputs))) for number, source in enumerate(inputs, 1)]
         runs = [_InputRun(self, observer, source, position) for source, position in numbered]
-        for run in [run for run in runs if run.check()]:
+        present = [run for run in runs if run.is_there()]
+        for run in [run for run in present if run.is_left()]:
             run.run()
 
 
@@ -169,20 +170,30 @@ class _InputRun:
         self.only: Volume | None = None
         self.settled: set[Path] = set()
 
-    def check(self) -> bool:
+    def is_there(self) -> bool:
+        """Whether the input is there, and looks like one."""
+        return self._tried(lambda: self.batch.checker(self.input.path))
+
+    def is_left(self) -> bool:
         """Whether there is anything to diagnose. The input is opened only where there are results already."""
-        folder = self.input.folder
+        return self._tried(self._has_work)
+
+    def _tried(self, check: Callable[[], bool | None]) -> bool:
         try:
-            if folder is not None:
-                check_target(folder, (), force=False)
-            self.batch.checker(self.input.path)
-            return folder is None or not any_result(folder, self.batch.writers) or self._check_results()
+            return check() is not False
         except Exception as error:  # a bug in one input must not cost the others
             self.observer.failed(Failure(self.input.name, self.only, error, self.alone))
             return False
 
+    def _has_work(self) -> bool:
+        folder = self.input.folder
+        if folder is None:
+            return True
+        check_target(folder, (), force=False)
+        return not any_result(folder, self.batch.writers) or self._check_results()
+
     def run(self) -> None:
-        """Diagnoses what `check` has left."""
+        """Diagnoses what the checks have left."""
         try:
             with self.batch.opener(self.input.path) as volumes:
                 selection = self._select(volumes)
