@@ -191,6 +191,50 @@ def test_bytes_behind_the_volume_are_said(tmp_path):
         assert any("goes on behind the last voxel" in note for note in scan.notes)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("extension", [b"\x10\0\0\0\x06\0\0\0comment.", b"\x0d\0\0\0\x06\0\0\0comment."])
+def test_values_begin_where_the_header_says_whatever_its_extensions(tmp_path, name, extension):
+    """nifti1.h: the values begin at vox_offset. nibabel refuses zeros behind an extension, and one of 13 bytes."""
+    head = write(tmp_path / "plain.nii", vox_offset=384).read_bytes()[:348]
+    body = head + b"\1\0\0\0" + extension + bytes(32 - len(extension)) + VALUES.tobytes(order="F")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
+    np.testing.assert_array_equal(read(path).pixels[..., 0], VALUES.transpose(2, 1, 0)[:, ::-1, ::-1])
+
+
+@pytest.mark.parametrize("code", [0, 1, 32, 77, 128, 2304])
+def test_values_that_are_no_real_number_are_named(tmp_path, code):
+    with pytest.raises(InputError, match=r"holds .*wanted: one real number per voxel"):
+        read(write(tmp_path / "a.nii", datatype=code))
+
+
+@pytest.mark.parametrize("size", [1e25, 1e-30])
+def test_a_voxel_that_no_scanner_makes_is_not_measured_with(tmp_path, size):
+    scan = read(write(tmp_path / "a.nii", srow_x=[size, 0, 0, 0], pixdim=[1, size, 2, 3, 0, 0, 0, 0]))
+    assert scan.geometry.spacing is None and scan.geometry.slice_spacing is None and scan.geometry.positions is None
+    assert "which cannot be" in scan.geometry.reasons["spacing"]
+    assert any("nothing is measured in mm" in note for note in scan.notes)
+
+
+def test_a_place_so_far_off_that_the_slices_fall_together_is_not_told(tmp_path):
+    scan = read(write(tmp_path / "a.nii", srow_z=[0, 0, 3, 2e21]))
+    assert scan.geometry.positions is None and scan.geometry.spacing == (2, 1)
+    assert any("2e+21 mm from the origin, which cannot be" in note for note in scan.notes)
+
+
+def test_numbers_of_64_bits_whose_squares_are_none_are_no_transform(tmp_path):
+    with np.errstate(over="ignore"):
+        image = nibabel.Nifti2Image(VALUES, np.diag([1e200, 1, 1, 1]))
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    with pytest.raises(InputError, match="transform is singular"):
+        read(tmp_path / "a.nii")
+
+
+def test_a_header_that_announces_more_than_there_is_allocates_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"its header announces 4294\d+ bytes, and there are \d+"):
+        read(write(tmp_path / "a.nii", dim=[3, 32767, 32767, 2, 1, 1, 1, 1]))
+
+
 def test_nothing_of_the_library_s_log_reaches_the_terminal(tmp_path):
     path = write(tmp_path / "a.nii", sform_code=0, pixdim=[1, 0, 0, 0, 0, 0, 0, 0])
     ran = subprocess.run(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from medvis.core.arrays import Array
+from medvis.core.arrays import Array, Float64s
 from medvis.errors import InputError
 from medvis.io.magic import head_of
 
@@ -20,18 +21,33 @@ _CHUNK = 1 << 20
 _AGAIN = "copy or export it again"
 
 
+class Image(NamedTuple):
+    """What nibabel makes of a file, without the header's extensions: nothing is taken from them, and nibabel refuses
+    a file for one that is no whole number of 16 bytes or has zeros behind it, where others read the values.
+
+    Attributes:
+        header: nibabel's, mended.
+        affine: float64 [4, 4] from (i, j, k) to RAS+: sform, else qform, else of the pixel sizes alone.
+        dataobj: nibabel's ArrayProxy.
+    """
+
+    header: Any
+    affine: Float64s
+    dataobj: Any
+
+
 class Loaded(NamedTuple):
     """A volume as it is stored.
 
     Attributes:
         values: [i, j, k], not scaled.
-        image: nibabel's; its header is mended where nibabel knows how (a pixel size of 0 becomes 1).
+        image: header, transform and values by nibabel, which mends a header where it can (a pixel size of 0 becomes 1).
         raw: the header as it is in the file, nibabel's class.
         notes: what had to be assumed.
     """
 
     values: Array
-    image: Any
+    image: Image
     raw: Any
     notes: list[str]
 
@@ -54,13 +70,11 @@ def load(path: Path) -> Loaded:
     except Exception as error:  # nibabel raises what the broken bytes happen to lead to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{path} is a NIfTI file that cannot be read: {reason}", hint=_AGAIN) from error
-    if stored.dtype.kind not in "iufb":
-        raise InputError(f"{path} holds {stored.dtype} values", "one real number per voxel")
     return Loaded(stored.reshape((*stored.shape, 1)[:3]), image, raw, [*notes, *_said_of_values(raw, path)])
 
 
-def _image(path: Path) -> tuple[Any, Any, list[str]]:
-    """Nibabel's image, the header as it is, and notes; a plain .nii is mapped, not read."""
+def _image(path: Path) -> tuple[Image, Any, list[str]]:
+    """The image, the header as it is, and notes; a plain .nii is mapped, not read."""
     import nibabel  # noqa: PLC0415 - as above
 
     head = head_of(path)
@@ -70,16 +84,25 @@ def _image(path: Path) -> tuple[Any, Any, list[str]]:
             head = stream.read(_LONGEST)
     if head[344:348] == b"ni1\x00" or head[4:8] == b"ni2\x00":
         raise InputError(f"{path} is the header of a .hdr/.img pair", "a single .nii or .nii.gz", "convert it")
-    kind: Any = nibabel.Nifti2Image if head[4:8] == b"n+2\x00" else nibabel.Nifti1Image
-    raw = kind.header_class(head[: kind.header_class.sizeof_hdr], check=False)
+    kind: Any = nibabel.Nifti2Header if head[4:8] == b"n+2\x00" else nibabel.Nifti1Header
+    raw = kind(head[: kind.sizeof_hdr], check=False)
     _check_shape(tuple(int(size) for size in raw.get_data_shape()), path)
     fixed, notes = _with_offset(raw, head, path)
-    needed = int(fixed["vox_offset"]) + int(np.prod(raw.get_data_shape(), dtype=object)) * raw.get_data_dtype().itemsize
+    needed = int(fixed["vox_offset"]) + int(np.prod(raw.get_data_shape(), dtype=object)) * _bytes_a_voxel(raw, path)
     if not packed and not notes and path.name.lower().endswith(".nii"):
-        return kind.from_filename(path), raw, _left_over(path.stat().st_size - needed)
+        return _proxy(raw, str(path)), raw, _left_over(needed, path.stat().st_size)
     with gzip.open(path) if packed else path.open("rb") as opened:
-        data, more = _read(opened, needed)  # type: ignore[arg-type]
-    return kind.from_bytes(fixed.binaryblock + data[raw.sizeof_hdr :]), raw, [*notes, *_left_over(more)]
+        data, size = _read(opened, needed)  # type: ignore[arg-type]
+    return _proxy(fixed, BytesIO(data)), raw, [*notes, *_left_over(needed, size)]
+
+
+def _proxy(raw: Any, source: str | BytesIO) -> Image:  # noqa: ANN401 - nibabel's header
+    """The image of a header that is not checked yet, whose values lie in a file or in memory."""
+    import nibabel  # noqa: PLC0415 - 0.3 s, and only this format needs it
+
+    proxy: Any = nibabel.arrayproxy.ArrayProxy
+    header = type(raw)(raw.binaryblock, endianness=raw.endianness, check=True)
+    return Image(header, header.get_best_affine(), proxy(source, header))
 
 
 def _check_shape(shape: tuple[int, ...], path: Path) -> None:
@@ -87,6 +110,19 @@ def _check_shape(shape: tuple[int, ...], path: Path) -> None:
         raise InputError(f"{path} has the shape {list(shape)}", "a 3-D volume")
     if len(shape) > 3 and any(size > 1 for size in shape[3:]):
         raise InputError(f"{path} holds {int(np.prod(shape[3:], dtype=object))} volumes", "one 3-D volume", "split it")
+
+
+def _bytes_a_voxel(raw: Any, path: Path) -> int:  # noqa: ANN401 - nibabel's header
+    from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415 - as above
+
+    try:
+        kind = raw.get_data_dtype()
+    except (KeyError, HeaderDataError):  # a code that does not exist, or one that nibabel does not read
+        kind = None
+    if kind is None or kind.kind not in "iuf":
+        found = f"datatype {int(raw['datatype'])}" if kind is None else f"{kind.name} values"
+        raise InputError(f"{path} holds {found}", "one real number per voxel")
+    return int(kind.itemsize)
 
 
 def _with_offset(raw: Any, head: bytes, path: Path) -> tuple[Any, list[str]]:  # noqa: ANN401 - nibabel's header
@@ -105,25 +141,27 @@ def _with_offset(raw: Any, head: bytes, path: Path) -> tuple[Any, list[str]]:  #
 
 
 def _read(stream: BinaryIO, needed: int) -> tuple[bytes, int]:
-    """As many bytes as the header asks for, and how many more there are. To the end: there gzip's checksum stands."""
-    pieces, size, more = [], 0, 0
+    """As many bytes as the header asks for, and how many there are. To the end: there gzip's checksum stands."""
+    pieces, size = [], 0
     try:
         while piece := stream.read(_CHUNK):
-            wanted = piece[: max(0, needed - size)]
-            if wanted:
-                pieces.append(wanted)
-            size, more = size + len(wanted), more + len(piece) - len(wanted)
+            if size < needed:
+                pieces.append(piece[: needed - size])
+            size += len(piece)
     except gzip.BadGzipFile as error:
         if size < needed or "Not a gzipped file" not in str(error):  # else something else follows a whole gzip
             raise
-        more += 1
+        size += 1
     except (EOFError, zlib.error) as error:
         raise ValueError(f"the gzip data is damaged or ends too early ({error})") from error
-    return b"".join(pieces), more
+    return b"".join(pieces), size
 
 
-def _left_over(more: int) -> list[str]:
-    if more <= 0:
+def _left_over(needed: int, size: int) -> list[str]:
+    """Before anything is allocated: a damaged header may announce more than there is memory."""
+    if size < needed:
+        raise ValueError(f"its header announces {needed} bytes, and there are {size}")
+    if size == needed:
         return []
     return ["the file goes on behind the last voxel that its header announces; what follows was not read"]
 

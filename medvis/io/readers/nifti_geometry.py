@@ -17,6 +17,9 @@ _IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RIGHT_ANGLE = 1e-3
 _ALONG_NORMAL = 0.9999
 _FLAT = 1e-6
+_SIZES = (1e-6, 1e4)  # mm, of a voxel: from a nanometre to ten metres
+_FARTHEST = 1e9  # mm from the origin
+_LARGEST = 1e38  # NIfTI-2 holds 64-bit numbers, whose squares need not be finite
 
 
 class Axial(NamedTuple):
@@ -63,7 +66,7 @@ def to_axial(stored: Array, affine: Float64s, where: str) -> Axial:
 
 def invertible(affine: Float64s) -> bool:
     """Whether an affine is finite and maps a volume onto one, whatever the unit of length."""
-    if not np.isfinite(affine).all():
+    if not (np.abs(affine) < _LARGEST).all():  # NaN is neither
         return False
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     return bool(lengths.min() > 0 and abs(np.linalg.det(affine[:3, :3] / lengths)) > _FLAT)
@@ -119,20 +122,41 @@ def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, l
     step = float(abs(axes[:, 2] @ normal / np.linalg.norm(normal)))
     reasons = {} if frames > 1 else {"slice_spacing": "a single frame"}
     slice_spacing = _short(step) if frames > 1 else None
-    problem = None
-    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-        problem = "the NIfTI header holds no transform to patient coordinates"
-        notes.append(f"{problem}: left and right, front and back are not known, and may be shown the wrong way round")
-    elif abs(float(row @ col)) > _RIGHT_ANGLE:
-        problem = "rows and columns of the NIfTI volume are not at a right angle"
-    elif step < _ALONG_NORMAL * lengths[2]:
-        notes.append("slices are shifted sideways (the volume is sheared)")
+    told = lengths if frames > 1 else lengths[:2]
+    if not _SIZES[0] <= told.min() <= told.max() <= _SIZES[1]:
+        size = " × ".join(f"{length:.3g}" for length in told)
+        absurd = f"the NIfTI header gives a voxel of {size} mm, which cannot be"
+        return Geometry(reasons=dict.fromkeys(UNSIZED, absurd)), [*notes, f"{absurd}; nothing is measured in mm"]
+    origin = affine[:3, 3] * _IN_MM.get(unit, 1.0)
+    problem, more = _unplaced(header, origin, float(row @ col))
     if problem is not None:
         reasons |= dict.fromkeys(("positions", "orientation"), problem)
-        return Geometry(spacing, slice_spacing, reasons=reasons), notes
-    origin = affine[:3, 3] * _IN_MM.get(unit, 1.0)
+        return Geometry(spacing, slice_spacing, reasons=reasons), [*notes, *more]
+    if step < _ALONG_NORMAL * lengths[2]:
+        notes.append("slices are shifted sideways (the volume is sheared)")
     positions = origin + np.outer(np.arange(frames), axes[:, 2])
     return Geometry(spacing, slice_spacing, positions, np.concatenate([row, col]), None, reasons), notes
+
+
+def _unplaced(header: Any, origin: Float64s, cosine: float) -> tuple[str | None, list[str]]:  # noqa: ANN401 - nibabel's
+    """Why the place in the patient is not known, and notes on that; None where it is.
+
+    Args:
+        header: nibabel's.
+        origin: mm.
+        cosine: of the angle between rows and columns.
+    """
+    if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+        problem = "the NIfTI header holds no transform to patient coordinates"
+        return problem, [
+            f"{problem}: left and right, front and back are not known, and may be shown the wrong way round"
+        ]
+    if np.abs(origin).max() > _FARTHEST:
+        problem = f"the NIfTI header puts the volume {np.abs(origin).max():.3g} mm from the origin, which cannot be"
+        return problem, [f"{problem}; no position is told"]
+    if abs(cosine) > _RIGHT_ANGLE:
+        return "rows and columns of the NIfTI volume are not at a right angle", []
+    return None, []
 
 
 def _short(length: float) -> float:
