@@ -25,11 +25,14 @@ from medvis.dicom.read.frame_buffer import FrameBuffer
 from medvis.dicom.read.image_plane import image_planes_of
 from medvis.dicom.read.layout import Layout, layout_of
 from medvis.dicom.read.modality import Transform, transforms_of, unit_of
+from medvis.dicom.read.mosaic import mosaic_of
+from medvis.dicom.read.nuclear import why_no_slices
 from medvis.dicom.read.padding import Padding, padding_of
 from medvis.dicom.read.parsed_file import ParsedFile, parse_single
 from medvis.dicom.read.stack import stack_of
 from medvis.dicom.read.values import number, text, uid
 from medvis.dicom.read.voi_lut import lut_items, voi_luts
+from medvis.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
     """Reads the pixels of a file, or the frames of it that have these numbers (from 1). Raises InputError."""
     _ = file.content  # before the sequences are looked into
     path, ds = file.path, file.with_pixels()
+    mosaic = mosaic_of(ds)
+    if mosaic is not None:
+        raise InputError(
+            f"{path} is {mosaic}: many slices in one image", "one slice an image", "export it as an enhanced file"
+        )
     layout, notes = layout_of(ds, path)
     chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
     planes = image_planes_of(ds, layout.frames)
@@ -87,7 +95,7 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
         details=details_of(ds, facts.layout, facts.first),
         parsed=(file,),
     )
-    geometry = _with_declared_step(stack.geometry, ds)
+    geometry = _with_declared_step(stack.geometry, ds, len(order))
     return scan_of(ds, buffer, geometry, facts, source, [*file.notes, *notes, *stack.notes, *doubt])
 
 
@@ -154,11 +162,14 @@ def _frame_numbers(order: Sequence[int], layout: Layout) -> tuple[int, ...]:
     return () if list(order) == list(range(layout.frames)) else tuple(frame + 1 for frame in order)
 
 
-def _with_declared_step(geometry: Geometry, ds: Dataset) -> Geometry:
+def _with_declared_step(geometry: Geometry, ds: Dataset, frames: int) -> Geometry:
     """Spacing Between Slices, for a volume whose frames carry no positions (e.g. NM, PS3.3 C.8.4.15)."""
     declared = number(ds, "SpacingBetweenSlices")
-    volume = text(ds, "Modality") in ("NM", "PT", "CT", "MR") and geometry.positions is None
-    if not volume or not declared or declared <= 0 or geometry.reasons.get("slice_spacing") == "a single frame":
+    volume = text(ds, "Modality") in ("NM", "PT", "CT", "MR") and geometry.positions is None and frames > 1
+    if not volume or not declared:
         return geometry
+    reason = why_no_slices(ds, frames)
+    if reason is not None:
+        return replace(geometry, reasons={**geometry.reasons, "slice_spacing": reason})
     reasons = {key: reason for key, reason in geometry.reasons.items() if key != "slice_spacing"}
-    return replace(geometry, slice_spacing=declared, reasons=reasons)
+    return replace(geometry, slice_spacing=abs(declared), reasons=reasons)

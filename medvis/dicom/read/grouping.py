@@ -66,9 +66,14 @@ def _of_series(members: Sequence[Header]) -> list[Group]:
         return [Group(tuple(unique), ("localizer",), f"{len(unique)} localizer image(s)", tuple(notes))]
     if len(images) < len(unique):
         notes.append(f"{len(unique) - len(images)} localizer image(s) of the series were left out")
-    stacks = stacks_of(images)
+    mosaics = tuple(header for header in images if header.mosaic is not None)
+    stacks = stacks_of([header for header in images if header.mosaic is None])
     notes += stacks.notes
-    return _named([group for alike in stacks.members for group in _of_alike(alike)], notes)
+    groups = [group for alike in stacks.members for group in _of_alike(alike)]
+    if mosaics:
+        why_not = f"{len(mosaics)} image(s) that are {mosaics[0].mosaic}: many slices in one image"
+        groups.append(Group(mosaics, ("mosaic",), why_not))
+    return _named(groups, notes)
 
 
 def groups_of_file(header: Header) -> list[Group]:

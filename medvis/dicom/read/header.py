@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from medvis.dicom.read.facts import body_part_of, safe_description
 from medvis.dicom.read.image_plane import ImagePlane, image_planes_of
 from medvis.dicom.read.load import is_image, object_name
+from medvis.dicom.read.mosaic import mosaic_of
 from medvis.dicom.read.parsed_file import ParsedFile
 from medvis.dicom.read.values import FrameGroups, number, text, texts, uid, whole
 
@@ -43,6 +44,7 @@ class Header:
         frames: Number of Frames.
         shape: (rows, cols, channels).
         localizer: whether Image Type says so.
+        mosaic: of many slices in one image, what it is (`mosaic.mosaic_of`), else None.
         part: whether the file is one part of a concatenation (PS3.3 C.7.6.16.1.3).
         plane: of its first frame.
         frame_of_reference: UID, or None.
@@ -69,6 +71,7 @@ class Header:
     part: bool
     phases: dict[str, str]
     instance: int | None = None
+    mosaic: str | None = None
     inside: tuple[Header, ...] = ()
     frame: int | None = None
 
@@ -106,6 +109,7 @@ def header_of(file: ParsedFile, ds: Dataset) -> Header:
         part=uid(ds, "ConcatenationUID") is not None and (number(ds, "InConcatenationTotalNumber") or 2) > 1,
         phases=_phases(ds, kind),
         instance=whole(ds, "InstanceNumber"),
+        mosaic=mosaic_of(ds),
     )
 
 

@@ -9,29 +9,26 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medvis.core.arrays import Float64s
-from medvis.dicom.read.values import FrameGroups, items, number, numbers, whole
+from medvis.dicom.read.nuclear import first_place, is_reconstructed, positions_of
+from medvis.dicom.read.pixel_size import Spacing, pixel_size
+from medvis.dicom.read.values import FrameGroups, numbers, value
 
-_CENTIMETRE = 3  # Physical Units X/Y Direction, PS3.3 C.8.5.5.1.3
 _UNIT_TOLERANCE = 1e-2
 _OFFSET_TOLERANCE = 1e-2  # mm
-
-
-@dataclass(frozen=True)
-class Spacing:
-    """Distance between rows and between columns in mm, or None and why; and a note where it needs one."""
-
-    mm: tuple[float, float] | None
-    reason: str | None = None
-    note: str | None = None
+_CROOKED = "Image Orientation (Patient) of the file is not two unit vectors at a right angle"
 
 
 @dataclass(frozen=True)
 class ImagePlane:
-    """One frame in the patient: `position` float64 [3] and `orientation` float64 [6] in LPS, or None."""
+    """One frame in the patient: `position` float64 [3] and `orientation` float64 [6] in LPS, or None.
+
+    `why_not` is the reason where the file has values that give neither.
+    """
 
     spacing: Spacing
     position: Float64s | None
     orientation: Float64s | None
+    why_not: str | None = None
 
 
 def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
@@ -40,10 +37,15 @@ def image_planes_of(ds: Dataset, frames: int) -> list[ImagePlane]:
     Image Position (Patient) of the file itself is that of its single frame; of several frames it tells none.
     """
     groups = FrameGroups(ds)
-    common = _image_plane(ds, ds, ds, ds)
+    place = (first_place(ds) if is_reconstructed(ds) else None) or ds
+    common = _image_plane(ds, ds, place, place)
     offsets = numbers(ds, "GridFrameOffsetVector", frames)
     if offsets is not None and common.position is not None and common.orientation is not None:
         return _dose_planes(common, common.position, common.orientation, offsets)
+    if place is not ds and common.position is not None and common.orientation is not None:
+        slices = positions_of(ds, frames, common.position, common.orientation)
+        if slices is not None:
+            return [replace(common, position=position) for position in slices]
     if frames > 1:
         common = replace(common, position=None)
     planes = []
@@ -76,10 +78,12 @@ def _dose_planes(
 def _image_plane(ds: Dataset, measures: Dataset, position: Dataset, orientation: Dataset) -> ImagePlane:
     where = numbers(position, "ImagePositionPatient", 3)
     cosines = numbers(orientation, "ImageOrientationPatient", 6)
+    axes = None if cosines is None else _orthonormal(cosines)
     return ImagePlane(
-        _spacing(ds, measures),
+        pixel_size(ds, measures),
         None if where is None else np.array(where, np.float64),
-        None if cosines is None else _orthonormal(cosines),
+        axes,
+        _CROOKED if axes is None and value(orientation, "ImageOrientationPatient") is not None else None,
     )
 
 
@@ -89,44 +93,3 @@ def _orthonormal(cosines: Sequence[float]) -> Float64s | None:
     row, col = values[:3], values[3:]
     error = max(abs(float(np.linalg.norm(row)) - 1), abs(float(np.linalg.norm(col)) - 1), abs(float(row @ col)))
     return values if error <= _UNIT_TOLERANCE else None
-
-
-def _spacing(ds: Dataset, measures: Dataset) -> Spacing:
-    """Pixel Spacing (PS3.3 10.7.1.3), else what the modality offers instead, else why there is none."""
-    spacing = _pair(measures, "PixelSpacing")
-    if spacing is not None:
-        return Spacing(spacing)
-    if "PixelSpacing" in measures:
-        return Spacing(None, "Pixel Spacing in the file is not two numbers above 0")
-    spacing = _pair(ds, "ImagerPixelSpacing")
-    if spacing is not None:
-        return Spacing(spacing, note=_at_detector(ds))
-    spacing = _pair(ds, "NominalScannedPixelSpacing")
-    if spacing is not None:
-        return Spacing(spacing, note="spacing is that of the digitised film, not corrected for magnification")
-    return _from_regions(ds)
-
-
-def _at_detector(ds: Dataset) -> str:
-    factor = number(ds, "EstimatedRadiographicMagnificationFactor")
-    known = f" (estimated factor {factor:g})" if factor and factor > 0 else ""
-    return f"spacing is at the detector (Imager Pixel Spacing), not corrected for magnification{known}"
-
-
-def _from_regions(ds: Dataset) -> Spacing:
-    """Ultrasound keeps its scale in a calibrated region (PS3.3 C.8.5.5); one 2-D region in cm gives a spacing."""
-    regions = items(ds, "SequenceOfUltrasoundRegions")
-    if not regions:
-        return Spacing(None, "the file gives no pixel spacing")
-    region = regions[0]
-    units = (whole(region, "PhysicalUnitsXDirection"), whole(region, "PhysicalUnitsYDirection"))
-    deltas = (number(region, "PhysicalDeltaY"), number(region, "PhysicalDeltaX"))
-    if len(regions) > 1 or units != (_CENTIMETRE, _CENTIMETRE) or None in deltas or 0 in deltas:
-        return Spacing(None, "the ultrasound regions do not give one spacing for the image")
-    row, col = (10 * abs(delta) for delta in deltas if delta is not None)
-    return Spacing((row, col), note="spacing is that of the ultrasound region and holds only inside it")
-
-
-def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
-    pair = numbers(ds, keyword, 2)
-    return (pair[0], pair[1]) if pair is not None and min(pair) > 0 else None

@@ -10,7 +10,8 @@ import numpy as np
 
 from medvis.core.arrays import Float64s, Indices
 from medvis.core.geometry import Geometry
-from medvis.dicom.read.image_plane import ImagePlane, Spacing
+from medvis.dicom.read.image_plane import ImagePlane
+from medvis.dicom.read.pixel_size import Spacing
 from medvis.ops.slice_geometry import drift_of, heights_of, missing_in, usual_step
 
 SAME_PLACE = 1e-3
@@ -75,7 +76,11 @@ def misfit(planes: Sequence[ImagePlane]) -> str | None:
         turned = [plane.orientation for plane in planes if plane.orientation is not None]
         if not any(plane.position is not None for plane in planes) and len(turned) == len(planes) > 1:
             return _different(planes) or _NOT_OF_EACH
-        return _NO_POSITION if all(without) else "only some of the frames have a position and orientation"
+        return (
+            planes[0].why_not or _NO_POSITION
+            if all(without)
+            else "only some of the frames have a position and orientation"
+        )
     return _different(planes)
 
 

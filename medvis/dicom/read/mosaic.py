@@ -1,0 +1,26 @@
+"""Slices of a volume that a scanner has put side by side into one image, whose header describes none of them."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+from medvis.dicom.read.values import texts, whole
+
+_UNITED_IMAGING, _GRID = "Image Private Header", 0x50  # (0065,xx50), Number of Images in Grid
+
+
+def mosaic_of(ds: Dataset) -> str | None:
+    """What kind of mosaic a single-frame image is, or None.
+
+    Siemens writes MOSAIC in Image Type, also where an enhanced file holds the slices as frames, which is none. The
+    position, the spacing between slices and the number of tiles stand in private elements only.
+    """
+    if (whole(ds, "NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in ds:
+        return None
+    if "MOSAIC" in (kind.upper() for kind in texts(ds, "ImageType")):
+        return "a mosaic (Image Type)"
+    try:
+        tiles = float(ds.private_block(0x0065, _UNITED_IMAGING)[_GRID].value)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return "a grid of images (United Imaging)" if tiles > 1 else None
