@@ -16,6 +16,7 @@ SIDE = 24
 _NUMBERS = (-1, 0, 1, 2, 1e9, 1.5, 10**400, float("nan"), float("inf"), True, "7")
 _ODD: tuple[Any, ...] = (*_NUMBERS, None, "", "x", [], {}, [[]], [[1, 2]], "\u2028", [1, 2, 3, 4, 5, 6],
                          {"size": [SIDE, SIDE]}, {"counts": "0"})  # fmt: skip
+QUOTE = '"'
 TEXTS = ("a", "b c", "x,y", "x;y", "t\tt", 'q"q', "ä", "line\nbreak", "\u2028", "0", "É\x0c", "' '")
 
 
@@ -135,8 +136,13 @@ def table(seed: int) -> tuple[str, bytes, list[dict[str, str]] | None]:
         done.append(_damage_rows([header, *rows], random))
     text = StringIO(newline="")
     delimiter = str(random.choice([",", ";", "\t"]))
-    quoting, ending = csv.QUOTE_ALL if random.random() < 0.3 else csv.QUOTE_MINIMAL, str(random.choice(["\n", "\r\n"]))
+    ending = str(random.choice(["\n", "\r\n", "\r"]))
+    # Beside \r, Python's writer before 3.13 quotes no \n.
+    quoting = csv.QUOTE_ALL if random.random() < 0.3 or ending == "\r" else csv.QUOTE_MINIMAL
     csv.writer(text, delimiter=delimiter, lineterminator=ending, quoting=quoting).writerows([header, *rows])
+    if random.random() < 0.2:  # as people write it by hand: a blank behind each delimiter, and quotes
+        quoted = [[f'"{value.replace(QUOTE, 2 * QUOTE)}"' for value in row] for row in (header, *rows)]
+        text = StringIO(ending.join([*(f"{delimiter} ".join(row) for row in quoted), ""]), newline="")
     data = bytearray(text.getvalue().encode(str(random.choice(["utf-8", "utf-8-sig", "utf-16"]))))
     if random.random() < 0.4:
         done.append("bytes")

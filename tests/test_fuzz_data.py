@@ -102,7 +102,8 @@ def test_damaged_tables_are_read_or_refused(tmp_path):
 def by_csv(text, delimiter):
     """The body of a table by Python's own reader, without blank rows."""
     try:
-        rows = [[field.strip() for field in row] for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter)]
+        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        rows = [[field.strip() for field in row] for row in reader]
     except csv.Error:
         return None
     return [row for row in rows if any(row)][1:]

@@ -66,6 +66,15 @@ def test_tables_of_every_spreadsheet_are_read_alike(tmp_path, delimiter, encodin
     assert [row["id"] for row in rows] == ["a", "b"] and rows[0]["label"] == "a, b" and rows[1]["label"] == "ä"
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_blank_behind_a_delimiter_hides_no_quotes(tmp_path, delimiter):
+    """Else the label would be "a, b" with its quotes: another class than a, b."""
+    lines = [[*COLUMNS, "label"], ["a", '"train"', '"p"', '"x.png"', '"a, b ""c"""']]
+    (tmp_path / "t.csv").write_text("\n".join(f"{delimiter} ".join(line) for line in lines), encoding="utf-8")
+    (row,) = read_table(tmp_path / "t.csv", COLUMNS)
+    assert row["split"] == "train" and row["label"] == 'a, b "c"'
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

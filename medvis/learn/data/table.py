@@ -82,5 +82,6 @@ def _text(path: Path) -> str:
 
 
 def _fields(text: str, delimiter: str) -> list[list[str]]:
-    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # A blank between a delimiter and a quote is the writer's, not the field's: the quotes would be read as its text.
+    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     return [[field.strip() for field in row] for row in rows if any(field.strip() for field in row)]
