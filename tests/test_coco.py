@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 
 import cv2
 import numpy as np
@@ -46,6 +48,29 @@ DRAWN = {
 def test_a_polygon_covers_what_the_coco_api_draws(corners, shape):
     rows = ["".join(".#"[int(value)] for value in row) for row in drawn(corners, shape=shape)]
     assert rows == DRAWN[corners, shape].split()
+
+
+def polygons_at_random(count=300):
+    """(corners, shape): within the image and beyond it, crossing themselves, on whole and half pixels, closed twice."""
+    source = random.Random(0)  # its numbers are the same in every version
+    for number in range(count):
+        rows, cols = source.randrange(5, 90), source.randrange(5, 90)
+        points = [
+            (source.uniform(-0.2, 1.2) * cols, source.uniform(-0.2, 1.2) * rows) for _ in range(source.randrange(3, 12))
+        ]
+        digits = number % 4
+        points = [(round(2 * x) / 2, round(2 * y) / 2) if digits == 3 else (round(x, digits), round(y, digits))
+                  for x, y in points]  # fmt: skip
+        points += points[:1] * (number % 5 == 0)
+        yield [value for point in points for value in point], (rows, cols)
+
+
+def test_polygons_at_random_cover_what_the_coco_api_draws():
+    """The digest is that of pycocotools 2.0.11: decode(merge(frPyObjects([corners], rows, cols))) of each in turn."""
+    digest = hashlib.sha256()
+    for corners, shape in polygons_at_random():
+        digest.update(drawn(corners, shape=shape).astype(np.uint8).tobytes())
+    assert digest.hexdigest() == "ae51fb1fddae4dcab1305950b76b1629bef7d7d3e8ad07bdeeb774217c277435"
 
 
 def test_rectangles_on_whole_pixels_are_exact_and_turn_neither_way():
