@@ -66,6 +66,18 @@ def test_evidence_has_the_colours_of_the_heatmap_and_a_legend(case, drawn):
     assert any("evidence (model activation)" in axes.get_xlabel() for axes in figure.axes)
 
 
+@pytest.mark.parametrize("shape", [(40, 40), (20, 60)], ids=["beside", "below"])
+def test_the_panels_of_a_case_are_equally_large_and_aligned(case, drawn, shape):
+    plane = np.full((1, *shape), 0.9, np.float32)
+    scan = replace(case.scan, pixels=plane[..., None], valid=None)
+    shaped = replace(case, scan=scan, view=plane[..., None], evidence=plane, mask=(plane > 2).astype(np.int32))
+    figure = drawn(shaped, None)
+    figure.draw_without_rendering()
+    one, other = (panel.get_window_extent() for panel in figure.axes[:2])
+    assert (one.width, one.height) == pytest.approx((other.width, other.height), abs=1)
+    assert one.y0 == pytest.approx(other.y0, abs=1) or one.x0 == pytest.approx(other.x0, abs=1)
+
+
 def test_where_no_evidence_is_visible_there_is_no_panel_of_it(case, drawn):
     for evidence in (None, np.full(case.mask.shape, VISIBLE_FROM, np.float32)):
         assert len(drawn(replace(case, evidence=evidence), None).axes) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -207,7 +208,7 @@ def confusion(matrix: Indices, names: Sequence[str], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    shown_names = [legible(name, 24) for name in names]
+    shown_names = ["\n".join(wrap(legible(name, 48), 24)) for name in names]
     fraction = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(2.6 + 0.75 * len(names), 4.0)
     size = STYLE["font.size"] * max(1.0, (side + 0.8) / WIDE)  # a wider plot is shown smaller
@@ -231,7 +232,7 @@ def _square(entries: int) -> tuple[Figure, Any]:
 
 
 def _value(value: float, ends: tuple[float, float] | None) -> str:
-    return f"{value:.3f}" if ends is None else f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+    return f"{value:.3f}, no interval" if ends is None else f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def _reach(value: float, ends: tuple[float, float] | None) -> list[list[float]] | None:

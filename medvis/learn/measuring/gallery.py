@@ -56,7 +56,8 @@ def draw_case(case: Case, truth: Bools | None, title: str, path: Path, display: 
         _outline(axes[0], None if case.mask is None else case.mask[0] > 0, PREDICTION, "-")
         _outline(axes[0], truth, REFERENCE, "--")
         if evidence is not None:
-            _draw_evidence(figure, axes[1], shown, evidence, case.evidence_of or "a finding")
+            axes[1].set_title("\n".join(wrap(legible(f"evidence for {case.evidence_of or 'a finding'}"), 50)))
+            _draw_evidence(figure, list(axes), shown, evidence)
         for panel in axes:
             panel.set_axis_off()
         _legend(figure, case, truth)
@@ -70,14 +71,15 @@ def _words(case: Case, display: Display) -> str:
     return frame + ("the model's view" if display.center is None else f"{display.name} window, not enhanced")
 
 
-def _draw_evidence(figure: Figure, axes: Any, shown: Float32s, evidence: Float32s, of: str) -> None:  # noqa: ANN401
-    """The evidence in the colours of the heatmap, and what they mean."""
+def _draw_evidence(figure: Figure, panels: list[Any], shown: Float32s, evidence: Float32s) -> None:
+    """The evidence in the heatmap's colours on the last panel; their legend below all: all panels are as large."""
     grey = np.round(np.broadcast_to(shown, (*evidence.shape, 3)) * 255).astype(np.uint8)
-    axes.imshow(laid_over(grey, evidence))
-    axes.set_title("\n".join(wrap(legible(f"evidence for {of}"), 50)))
+    panels[-1].imshow(laid_over(grey, evidence))
     ramp = laid_over(np.full((1, 256, 3), 96, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None])
     colours = ScalarMappable(Normalize(0, 1), ListedColormap(ramp[0] / 255))
-    figure.colorbar(colours, ax=axes, orientation="horizontal", shrink=0.8, label="evidence (model activation)")
+    figure.colorbar(
+        colours, ax=panels, orientation="horizontal", shrink=0.5, aspect=30, label="evidence (model activation)"
+    )
 
 
 def _shown(case: Case, display: Display) -> Float32s:
@@ -105,11 +107,7 @@ def _legend(figure: Figure, case: Case, truth: Bools | None) -> None:
     if truth is not None and (case.mask is not None or truth.any()):
         lines.append(_key("reference", bool(truth.any()), REFERENCE, "--"))
     if lines:
-        plate = {
-            "facecolor": "#404040",
-            "labelcolor": "white",
-            "frameon": True,
-        }  # colours for dark ground
+        plate = {"facecolor": "#404040", "labelcolor": "white", "frameon": True}  # its colours are for dark ground
         figure.legend(handles=lines, loc="outside lower left", ncols=2, **plate)
 
 
