@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from medvis.errors import InputError
+from medvis.io.readers.bmp import head_of_bmp
 from medvis.io.readers.decoded import ALPHA
 
 _HINT = "copy or export it again"
@@ -105,9 +106,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _bmp_notes(data: bytes, path: str) -> list[str]:
-    """A BMP has alpha only where a mask for it is given (BITMAPV3INFOHEADER and later)."""
-    header, cols, rows, _, bits, compression = struct.unpack_from("<IiiHHI", data.ljust(70, b"\x00"), 14)
-    masked = compression in (3, 6)
-    if header >= 40 and (masked or not compression) and (cols * bits + 31) // 32 * 4 * abs(rows) > len(data):
+    """A BMP has alpha only where a mask for it is given."""
+    head = head_of_bmp(data)
+    masked = head.compression in (3, 6)
+    if (masked or not head.compression) and head.row_bytes * abs(head.rows) > len(data):
         raise _corrupt("BMP", path)
-    return [ALPHA] if header >= 56 and bits == 32 and masked and any(data[66:70]) else []
+    if head.overlaps():
+        raise InputError(f"{path} is a BMP image whose pixels begin inside its palette", hint=_HINT)
+    return [ALPHA] if masked and head.has_alpha and any(data[66:70]) else []
