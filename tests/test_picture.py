@@ -1,5 +1,6 @@
 """The parts of a picture: text that fits, slices in their window, evidence that leaves the anatomy, true lengths."""
 
+import unicodedata
 from dataclasses import replace
 
 import cv2
@@ -18,7 +19,7 @@ from medvis.io.picture.canvas import Canvas, Rect, Style
 from medvis.io.picture.panel import draw_findings, draw_numbers, draw_scale, draw_sides, side_names
 from medvis.io.picture.region import Region
 from medvis.io.picture.slices import FADE_FROM, THIN, VISIBLE_FROM, Slices, View, laid_over
-from medvis.io.picture.text import broken, drawable, fitted, width_of, wrapped
+from medvis.io.picture.text import LINE_HEIGHT, READABLE, broken, drawable, fitted, ink, width_of, wrapped
 from medvis.ops.window import voi_linear, voi_sigmoid
 
 LUNG = Display(center=-600.0, width=1500.0, name="lung")
@@ -63,13 +64,55 @@ def test_a_broken_name_fits_and_leaves_out_its_middle_alone(name, width, lines):
 
 
 def test_signs_have_stand_ins_and_names_are_cut_inside():
-    assert drawable("−600 – 1500\nmm² Schädel 头") == "-600 - 1500 mm2 Schadel \\u5934"
-    assert drawable("Łódź Ærø µm") == "Lodz AEro um"
+    assert drawable("−600 – 1500\nmm² Schädel 头") == "-600 - 1500 mm2 Schädel \\u5934"
+    assert drawable("Łódź Ærø µm ą") == "Lódź AEro um a"
+    assert drawable("u\u0308") == "ü", "as macOS stores the names of files"
     assert drawable("肺") != drawable("肝")  # names in other scripts stay apart
     assert drawable("한") == "\\ud55c"
     name = fitted("series-of-a-patient-number-0017.dcm", 15, 160, middle=True)
     assert name.startswith("series")
     assert name.endswith(".dcm")
+
+
+ACCENTED = {"äëöüÄÖÜ": 2, "áéóúńźÉÓ": 1, "àèùÀ": 1, "âêôûÂ": 1, "ñõãÑ": 1, "čšžŠ": 1, "åÅ": 1, "őűŐ": 2, "żėŻ": 1}
+
+
+def inked(text):
+    """A line on a plane of its own, whose base line is row 40 and begins at column 10."""
+    coverage, right, down = ink(text, READABLE)
+    plane = np.zeros((60, 60), np.uint8)
+    plane[40 + down : 40 + down + coverage.shape[0], 10 + right : 10 + right + coverage.shape[1]] = coverage
+    return plane
+
+
+@pytest.mark.parametrize("letter", "".join(ACCENTED))
+def test_an_accent_stands_above_its_letter_apart_from_it_and_within_its_line(letter):
+    plain = unicodedata.normalize("NFD", letter)[0]
+    assert width_of(letter, READABLE) == width_of(plain, READABLE)
+    marked, bare = inked(letter), inked(plain)
+    top = np.flatnonzero(bare.any(axis=1))[0]
+    assert (marked[top:] == bare[top:]).all(), "the letter itself is as without an accent"
+    assert not marked[top - 1].any(), "a gap between them"
+    (marks,) = (count for letters, count in ACCENTED.items() if letter in letters)
+    assert cv2.connectedComponents((marked[:top] > 60).astype(np.uint8))[0] - 1 == marks
+    centre = np.average(np.arange(60), weights=marked[:top].sum(0, dtype=float))
+    assert centre == pytest.approx(np.flatnonzero(bare.any(axis=0)).mean(), abs=2)
+    assert np.flatnonzero(marked.any(axis=1))[0] >= 40 - (LINE_HEIGHT - 5), "clear of what hangs below the line above"
+
+
+def test_an_accent_takes_the_place_of_a_dot_and_a_cedilla_hangs_below():
+    low = np.flatnonzero(inked("x").any(axis=1))[0]
+    for letter in "íïîì":
+        marked, bare = inked(letter), inked("i")
+        assert not marked[low - 1].any() and marked[: low - 1].any()
+        assert (marked[low:] == bare[low:]).all() and (marked[:low] != bare[:low]).any(), f"{letter}: a stem, no dot"
+    assert (inked("ç")[:41] == inked("c")[:41]).all() and inked("ç")[41:].any()
+
+
+@given(st.text("aäÅçí řű頭", min_size=1, max_size=40))
+def test_the_ink_of_accents_stays_within_the_width_of_the_text(text):
+    coverage, right, _ = ink(text, READABLE)
+    assert coverage.shape[1] + right <= width_of(text, READABLE) + 4 and right >= -4
 
 
 def test_text_lands_where_it_is_put():

@@ -1,7 +1,7 @@
 r"""Text as pixels, in the font that Pillow carries (Aileron Regular by Sora Sagano, CC0), the same on every machine.
 
-Only characters of that font are drawn: accents are taken off, a few letters and signs have a stand-in, and every other
-character is written as its code point (``\u5934``), so that names in other scripts stay apart.
+That font has the characters of ASCII. Accents are drawn from its signs, a few letters and signs have a stand-in, and
+every other character is written as its code point (``\u5934``), so that names in other scripts stay apart.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medvis.core.arrays import Uint8s
+from medvis.io.picture.accents import accented, bare, split
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -47,10 +48,12 @@ def drawable(text: str) -> str:
 
 
 def _spelled(char: str) -> str:
-    """One character in those of the font: itself, without its accents, or its code point."""
-    bare = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
-    if all(" " <= part <= "~" or part in _SIGNS for part in bare):
-        return bare
+    """One character as it can be drawn: itself, without accents that cannot be drawn, or its code point."""
+    if split(char)[0]:
+        return char
+    plain = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
+    if all(" " <= part <= "~" or part in _SIGNS for part in plain):
+        return plain
     return code_point(char)
 
 
@@ -62,7 +65,7 @@ def code_point(char: str) -> str:
 @lru_cache(maxsize=512)
 def width_of(text: str, size: int) -> int:
     """Width in px of one line, rounded up."""
-    return int(np.ceil(_font(size).getlength(drawable(text))))
+    return int(np.ceil(_font(size).getlength(bare(drawable(text)))))
 
 
 def fitted(text: str, size: int, width: int, middle: bool = False) -> str:
@@ -111,6 +114,4 @@ def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:
 @lru_cache(maxsize=256)
 def ink(text: str, size: int) -> tuple[Uint8s, int, int]:
     """Coverage 0…255 [rows, cols] of one line, and where its corner lies (right, down) from its base line's start."""
-    mask, (right, down) = _font(size).getmask2(drawable(text), mode="L", anchor="ls")
-    cols, rows = mask.size
-    return np.frombuffer(bytes(mask), np.uint8).reshape(rows, cols), int(right), int(down)
+    return accented(_font(size), drawable(text))
