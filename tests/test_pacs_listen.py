@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pydicom import dcmread
 
 from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.batch.worker import PROBLEMS, Diagnosis
-from medvis.pacs.listener.store import short
+from medvis.pacs.listener.recovery import short
 
 NEVER = ["--quiet-period", "1h"]
 SOON = ["--quiet-period", "300ms"]
@@ -171,7 +170,7 @@ def test_a_stop_leaves_a_running_diagnosis_in_the_queue(slices, tmp_path):
         wait_for(listener, "diagnosing")
     assert told(listener, "stopped")[0]["queue"]["open"] == 1
     with receiving(tmp_path / "s") as listener:
-        (study,) = listener.store.journal.due("open", time.time())
+        (study,) = listener.store.journal.due("open", listener.store.journal.now())
         assert study.attempts == 0
 
 

@@ -32,7 +32,7 @@ CREATE TABLE results (
 """
 
 State = Literal["open", "sending", "done", "failed"]
-Arrival = Literal["new", "known", "own"]
+Arrival = Literal["new", "known", "own", "conflict"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Study:
     Attributes:
         uid: Study Instance UID.
         state: ``open`` – to be diagnosed; ``sending`` – results to be sent; ``done``; ``failed`` – set aside.
-        touched: when the last new instance came, or the state changed to done (seconds since 1970).
+        touched: when the last new instance came, or the state changed to done (as `Journal.now`).
         digest: of the instances that the last diagnosis saw.
         attempts: of the work that its state asks for, that failed or were begun.
     """
@@ -77,6 +77,7 @@ class Journal:
 
     def __init__(self, store: Path, owner: str = "process", option: str = "folder") -> None:
         self._lock = threading.RLock()
+        self._began = time.time() - time.monotonic()
         try:
             # One process: the lock is the operating system's, and goes with the process however that ends.
             self._base = sqlite3.connect(store / FILE, timeout=1.0, isolation_level=None, check_same_thread=False)
@@ -84,12 +85,20 @@ class Journal:
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
             self._create(store, option)
+            self._check(store)
         except sqlite3.OperationalError as error:
+            self._base.close()
             if "locked" in str(error):
                 raise SettingsError(f"{store} is in use by another {owner}", f"a {option} of its own") from error
             raise OutputError(f"cannot write the queue in {store}: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise SettingsError(f"{store / FILE} is no queue: {error}", f"another {option}") from error
+            self._base.close()
+            hint = f"another {option}; or put an empty file in its place: the images are then queued anew"
+            raise SettingsError(f"{store / FILE} is no queue: {error}", "an undamaged one", hint) from error
+
+    def now(self) -> float:
+        """Seconds since 1970 as they were when the queue was opened, and since then by a clock that is never set."""
+        return self._began + time.monotonic()
 
     def close(self) -> None:
         """Ends the use of the file."""
@@ -108,17 +117,19 @@ class Journal:
                 raise
             self._base.execute("COMMIT")
 
-    def seen(self, study: str, instance: str) -> Arrival:
-        """Whether an instance is new, is here already, or is one of our own results that comes back."""
+    def seen(self, study: str, instance: str, sha256: str) -> Arrival:
+        """Whether an instance is new, is here already, or is one of our own results that comes back.
+
+        ``conflict``: its UID is here, with other content. A UID names one content for ever (PS3.5 9).
+        """
         with self._lock:
-            for table, answer in (("results", "own"), ("instances", "known")):
-                row = self._base.execute(
-                    f"SELECT 1 FROM {table} WHERE study = ? AND uid = ?",
-                    (study, instance),
-                ).fetchone()
-                if row:
-                    return "own" if answer == "own" else "known"
-        return "new"
+            key = (study, instance)
+            if self._base.execute("SELECT 1 FROM results WHERE study = ? AND uid = ?", key).fetchone():
+                return "own"
+            row = self._base.execute("SELECT sha256 FROM instances WHERE study = ? AND uid = ?", key).fetchone()
+        if row is None:
+            return "new"
+        return "known" if row[0] == sha256 else "conflict"
 
     def add(self, study: str, instance: str, sha256: str, file: str) -> None:
         """Notes a new instance, whose file is in place; its study is open (again).
@@ -134,16 +145,19 @@ class Journal:
             base.execute(
                 "INSERT INTO studies (uid, state, touched) VALUES (?, 'open', ?) ON CONFLICT (uid) DO UPDATE SET "
                 "state = 'open', touched = excluded.touched, attempts = 0, due = 0",
-                (study, time.time()),
+                (study, self.now()),
             )
 
     def due(self, state: State, quiet_since: float) -> list[Study]:
-        """Studies in that state whose time has come, not touched since `quiet_since`, the oldest first."""
+        """Studies in that state whose time has come, not touched since `quiet_since`.
+
+        Those that failed least come first, then the oldest: one that fails again and again holds up nobody.
+        """
         with self._lock:
             rows = self._base.execute(
                 "SELECT uid, state, touched, digest, attempts FROM studies "
-                "WHERE state = ? AND due <= ? AND touched <= ? ORDER BY touched",
-                (state, time.time(), quiet_since),
+                "WHERE state = ? AND due <= ? AND touched <= ? ORDER BY attempts, touched",
+                (state, self.now(), quiet_since),
             ).fetchall()
         return [Study(*row) for row in rows]
 
@@ -195,7 +209,7 @@ class Journal:
         """Notes that the destination has taken these."""
         with self.change() as base:
             base.executemany(
-                "UPDATE results SET sent = ? WHERE study = ? AND uid = ?", [(time.time(), study, uid) for uid in uids]
+                "UPDATE results SET sent = ? WHERE study = ? AND uid = ?", [(self.now(), study, uid) for uid in uids]
             )
 
     def count(self, study: str, by: int = 1) -> None:
@@ -209,13 +223,13 @@ class Journal:
         Args:
             study: as `due` gave it.
             state: its new state.
-            due: earliest time of the next attempt.
+            due: earliest time of the next attempt, as `now`.
         """
         with self.change() as base:
             changed = base.execute(
                 "UPDATE studies SET state = ?, due = ?, touched = CASE WHEN ? = 'done' THEN ? ELSE touched END "
                 "WHERE uid = ? AND touched = ?",
-                (state, due, state, time.time(), study.uid, study.touched),
+                (state, due, state, self.now(), study.uid, study.touched),
             ).rowcount
         return bool(changed)
 
@@ -260,3 +274,12 @@ class Journal:
             for statement in _TABLES.split(";"):
                 base.execute(statement)
             base.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _check(self, store: Path) -> None:
+        """Refuses a damaged file, and forgets times that lie ahead: the clock has been set back since."""
+        found = self._base.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        tables = {name for (name,) in self._base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if found != "ok" or not tables >= {"studies", "instances", "results"}:
+            raise sqlite3.DatabaseError("it is damaged" if found != "ok" else f"{store / FILE} has other tables")
+        with self.change() as base:
+            base.execute("UPDATE studies SET touched = min(touched, ?), due = 0", (self.now(),))

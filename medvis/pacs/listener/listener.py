@@ -22,10 +22,11 @@ from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.dicom.uids import InstanceUids
 from medvis.errors import MedvisError
 from medvis.io.atomic import flush_below, flush_folder
-from medvis.pacs.dimse.receive import Handlers, Receiver, sender
+from medvis.pacs.dimse.receive import CANNOT_UNDERSTAND, Handlers, Receiver, RefusedError, sender
 from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import identity_of_file
-from medvis.pacs.listener.store import Store, short
+from medvis.pacs.listener.recovery import Recovered, short
+from medvis.pacs.listener.store import Store
 from medvis.pacs.peers import parse_peer
 from medvis.pacs.push import push
 from medvis.pacs.settings import ListenSettings
@@ -82,6 +83,8 @@ class Listener:
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set; what is not finished then stays in the queue."""
         self._event("listening", host=self._settings.host, port=self.port, aet=self._settings.aet, queue=self._counts())
+        if self.store.recovered != Recovered():
+            self._event("recovered", queued=self.store.recovered.queued, lost=self.store.recovered.lost)
         threads = [
             threading.Thread(target=self._repeat, args=(job, stop), daemon=True)
             for job in (self._diagnose_next, self._send_next)
@@ -113,7 +116,11 @@ class Listener:
     def _keep(self, identity: InstanceUids, data: BytesIO, assoc: Association) -> None:
         with self._lock:
             self._open.setdefault(assoc, Counter())[identity.study] += 0
-        if self.store.keep(identity, data) == "new":
+        arrival = self.store.keep(identity, data)
+        if arrival == "conflict":
+            self._event("conflict", study=identity.study, sender=sender(assoc))
+            raise RefusedError(CANNOT_UNDERSTAND, "an instance of this UID is here, with other content")
+        if arrival == "new":
             with self._lock:
                 self._open.setdefault(assoc, Counter())[identity.study] += 1
 
@@ -143,7 +150,7 @@ class Listener:
 
     def _diagnose_next(self, stop: threading.Event) -> bool:
         """Diagnoses one study that is complete; False: there is none."""
-        complete = self.store.journal.due("open", time.time() - self._settings.quiet_period)
+        complete = self.store.journal.due("open", self.store.journal.now() - self._settings.quiet_period)
         study = next((study for study in complete if not self._busy(study.uid)), None)
         if study is None:
             return False
@@ -160,7 +167,7 @@ class Listener:
             raise
         except (WorkError, MedvisError, OSError, ValueError) as error:
             wait = self._settings.wait(study.attempts + 1)
-            self.store.journal.settle(study, "open", time.time() + wait)
+            self.store.journal.settle(study, "open", self.store.journal.now() + wait)
             reason = str(error) if isinstance(error, WorkError) else type(error).__name__
             self._event("not diagnosed", reason=reason, study=study.uid, again_in_s=round(wait, 1))
             return True
@@ -185,7 +192,7 @@ class Listener:
 
     def _send_next(self, stop: threading.Event) -> bool:
         """Sends what one study has to send; False: there is none."""
-        waiting = self.store.journal.due("sending", time.time())
+        waiting = self.store.journal.due("sending", self.store.journal.now())
         if not waiting:
             return False
         study = waiting[0]
@@ -201,7 +208,7 @@ class Listener:
         else:
             wait = self._settings.wait(study.attempts + 1)
             self.store.journal.count(study.uid)
-            self.store.journal.settle(study, "sending", time.time() + wait)
+            self.store.journal.settle(study, "sending", self.store.journal.now() + wait)
             facts = {"reason": failures[0], "objects": len(failures), "again_in_s": round(wait, 1)}
             self._event("not sent", facts, study=study.uid)
         return True

@@ -4,6 +4,7 @@
     STORE/incoming/                 drafts of what is arriving
     STORE/studies/HASH/in/…         the instances, one folder a series
     STORE/studies/HASH/out/DIGEST/… the results of a diagnosis, and problems.txt
+    STORE/lost/…                    what was found there and is not the listener's
 
 Names are hashes: what a sender calls its instances can lead nowhere, and tells nobody anything.
 """
@@ -13,23 +14,22 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
+from medvis.batch.journal import FILE as QUEUE
 from medvis.batch.journal import Arrival, Journal, Study
 from medvis.dicom.objects.sr.predecessors import FILE
 from medvis.dicom.uids import InstanceUids
 from medvis.io.atomic import whole_file, write_error
 from medvis.pacs.dimse.receive import OUT_OF_RESOURCES, RefusedError
 from medvis.pacs.files import file_header
+from medvis.pacs.listener.recovery import check_ours, drop_study, instance_name, recover, short
 
 _DAY = 86400.0
-
-
-def short(uid: str) -> str:
-    """The name of a study or series in folders and logs: a hash, from which the UID cannot be had."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:16]
 
 
 class Store:
@@ -41,20 +41,28 @@ class Store:
 
     Raises:
         OutputError: it cannot be written.
-        SettingsError: another listener uses it.
+        SettingsError: another listener uses it; or it holds files, but no queue.
     """
 
     def __init__(self, folder: Path, min_free: int) -> None:
         self._folder, self._min_free = folder, min_free
         self._drafts, self._studies = folder / "incoming", folder / "studies"
+        self._arriving, self._left = set[Path](), threading.Condition()
         try:
+            check_ours(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._drafts.mkdir(exist_ok=True)
-            self._studies.mkdir(exist_ok=True)
+            self.journal = Journal(folder, "listener", "--store")
         except OSError as error:
             raise write_error(folder, error) from error
-        self.journal = Journal(folder, "listener", "--store")
-        self._sweep()
+        try:
+            for place in (self._drafts, self._studies):
+                place.mkdir(exist_ok=True)
+            for place in (folder, self._drafts, self._studies, *folder.glob(f"{QUEUE}*")):
+                place.chmod(0o700 if place.is_dir() else 0o600)
+            self.recovered = recover(folder, self.journal)
+        except OSError as error:
+            self.journal.close()
+            raise write_error(folder, error) from error
 
     def folder(self, study: str) -> Path:
         """Where everything of a study is."""
@@ -63,33 +71,55 @@ class Store:
     def keep(self, identity: InstanceUids, data: BytesIO) -> Arrival:
         """Puts an instance on the disk and into the queue; when this returns, both are lasting.
 
-        The first of several with one UID stays: a UID names one instance for ever (PS3.5 9).
+        The first of several with one UID stays: a UID names one instance for ever (PS3.5 9). One with other content is
+        not stored, and ``conflict`` is returned.
 
         Raises:
-            RefusedError: the disk is full.
+            RefusedError: the disk is full, or the queue cannot be written.
         """
-        if (arrival := self.journal.seen(identity.study, identity.instance)) != "new":
-            return arrival
         view = data.getbuffer()
         header = file_header(identity)
-        if shutil.disk_usage(self._drafts).free < len(view) + self._min_free:
-            raise RefusedError(OUT_OF_RESOURCES, "the disk is full")
         digest = hashlib.sha256(header)
         digest.update(view)
-        name = f"in/{short(identity.series)}/{short(identity.instance)}.dcm"
+        name = instance_name(identity.series, identity.instance)
         path = self.folder(identity.study) / name
+        with self._alone(path):
+            try:
+                arrival = self.journal.seen(identity.study, identity.instance, digest.hexdigest())
+                if arrival == "new":
+                    self._write(path, header, view)
+                    self._add(path, identity, digest.hexdigest(), name)
+            except (OSError, sqlite3.Error) as error:
+                raise RefusedError(OUT_OF_RESOURCES, getattr(error, "strerror", None) or str(error)) from error
+        return arrival
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """A block in which no other association keeps the same instance."""
+        with self._left:
+            self._left.wait_for(lambda: path not in self._arriving)
+            self._arriving.add(path)
         try:
-            with whole_file(path, durable=True, draft_folder=self._drafts) as stream:
-                stream.write(header)
-                stream.write(view)
-            self.journal.add(identity.study, identity.instance, digest.hexdigest(), name)
-        except (OSError, sqlite3.OperationalError) as error:
-            if (
-                self.journal.seen(identity.study, identity.instance) == "new"
-            ):  # without a row it would be read, but not counted
+            yield
+        finally:
+            with self._left:
+                self._arriving.discard(path)
+                self._left.notify_all()
+
+    def _write(self, path: Path, header: bytes, view: memoryview) -> None:
+        if shutil.disk_usage(self._drafts).free < len(header) + len(view) + self._min_free:
+            raise RefusedError(OUT_OF_RESOURCES, "the disk is full")
+        with whole_file(path, durable=True, draft_folder=self._drafts) as stream:
+            stream.write(header)
+            stream.write(view)
+
+    def _add(self, path: Path, identity: InstanceUids, digest: str, name: str) -> None:
+        try:
+            self.journal.add(identity.study, identity.instance, digest, name)
+        except sqlite3.Error:  # without a row it would be read, but not counted; its sender will send it again
+            if self.journal.seen(identity.study, identity.instance, digest) == "new":
                 path.unlink(missing_ok=True)
-            raise RefusedError(OUT_OF_RESOURCES, getattr(error, "strerror", None) or str(error)) from error
-        return "new"
+            raise
 
     def outcome_folder(self, study: str, digest: str) -> Path:
         """Where the results of a diagnosis of just these instances go; fresh and empty.
@@ -127,28 +157,13 @@ class Store:
 
     def purge(self, days: float) -> list[str]:
         """Removes what has been done for so many days: the studies that went."""
+        files = self.journal.files()
         gone: list[Study] = [
-            study for study in self.journal.due("done", time.time() - days * _DAY) if self.journal.forget(study)
+            study for study in self.journal.due("done", self.journal.now() - days * _DAY) if self.journal.forget(study)
         ]
         for study in gone:
-            shutil.rmtree(self.folder(study.uid), ignore_errors=True)
+            drop_study(self._folder, self.folder(study.uid), files.get(study.uid, set()))
         return [study.uid for study in gone]
-
-    def _sweep(self) -> None:
-        """Removes what a killed process left without a row: its sender never heard of success."""
-        known = {short(study): files for study, files in self.journal.files().items()}
-        try:
-            for draft in self._drafts.iterdir():
-                draft.unlink()
-            for folder in self._studies.iterdir():
-                if folder.name not in known:
-                    shutil.rmtree(folder)
-                    continue
-                for path in (folder / "in").rglob("*.dcm"):
-                    if path.relative_to(folder).as_posix() not in known[folder.name]:
-                        path.unlink()
-        except OSError as error:
-            raise write_error(self._folder, error) from error
 
     def close(self) -> None:
         """Lets go of the queue."""
