@@ -65,6 +65,14 @@ KINDS = {  # name of the file → what writes it, and what is marked
         SQUARE,
     ),
     "bilevel.tif": (lambda path: save_tiff(path, SQUARE), SQUARE),
+    "ids_white_is_zero.tif": (
+        lambda path: save_tiff(path, ids(1, 2).astype(np.uint8), photometric="miniswhite"),
+        TWO,
+    ),
+    "ids16_white_is_zero.tif": (
+        lambda path: save_tiff(path, ids(256, 65535).astype(np.uint16), photometric="miniswhite"),
+        TWO,
+    ),
     "lzw.tif": (lambda path: save_tiff(path, BINARY, compression="lzw"), SQUARE),
     "grey_alpha.png": (lambda path: save_png(path, np.dstack([BINARY, ALPHA])), SQUARE),
     "rgba.png": (lambda path: save_png(path, np.dstack([BINARY] * 3 + [ALPHA])), SQUARE),
@@ -86,7 +94,15 @@ KINDS = {  # name of the file → what writes it, and what is marked
     "colour.jpg": (lambda path: Image.fromarray(np.dstack([BINARY] * 3)).save(path, quality=60), SQUARE),
     "jpeg.tif": (lambda path: save_tiff(path, BINARY, compression="jpeg"), SQUARE),
 }
-COUNTING = {"ones.png", "palette.png", "palette_clear.png", "palette.gif", "palette.tif", "bilevel.png"}
+COUNTING = {
+    "ones.png",
+    "ids_white_is_zero.tif",
+    "palette.png",
+    "palette_clear.png",
+    "palette.gif",
+    "palette.tif",
+    "bilevel.png",
+}
 COUNTING |= {"bilevel.tif", "nan.tif", "void.tif"}
 BLURRED = ("mask.jpg", "colour.jpg", "jpeg.tif")
 
@@ -102,6 +118,15 @@ def test_every_kind_of_mask_is_its_target(tmp_path, name):
         assert target[inner > 0].all() and not target[outer == 0].any()
     else:
         np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("pixels", [SQUARE, BINARY, BINARY * 0, BINARY.astype(np.uint16) * 257], ids=lambda p: p.dtype)
+@pytest.mark.parametrize("negative", [False, True])
+def test_black_and_white_that_shows_0_as_white_may_mean_either(tmp_path, pixels, negative):
+    """ImageJ's masks and a scan of black ink have the same bytes."""
+    save_tiff(tmp_path / "a.tif", ~pixels if negative else pixels, photometric="miniswhite")
+    with pytest.raises(InputError, match="which of them is marked is not said; wanted: a mask in which 0 is black"):
+        read_mask(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in COUNTING and "ids" not in name])

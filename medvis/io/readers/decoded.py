@@ -19,7 +19,7 @@ class Decoded:
     Attributes:
         pixels: of the dtype of the file; [rows, cols] grey, or [rows, cols, 3] RGB; upright.
         bits: of a stored sample.
-        inverted: whether high values are dark, and no highest value is known to turn them round with.
+        inverted: whether high values are dark: no highest value is known to turn them round with, or they are labels.
         valid: bool [rows, cols], False where the file says that there is no data; None: it does not.
         lossy: whether its compression does not keep each value.
         notes: on what was left out or assumed.

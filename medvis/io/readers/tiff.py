@@ -29,7 +29,7 @@ def decoded_stack(
         directories: of it.
         stack: of them.
         path: for messages.
-        labels: give the indices of a palette, not its colours.
+        labels: give the values as stored: indices of a palette, not its colours; of WhiteIsZero, no negative.
 
     Raises:
         InputError: a page is damaged, or of a kind that is not read; or the pages do not fit each other.
@@ -55,7 +55,7 @@ def _page(data: bytes, directories: Directories, number: int, path: str, labels:
         picture = replace(picture, notes=(*notes, f"pixels of the file's no-data value {layout.nodata} were masked"))
     if layout.photometric == PALETTE and not labels:
         picture = replace(picture, pixels=_coloured(shown, layout), bits=8)
-    elif layout.photometric == WHITE_IS_ZERO and layout.kind == "u" and layout.bits <= 16:
+    elif layout.photometric == WHITE_IS_ZERO and layout.kind == "u" and layout.bits <= 16 and not labels:
         picture = replace(picture, pixels=_negative(shown, layout.bits))
     elif layout.photometric == WHITE_IS_ZERO:  # no highest value, or neighbours that float32 cannot tell apart there
         picture = replace(picture, inverted=True)

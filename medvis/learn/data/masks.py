@@ -15,6 +15,7 @@ import numpy as np
 
 from medvis.core.arrays import Array, Bools
 from medvis.errors import InputError
+from medvis.io.readers.decoded import Decoded
 from medvis.io.readers.labels import decoded_labels
 from medvis.learn.data.label_names import normalised
 
@@ -52,6 +53,8 @@ def read_mask(path: Path, readers: int = 1) -> Mask:
     except InputError as error:
         raise InputError(f"{path} is not a readable mask: {error.found}", error.wanted, error.hint) from error
     values = _one_channel(decoded.pixels, path, decoded.lossy)
+    if decoded.inverted:
+        _require_labels(values, decoded, path)
     if decoded.valid is not None:  # what the file says is no data is no target
         values = np.where(decoded.valid, values, values.dtype.type(0))
     if decoded.lossy:
@@ -59,6 +62,21 @@ def read_mask(path: Path, readers: int = 1) -> Mask:
     if values.dtype.kind == "f":
         return _of_floats(values, path, readers)
     return _of_labels(values, path, readers)
+
+
+def _require_labels(values: Array, decoded: Decoded, path: Path) -> None:
+    """Refuses black and white of a TIFF that shows 0 as white.
+
+    ImageJ marks its masks with the highest value so, and shows it black; scanners and painting programs mean what is
+    shown white. Other values are labels as they are stored.
+    """
+    highest = 2**decoded.bits - 1 if decoded.bits <= 16 and values.dtype.kind in "bu" else None
+    if decoded.lossy or (highest is not None and bool(np.isin(values, (0, highest)).all())):
+        raise InputError(
+            f"{path} is black and white and shows 0 as white (WhiteIsZero): which of them is marked is not said",
+            "a mask in which 0 is black",
+            "save it as PNG, white where something is marked",
+        )
 
 
 @dataclass(frozen=True)
