@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import decoders
 from pydicom.pixels.decoders.base import Decoder
-from pydicom.pixels.processing import apply_color_lut, convert_color_space
+from pydicom.pixels.processing import convert_color_space
 from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import (
     JPEG2000TransferSyntaxes,
@@ -32,6 +32,7 @@ from medvis.dicom.read.jpeg import check_jpeg, check_jpeg2000, check_jpeg_size, 
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.lossless_jpeg import decode_jpeg, needs_gdcm
 from medvis.dicom.read.offsets import OFFSETS, without_wrong_offsets
+from medvis.dicom.read.palette import Palette, palette_of
 from medvis.dicom.read.repair import (
     PREDICTOR,
     WORDS,
@@ -78,7 +79,9 @@ def stored_frames(
         InputError: an unsupported transfer syntax, or pixel data that is truncated or corrupt.
     """
     _require_decoder(layout, path)
-    frames = _decoded(ds, layout, set() if notes is None else notes, only)
+    palette, told = _palette(ds, layout, path), set[str]() if notes is None else notes
+    told.update(() if palette is None else palette.notes)
+    frames = _decoded(ds, layout, told, only)
     for index in range(layout.frames) if only is None else only:
         try:
             if not layout.native:
@@ -87,8 +90,8 @@ def stored_frames(
             else:
                 frame = next(frames)
             frame = aligned(frame, layout)
-            if layout.photometric == "PALETTE COLOR":
-                frame = apply_color_lut(frame, ds)
+            if palette is not None:
+                frame = palette.apply(frame)
         except StopIteration:
             raise InputError(f"{path} is truncated: {index} of {layout.frames} frames", hint=_AGAIN) from None
         except Exception as error:  # decoders raise whatever the broken bytes happen to lead to
@@ -96,6 +99,17 @@ def stored_frames(
         if frame.shape[:2] != (layout.rows, layout.cols):
             raise InputError(f"{path}: frame {index + 1} is {frame.shape}", f"{layout.rows}x{layout.cols} pixels")
         yield frame
+
+
+def _palette(ds: Dataset, layout: Layout, path: Path) -> Palette | None:
+    if layout.photometric != "PALETTE COLOR":
+        return None
+    try:
+        return palette_of(ds, layout.signed, path)
+    except InputError:
+        raise
+    except Exception as error:  # pydicom raises whatever broken segments happen to lead to
+        raise _explained(error, layout, path) from error
 
 
 def believe_codestream(ds: Dataset, layout: Layout) -> bool:

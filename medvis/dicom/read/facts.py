@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from medvis.core.scan import DisplayWindow
 from medvis.dicom.read.layout import Layout, syntax_name
 from medvis.dicom.read.load import object_name
+from medvis.dicom.read.palette import palette_of
 from medvis.dicom.read.values import FrameGroups, first_item, items, number, numbers, text, texts
 
 _TEXTS = {
@@ -98,8 +99,7 @@ def is_inverted(ds: Dataset, layout: Layout) -> tuple[bool, str | None]:
 
 def bits_of(ds: Dataset, layout: Layout) -> int:
     """Bits of the values: of the palette's entries for PALETTE COLOR, else Bits Stored."""
-    descriptor = numbers(ds, "RedPaletteColorLookupTableDescriptor", 3)
-    return int(descriptor[2]) if layout.photometric == "PALETTE COLOR" and descriptor else layout.bits
+    return palette_of(ds, layout.signed, "").bits if layout.photometric == "PALETTE COLOR" else layout.bits
 
 
 def body_part_of(ds: Dataset) -> str | None:

@@ -28,6 +28,7 @@ from medvis.dicom.read.modality import Transform, transforms_of, unit_of
 from medvis.dicom.read.mosaic import mosaic_of
 from medvis.dicom.read.nuclear import why_no_slices
 from medvis.dicom.read.padding import Padding, padding_of
+from medvis.dicom.read.palette import mixes_colours
 from medvis.dicom.read.parsed_file import ParsedFile, parse_single
 from medvis.dicom.read.stack import stack_of
 from medvis.dicom.read.values import number, text, uid
@@ -110,6 +111,8 @@ def fill(buffer: FrameBuffer, ds: Dataset, layout: Layout, ranks: Mapping[int, i
     transforms = [every[frame] for frame in chosen]
     unit, note = unit_of(ds, transforms[0])
     notes += more if note is None else [*more, note]
+    if mixes_colours(ds):
+        notes.append("a palette of the file shows some values in colour; all were read as greys")
     padding = padding_of(ds, layout)
     frames = stored_frames(ds, layout, path, buffer.notes, None if len(chosen) == layout.frames else chosen)
     for frame, transform, stored in zip(chosen, transforms, frames, strict=True):

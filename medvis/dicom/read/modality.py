@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from medvis.core.arrays import Array, Float32s
 from medvis.dicom.read.layout import Layout
+from medvis.dicom.read.palette import words_of
 from medvis.dicom.read.values import FrameGroups, first_item, number, numbers, text, value
 from medvis.errors import InputError
 from medvis.ops.modality import modality_lut, rescale
@@ -80,13 +80,29 @@ def unit_of(ds: Dataset, transform: Transform) -> tuple[str, str | None]:
     if transform.unit is not None and transform.unit != UNSPECIFIED:
         return transform.unit, None
     modality = text(ds, "Modality")
+    declared = {"PT": text(ds, "Units"), "CT": transform.unit or "HU"}.get(modality or "", transform.unit)
+    if transform.given or declared == UNSPECIFIED:
+        return declared or UNSPECIFIED, None
+    return UNSPECIFIED, _as_stored(ds, modality)
+
+
+def _as_stored(ds: Dataset, modality: str | None) -> str | None:
+    """A note on values that no rescale has turned into a quantity."""
+    if modality == "CT":
+        return "a CT without Rescale Slope and Intercept: its values are not known to be HU"
     if modality == "PT":
-        return text(ds, "Units") or UNSPECIFIED, None
-    if modality != "CT" or transform.unit == UNSPECIFIED:
-        return transform.unit or UNSPECIFIED, None
-    if not transform.given:
-        return UNSPECIFIED, "a CT without Rescale Slope and Intercept: its values are not known to be HU"
-    return "HU", None
+        unit = text(ds, "Units") or "known units"
+        return f"a PET image without Rescale Slope: its values are not known to be {unit}"
+    return "the values are as stored: the file's Real World Value Mapping was not applied" if _real_world(ds) else None
+
+
+def _real_world(ds: Dataset) -> bool:
+    """Whether a mapping to quantities (PS3.3 C.7.6.16.2.11) is not that of the stored values to themselves."""
+    mapping = FrameGroups(ds).get(0, "RealWorldValueMappingSequence") or first_item(ds, "RealWorldValueMappingSequence")
+    if mapping is None:
+        return False
+    line = (number(mapping, "RealWorldValueSlope"), number(mapping, "RealWorldValueIntercept"))
+    return line != (1.0, 0.0)
 
 
 def _transform(ds: Dataset, layout: Layout, notes: set[str]) -> Transform:
@@ -137,8 +153,6 @@ def _entries(lut: Dataset, count: int) -> Iterator[float]:
     """LUT Data is a list of numbers, or bytes of 16-bit words, or (for 8 bits) of single bytes."""
     data = value(lut, "LUTData")
     if isinstance(data, bytes):
-        wide = len(data) >= 2 * count
-        order = "<" if lut.original_encoding[1] is not False else ">"
-        yield from np.frombuffer(data, f"{order}u2" if wide else "u1", count if len(data) >= count else 0).tolist()
+        yield from words_of(data, count, lut.original_encoding[1] is not False).tolist()
         return
     yield from (numbers(lut, "LUTData") or [])[:count]
