@@ -52,7 +52,7 @@ def home(data, tmp_path_factory):
     task = write_task(folder, phases=phases, rate=0.005, validate_every=30, negative_volume="absent/volume")
     weights = train(load_task(str(task)), data, folder / "run", quiet)
     told = []
-    card = export(str(task), weights, data, folder / "tiny", lambda *at: told.append(at), keep_weights=True)
+    card = export(str(task), weights, data, folder / "tiny", lambda *at: told.append(at), Packing(keep_weights=True))
     torch.use_deterministic_algorithms(before)
     assert card == read_card(folder / "tiny").model_dump(mode="json") and told[-1] == (12, 12)
     return folder
@@ -128,6 +128,34 @@ def test_a_bundle_can_be_calibrated_anew(home, card, data, tmp_path):
         assert read_card(out) == card
         for entry in (card.model, card.weights):
             assert hashlib.sha256((out / entry.file).read_bytes()).hexdigest() == entry.sha256
+
+
+def test_the_bundle_of_another_task_is_replaced_only_on_demand(home, card, data, tmp_path, medvis):
+    out = tmp_path / "out"
+    out.mkdir()
+    write_card(out, card.model_copy(update={"task": "another"}))
+    before = (out / "card.yaml").read_bytes()
+    command = ["export", home / "tiny", "--task", home / "tiny.yaml", "--data", data, "-o", out, "--json"]
+    refused = medvis(*command).error(7)
+    assert "holds the bundle of task 'another'; wanted: a new folder, or one of task 'tiny'" in refused
+    assert (out / "card.yaml").read_bytes() == before and len(list(out.iterdir())) == 1
+    assert medvis(*command, "--force").json["task"] == "tiny" and read_card(out) == card
+    (out / "card.yaml").write_text("no card", encoding="utf-8")
+    assert "holds a card.yaml that cannot be read" in medvis(*command).error(7)
+
+
+def test_an_export_that_ends_early_leaves_no_bundle_without_thresholds(home, data, tmp_path, monkeypatch):
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_):
+        raise StoppedError
+
+    monkeypatch.setattr("medvis.learn.bundling.bundle.calibrate", stop)
+    task, weights = str(home / "tiny.yaml"), home / "run" / "model.safetensors"
+    with pytest.raises(StoppedError):
+        make_bundle(task, weights, data, tmp_path / "out", quiet, Packing(smallest=False))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_bundle_beside_the_yaml_is_what_the_pipeline_runs(home, data):

@@ -55,9 +55,9 @@ def test_distil_prints_the_weights_of_a_smaller_network(medvis, data, tmp_path):
 def test_export_shows_the_card(medvis, monkeypatch):
     asked = []
 
-    def export(task, weights, data, out, progress, keep_weights):
+    def export(task, weights, data, out, progress, packing):
         progress(1, 2)
-        asked.append((task, str(weights), str(data), str(out), keep_weights))
+        asked.append((task, str(weights), str(data), str(out), packing.keep_weights))
         return {"task": "tiny", "version": "1", "labels": [{"name": "nodule"}]}
 
     monkeypatch.setattr(learning, "export", export)

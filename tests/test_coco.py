@@ -159,10 +159,8 @@ def test_a_box_alone_is_no_outline(folder):
         ("instances_train2017", "test", False),
         ("instances_val2017", "validation", True),
         ("valid", "val", True),
-        ("interval", "val", True),  # it names no split, and is the only one
         ("latest_train", "test", False),
         ("train_val", "val", False),
-        ("annotations", "test", True),
     ],
 )
 def test_a_split_is_a_word_of_the_name_and_never_another_one(folder, name, split, there):
@@ -172,6 +170,17 @@ def test_a_split_is_a_word_of_the_name_and_never_another_one(folder, name, split
         assert len(read_examples(folder, split)[0]) == 3
     else:
         with pytest.raises(InputError, match=rf"has no split '{split}', only annotations/{name}\.json"):
+            read_examples(folder, split)
+
+
+@pytest.mark.parametrize("name", ["annotations", "interval"])
+def test_a_file_without_a_split_is_no_split_but_can_be_measured_as_a_whole(folder, name):
+    """As train, as val and as test it would be the same pictures, learned and measured alike."""
+    (folder / "annotations" / "instances_val.json").rename(folder / "annotations" / f"{name}.json")
+    (folder / "val").rename(folder / "images")
+    assert len(read_examples(folder, "all")[0]) == len(read_rows(folder, "all")) == 3
+    for split in ("train", "val", "test"):
+        with pytest.raises(InputError, match=rf"{name}\.json names no split.*'all' to measure all of it"):
             read_examples(folder, split)
 
 

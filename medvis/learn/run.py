@@ -8,7 +8,7 @@ from typing import Any
 
 from medvis.errors import SettingsError
 from medvis.io.lock import locked
-from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate
+from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate, require_own_folder
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
@@ -36,17 +36,19 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
 
 
 def export(
-    task: str, weights: Path, data: Path, out: Path, progress: Progress, keep_weights: bool = False
+    task: str, weights: Path, data: Path, out: Path, progress: Progress, packing: Packing | None = None
 ) -> dict[str, Any]:
     """Weights → bundle folder, or a bundle → one that is calibrated anew; returns the card.
 
     Raises:
         SettingsError: the weights were trained to see or to say something else than the task does now.
+        OutputError: the folder holds the bundle of another task, and is not to be replaced.
         MedvisError: as everywhere.
     """
+    packing, config = packing or Packing(), load_task(task)
+    if not packing.replace:
+        require_own_folder(out, config.task)
     if weights.is_dir():
         return recalibrate(task, weights, data, out, progress).model_dump(mode="json")
-    config = load_task(task)
     require_same_task(weights, validated(Recipe, config.train, "train"), ViewReader(config))
-    packing = Packing(keep_weights=keep_weights)
     return make_bundle(task, weights, data, out, progress, packing).model_dump(mode="json")

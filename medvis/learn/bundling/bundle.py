@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medvis.errors import ModelError
+from medvis.errors import ModelError, OutputError
+from medvis.io.atomic import write_atomic
 from medvis.learn.bundling.calibrate import calibrate
 from medvis.learn.bundling.calibrate_whole import calibrate_pictures
 from medvis.learn.bundling.card_file import write_card
@@ -19,6 +21,8 @@ from medvis.learn.bundling.validation_views import validation_views
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.training.recipe import Recipe
+from medvis.learn.training.run_folder import WEIGHTS
+from medvis.model.bundle import CARD, read_card
 from medvis.model.card import Card, ModelFile
 from medvis.model.contract import InputContract
 from medvis.model.onnx import OnnxPredictor
@@ -37,10 +41,12 @@ class Packing:
     Attributes:
         keep_weights: the torch weights as well, for the torch backend.
         smallest: the smallest precision that keeps parity; else fp32, which takes no search.
+        replace: what lies in the folder is replaced, even if it is the bundle of another task.
     """
 
     keep_weights: bool = False
     smallest: bool = True
+    replace: bool = False
 
 
 def make_bundle(
@@ -71,8 +77,6 @@ def make_bundle(
     chosen, quantisation = as_trained(fp32) if views is None else choose(fp32, views, recipe.seed)
     body, precision = chosen.graph, chosen.precision
     certificate = {"torch_to_onnx": torch_parity, "training_record": record, "quantisation": quantisation}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(body)
     model = ModelFile(sha256=hashlib.sha256(body).hexdigest(), precision=precision, bytes=len(body))
     fixed: dict[str, Any] = {
         **config.card,
@@ -80,18 +84,46 @@ def make_bundle(
         "model": model,
         "input": _contract(net, recipe, config),
     }
+    weights_body, kept = _kept(net) if packing.keep_weights else (None, None)
     draft = Card(
         **fixed,
         labels=[label.card_label() for label in recipe.labels],
         masks=[config.taxonomy.finding] if recipe.masks else [],
         thresholds={}, figures=[], measured_by="", parity=certificate, training=_training_facts(recipe, net),
-        weights=_kept(net, folder) if packing.keep_weights else None,
+        weights=kept,
     )  # fmt: skip
-    write_card(folder, draft)
-    thresholds, calibration = _fit(task, recipe, OnnxPredictor(folder), data, progress)
+    with TemporaryDirectory() as scratch:  # a bundle without its thresholds must not lie where bundles are looked for
+        (Path(scratch) / draft.model.file).write_bytes(body)
+        write_card(Path(scratch), draft)
+        thresholds, calibration = _fit(task, recipe, OnnxPredictor(Path(scratch)), data, progress)
     card = draft.model_copy(update={"thresholds": thresholds, "calibration": calibration})
-    write_card(folder, card)
+    _write(folder, card, {draft.model.file: body, WEIGHTS: weights_body})
     return card
+
+
+def require_own_folder(folder: Path, task: str) -> None:
+    """Refuses a folder that holds the bundle of another task, or a card that nobody can read.
+
+    Raises:
+        OutputError: naming the task whose bundle it is.
+    """
+    if not (folder / CARD).is_file():
+        return
+    try:
+        found = f"the bundle of task '{read_card(folder).task}'"
+    except ModelError:
+        found = f"a {CARD} that cannot be read"
+    if found != f"the bundle of task '{task}'":
+        raise OutputError(f"{folder} holds {found}", f"a new folder, or one of task '{task}'", "--force replaces it")
+
+
+def _write(folder: Path, card: Card, files: Mapping[str, bytes | None]) -> None:
+    """The files of a bundle, each whole, the card last: until then its hash does not fit, and nothing is loaded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        if content is not None:
+            write_atomic(folder / name, content)
+    write_card(folder, card)
 
 
 def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Progress) -> Card:
@@ -115,11 +147,9 @@ def recalibrate(task: str, bundle: Path, data: Path, folder: Path, progress: Pro
     thresholds, calibration = _fit(task, recipe, predictor, data, progress)
     changed = Card.model_validate({**predictor.card.model_dump(), **config.card})
     card = changed.model_copy(update={"thresholds": thresholds, "calibration": calibration})
-    folder.mkdir(parents=True, exist_ok=True)
     graphs = [kept.file for kept in (card.model, card.weights) if kept is not None]
-    for name in graphs if folder.resolve() != bundle.resolve() else []:
-        (folder / name).write_bytes((bundle / name).read_bytes())
-    write_card(folder, card)
+    elsewhere = folder.resolve() != bundle.resolve()
+    _write(folder, card, {name: (bundle / name).read_bytes() for name in graphs} if elsewhere else {})
     return card
 
 
@@ -160,11 +190,14 @@ def _fit(
     return fit(task, predictor, data, progress)
 
 
-def _kept(net: DualStreamUNetPP, folder: Path) -> ModelFile:
-    path = folder / "model.safetensors"
-    save_net(net, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ModelFile(file=path.name, sha256=digest, precision="fp32", bytes=path.stat().st_size)
+def _kept(net: DualStreamUNetPP) -> tuple[bytes, ModelFile]:
+    """The torch weights as a file's content, and how the card names them."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / WEIGHTS
+        save_net(net, path)
+        body = path.read_bytes()
+    digest = hashlib.sha256(body).hexdigest()
+    return body, ModelFile(file=WEIGHTS, sha256=digest, precision="fp32", bytes=len(body))
 
 
 def _training_facts(recipe: Recipe, net: DualStreamUNetPP) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from medvis.learn.data.label_names import normalised
 from medvis.learn.data.split_names import USUAL, split_name
 
 NORMAL = "normal"
+# The split of a data set that is not divided.
+ALL = "all"
 WANTED = "COCO instances: images, annotations, categories"
 Id = int | str
 
@@ -73,7 +75,7 @@ def read_coco(folder: Path, split: str, files: list[Path]) -> list[Example]:
 
     Args:
         folder: of the data set.
-        split: a word of the JSON's name or folder; of no importance where there is one JSON only, that names none.
+        split: a word of the JSON's name or folder; ``all`` where there is one JSON only, that names none.
         files: as `coco_files` finds them.
 
     Raises:
@@ -174,7 +176,11 @@ def _chosen(paths: list[Path], folder: Path, split: str) -> Path:
     if len(named) == 1:
         return named[0]
     if len(paths) == 1 and not _words(paths[0], folder) & set(USUAL):
-        return paths[0]
+        if wanted == ALL:
+            return paths[0]
+        # Read as any split that is asked for, the same pictures would be learned from, calibrated and measured on.
+        found = f"{paths[0]} names no split, so that it cannot be told what is '{split}'"
+        raise InputError(found, "train, val or test in the file's name, or split 'all' to measure all of it")
     candidates = ", ".join(path.relative_to(folder).as_posix() for path in named or paths)
     if named:
         raise InputError(f"split '{split}' of {folder} may be any of {candidates}", "a split that names one of them")

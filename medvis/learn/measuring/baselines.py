@@ -5,6 +5,7 @@ Fitted on the train split, measured on the split of the evaluation. They are the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,14 @@ RIDGE = "HOG+LBP ridge"
 COMPARED = ("Accuracy", "Balanced accuracy", "Macro-F1", "AUC")
 
 
-def with_baselines(evaluation: Evaluation, task: str, data: Path, split: str, bundle: Path | None = None) -> Evaluation:
+def with_baselines(
+    evaluation: Evaluation,
+    task: str,
+    data: Path,
+    split: str,
+    bundle: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Evaluation:
     """The evaluation with the trivial methods' figures among its baselines.
 
     Args:
@@ -47,11 +55,12 @@ def with_baselines(evaluation: Evaluation, task: str, data: Path, split: str, bu
         data: folder of the data set.
         split: that was measured.
         bundle: another bundle than the task's own.
+        overrides: dotted setting → value, as the evaluation had them.
 
     Raises:
         InputError: a picture is unreadable, or there is no train split.
     """
-    config = load_task(task)
+    config = load_task(task, overrides)
     if "HU" in config.accepts.units:
         return evaluation  # crops and slices have theirs already: the area, and the disc at the known centre
     train, test = (read_examples(data, name)[0] for name in ("train", split))

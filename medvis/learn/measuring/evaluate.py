@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from medvis.settings import Measured, load_task
 
 INDEX = "index.csv"
 PASSED_OVER = "odd about the data"
+CHANGED = "changed settings"
 
 
 def baselines_hold(settings: Measured, data: Path) -> bool:
@@ -28,7 +30,14 @@ def baselines_hold(settings: Measured, data: Path) -> bool:
     return index.is_file() and settings.baselines_on == file_digest(index).hex()
 
 
-def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path | None = None) -> Evaluation:
+def evaluate(
+    task: str,
+    data: Path,
+    split: str,
+    progress: Progress,
+    bundle: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Evaluation:
     """Measures a task on a data set; its layout tells which figures there are.
 
     Args:
@@ -37,14 +46,22 @@ def evaluate(task: str, data: Path, split: str, progress: Progress, bundle: Path
         split: of the data set; without meaning for folders of slices without series.csv.
         progress: called with (done, total).
         bundle: another bundle than the task's own.
+        overrides: dotted setting → value; the figures are then not those of a card, and `facts` say so.
 
     Raises:
         InputError: the folder is none of these; ModelError, SettingsError as everywhere.
     """
     if not data.is_dir():
         raise InputError(f"no folder {data}", "a data set")
-    own: dict[str, Any] = {} if bundle is None else {"bundle": str(bundle.resolve())}
-    config, listed = load_task(task), (data / INDEX).is_file()
+    own: dict[str, Any] = {**(overrides or {}), **({} if bundle is None else {"bundle": str(bundle.resolve())})}
+    evaluation = _measured(task, data, split, progress, own)
+    if overrides:
+        evaluation.facts[CHANGED] = dict(overrides)
+    return evaluation
+
+
+def _measured(task: str, data: Path, split: str, progress: Progress, own: dict[str, Any]) -> Evaluation:
+    config, listed = load_task(task, own), (data / INDEX).is_file()
     if not baselines_hold(config.evaluate, data):
         own["evaluate.baselines"] = {}
     in_hu = "HU" in config.accepts.units
