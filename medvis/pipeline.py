@@ -21,7 +21,7 @@ from medvis.model.bundle import bundle_folder, read_card
 from medvis.model.card import Card
 from medvis.model.predictor import Predictor
 from medvis.preprocess.picture import is_picture, with_facts
-from medvis.settings import TaskConfig, load_task, validated
+from medvis.settings import TaskConfig, load_task, stage_faults
 from medvis.stages.base import Context
 from medvis.stages.build import build_report
 from medvis.stages.input_contract import check_settings, shown_by
@@ -100,6 +100,9 @@ class Pipeline:
             self.context = Context(self.config, lambda: predictor)
         else:
             self.context = Context(self.config, partial(open_model, self.config), partial(_open_card, self.config))
+        texts = stage_faults({"stages": self.config.stages})
+        if texts:
+            raise SettingsError("; ".join(texts))
         self.stages = tuple(self._stage(name, values) for name, values in self.config.stages.items())
         _check_order(self.stages, self.config)
         self.context.stages = self.stages
@@ -162,7 +165,7 @@ class Pipeline:
 
     def _stage(self, name: str, values: Mapping[str, Any]) -> Stage:
         kind = plugins.load("medvis.stages", name)
-        stage: Stage = kind(validated(kind.Settings, values or {}, f"stages.{name}"), self.context)
+        stage: Stage = kind(kind.Settings.model_validate(values or {}), self.context)
         return stage
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from medvis import plugins
 from medvis.core.display import DicomResults, Display
 from medvis.core.report import Code
 from medvis.errors import SettingsError
@@ -142,22 +143,56 @@ def load_task(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> 
         overrides: dotted key → value from the command line, e.g. ``{"stages.segment.min_diameter_mm": 4}``.
 
     Raises:
-        SettingsError: no such task, unreadable YAML, an unknown key or a wrong value; the YAML of a named task says
-            another name.
+        SettingsError: no such task, unreadable YAML, an unknown key or a wrong value, all of them at once; the YAML of
+            a named task says another name.
+    """
+    path, body = task_body(name_or_path, overrides)
+    texts = section_faults(TaskConfig, body)
+    if texts:
+        raise SettingsError(f"{path}: {'; '.join([*texts, *stage_faults(body)])}")
+    config = TaskConfig.model_validate({**body, "base": path.resolve().parent})
+    if Path(name_or_path).suffix not in SUFFIXES and config.task != name_or_path:
+        raise SettingsError(f"{path} is the task '{config.task}'", f"'{name_or_path}', as it is named")
+    return config
+
+
+def task_body(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> tuple[Path, dict[str, Any]]:
+    """The path of a task's YAML, and what stands in it with the overrides, unchecked; arguments as of `load_task`.
+
+    Raises:
+        SettingsError: no such task, unreadable YAML, or an override below a plain value.
     """
     path = Path(name_or_path)
-    named = path.suffix not in SUFFIXES
-    if named:
+    if path.suffix not in SUFFIXES:
         path = task_file(name_or_path).locate()
     if not path.is_file():
         raise SettingsError(f"no task file {path}")
     body = _parse(path)
     for key, value in (overrides or {}).items():
         _override(body, key, value)
-    config = validated(TaskConfig, {**body, "base": path.resolve().parent}, str(path))
-    if named and config.task != name_or_path:
-        raise SettingsError(f"{path} is the task '{config.task}'", f"'{name_or_path}', as it is named")
-    return config
+    return path, body
+
+
+def stage_faults(body: Mapping[str, Any]) -> list[str]:
+    """Every wrong key in words of all stages of a task's body, known or not."""
+    stages, texts = body.get("stages"), []
+    for name, values in stages.items() if isinstance(stages, dict) else ():
+        try:
+            model = plugins.load("medvis.stages", str(name)).Settings
+        except SettingsError as error:
+            texts.append(f"stages.{name}: {error.line}")
+            continue
+        texts += section_faults(model, {} if values is None else values, f"stages.{name}")
+    return texts
+
+
+def section_faults(model: type[BaseModel], values: object, section: str = "") -> list[str]:
+    """Every wrong key of one section in words; none, if it is right."""
+    try:
+        model.model_validate(dict(values) if isinstance(values, Mapping) else values)
+    except ValidationError as error:
+        return faults(error, section)
+    return []
 
 
 M = TypeVar("M", bound=BaseModel)

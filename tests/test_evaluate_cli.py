@@ -141,7 +141,7 @@ def test_changed_settings_are_measured_and_said_and_come_on_no_card(medvis, home
     before = read_card(home / "bundle")
     assert "--update-card beside --set" in medvis(*command, "--update-card").error(2)
     assert read_card(home / "bundle") == before
-    assert "stages.judge: margin" in medvis(*command[:-1], "stages.judge.margin=-1").error(4)
+    assert "stages.judge.margin" in medvis(*command[:-1], "stages.judge.margin=-1").error(4)
 
 
 def test_one_coco_file_without_a_split_is_measured_as_a_whole_or_not_at_all(medvis, home, tmp_path):

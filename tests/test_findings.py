@@ -201,7 +201,7 @@ def test_the_differential_multiplies_finding_and_rating():
 
 
 def test_an_unknown_setting_of_a_stage_is_named():
-    with pytest.raises(SettingsError, match=r"^stages.measure: differential.0.colour"):
+    with pytest.raises(SettingsError, match=r"^stages.measure.differential.0.colour"):
         pipeline({"stages.measure.differential": [{"name": "x", "when": {}, "colour": 1}]})
 
 

@@ -134,6 +134,8 @@ def test_a_task_without_its_card_is_refused_before_the_training(tmp_path):
     from medvis.learn.run import train
 
     task = load_task("steel").model_copy(update={"card": {"version": "1"}})
-    with pytest.raises(SettingsError, match=r"card: summary: .*intended_use: .*not_for: .*data: .*known_failures: "):
+    with pytest.raises(
+        SettingsError, match=r"card.summary: .*card.intended_use: .*card.not_for: .*card.data: .*card.known_failures: "
+    ):
         train(task, tmp_path / "no-data", tmp_path / "run", lambda record: None)
     assert not (tmp_path / "run").exists()

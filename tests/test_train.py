@@ -216,7 +216,7 @@ def test_the_range_is_that_of_the_window_stage():
 
 
 def test_what_cannot_be_trained_is_one_line(data, tmp_path):
-    with pytest.raises(SettingsError, match=r"task 'lung-nodule' has no train: section"):
+    with pytest.raises(SettingsError, match=r"task 'lung-nodule': train: field required, with labels, phases"):
         train(load_task("lung-nodule", {"train": {}}), data, tmp_path, print)
     with pytest.raises(InputError, match=r"has 12 training pictures; wanted: at least one batch of 32"):
         run(data, tmp_path / "run", tmp_path, batch=32)

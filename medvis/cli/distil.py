@@ -34,9 +34,9 @@ def distil(
     The student is the network of train.network, e.g. --set train.network.streams=detail; without a change it has half
     the teacher's widths.
     """
-    from medvis.settings import load_task
+    from medvis.learn.task_check import load_trainable
 
-    task = load_task(config, overrides(settings))
+    task = load_trainable(config, overrides(settings))
     learn = with_extra("medvis.learn.distil")
     screen = console(quiet=quiet)
 

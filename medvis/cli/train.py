@@ -23,9 +23,9 @@ def train(
     settings: Set = None,
 ) -> None:
     """Prints the path of the weights; the figures of each epoch go to standard error."""
-    from medvis.settings import load_task
+    from medvis.learn.task_check import load_trainable
 
-    task = load_task(config, overrides(settings))
+    task = load_trainable(config, overrides(settings))
     run = with_extra("medvis.learn.run")
     screen = console(quiet=quiet)
 

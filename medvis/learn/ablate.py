@@ -20,11 +20,12 @@ from medvis.learn.data.digest import folder_digest
 from medvis.learn.measuring.evaluate import evaluate
 from medvis.learn.measuring.paired import differences, samples_of
 from medvis.learn.run import train
+from medvis.learn.task_check import trainable
 from medvis.learn.training.recipe import Recipe
 from medvis.model.bundle import read_card
 from medvis.model.card import Ablated, Ablation, Difference, Figure
 from medvis.nets.weights import load_net
-from medvis.settings import TaskConfig, load_task, validated
+from medvis.settings import load_task
 
 RESULT = "result.json"
 SUMMARY = "ablation.json"
@@ -99,7 +100,7 @@ def ablate(plan: Plan, out: Path, on_record: OnRecord) -> Ablation:
         SettingsError: no `train:` section, or the folder holds another ablation, or one that is still at work.
         ModelError, InputError: as everywhere.
     """
-    recipe = _recipe(load_task(plan.task, plan.settings))
+    recipe = trainable(load_task(plan.task, plan.settings))
     out.mkdir(parents=True, exist_ok=True)
     with locked(out, "ablation"):
         results = [_measured(variant, plan, recipe, out, on_record) for variant in variants(recipe)]
@@ -163,12 +164,6 @@ def _with_interval(figure: Figure | Difference, digits: str) -> str:
     return f"{figure.value:{digits}}{interval}"
 
 
-def _recipe(config: TaskConfig) -> Recipe:
-    if not config.train:
-        raise SettingsError(f"task '{config.task}' has no train: section")
-    return validated(Recipe, config.train, "train")
-
-
 def _measured(variant: Variant, plan: Plan, recipe: Recipe, out: Path, on_record: OnRecord) -> dict[str, Any]:
     """The record of one variant, from its folder if it is there."""
     folder = out / variant.folder
@@ -202,7 +197,7 @@ def _task_file(variant: Variant, plan: Plan, recipe: Recipe, folder: Path) -> Pa
     if plan.epochs is not None:
         settings["train.phases"] = _shortened(recipe, plan.epochs)
     config = load_task(plan.task, settings)
-    validated(Recipe, config.train, "train")
+    trainable(config)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "task.yaml"
     _write(path, yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True))

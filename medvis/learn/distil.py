@@ -15,6 +15,7 @@ from medvis.errors import ModelError, SettingsError
 from medvis.io.lock import locked
 from medvis.learn.data.digest import file_digest
 from medvis.learn.data.views import ViewReader
+from medvis.learn.task_check import trainable
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.run_folder import claim, identity_of
 from medvis.learn.training.train import Trainer, net_spec
@@ -22,7 +23,7 @@ from medvis.nets.loss_weights import LossWeights
 from medvis.nets.losses import BatchTargets, Heads, total_loss
 from medvis.nets.model import DualStreamUNetPP, NetSpec, Output
 from medvis.nets.weights import load_net
-from medvis.settings import TaskConfig, validated
+from medvis.settings import TaskConfig
 
 NARROWEST = 16
 OnRecord = Callable[[dict[str, Any]], None]
@@ -126,9 +127,7 @@ def distil(
     Raises:
         ModelError, SettingsError, InputError.
     """
-    if not config.train:
-        raise SettingsError(f"task '{config.task}' has no train: section")
-    recipe, large = validated(Recipe, config.train, "train"), load_net(teacher)
+    recipe, large = trainable(config), load_net(teacher)
     recipe = _narrower(recipe, large.spec)
     reader = ViewReader(config)
     _check_alike(large.spec, net_spec(recipe, reader.range, reader.depth_mm is not None))

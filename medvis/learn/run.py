@@ -6,15 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medvis.errors import SettingsError
 from medvis.io.lock import locked
 from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate, require_own_folder
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
+from medvis.learn.task_check import trainable
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.run_folder import claim, identity_of, require_same_task
 from medvis.learn.training.train import Trainer
-from medvis.model.card import WrittenCard
 from medvis.settings import TaskConfig, load_task, validated
 
 
@@ -22,14 +21,11 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
     """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
 
     Raises:
-        SettingsError: the config has no `train:` or `card:` section, or a wrong one; the folder holds another training,
-            or one that is still at work.
+        SettingsError: what the config says under `train:`, `card:` or `evaluate:` is wrong, or too little for
+            the export; the folder holds another training, or one that is still at work.
         InputError: the data cannot be read.
     """
-    if not config.train:
-        raise SettingsError(f"task '{config.task}' has no train: section")
-    recipe, reader = validated(Recipe, config.train, "train"), ViewReader(config)
-    validated(WrittenCard, config.card, "card")  # an export without it would fail after hours of training
+    recipe, reader = trainable(config), ViewReader(config)
     with locked(out, "training"):
         claim(out, identity_of(recipe, reader, data))
         return Trainer(recipe, reader, data, out, on_record).run()

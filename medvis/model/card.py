@@ -106,9 +106,9 @@ class Ablation(_CardModel):
 
 
 class WrittenCard(BaseModel):
-    """What a task's YAML must say under `card:`, since nothing measures it; further fields are those of `Card`."""
+    """What a task's YAML must say under `card:`, since nothing measures it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: str
     summary: str
@@ -116,6 +116,8 @@ class WrittenCard(BaseModel):
     not_for: list[str]
     data: list[DatasetReference]
     known_failures: list[str]
+    ablation: Ablation | None = None
+    worst: list[Worst] = []
 
 
 class Card(_CardModel):

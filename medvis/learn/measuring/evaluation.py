@@ -14,6 +14,7 @@ from pydantic import Field
 from scipy.special import gammaincinv
 
 from medvis.core.arrays import Indices
+from medvis.errors import SettingsError
 from medvis.learn.figures.metrics import bootstrap, interval, share_interval
 from medvis.model.card import Figure, Worst
 from medvis.settings import Measured
@@ -117,11 +118,27 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
     )  # fmt: skip
 
 
+def measured_faults(settings: Measured) -> list[str]:
+    """Every bar and baseline of a figure that there is not, in words: it would stand beside no figure."""
+    names = [(part, key) for part in ("bars", "baselines") for key in getattr(settings, part) if key not in KEYS]
+    return [f"evaluate.{part}.{key}: no such figure, one of {', '.join(KEYS)}" for part, key in names]
+
+
+def require_known(settings: Measured) -> None:
+    """Raises SettingsError where a bar or baseline is of a figure that there is not."""
+    texts = measured_faults(settings)
+    if texts:
+        raise SettingsError("; ".join(texts))
+
+
 @dataclass(frozen=True)
 class FigureMaker:
     """Makes figures: value, 95 % interval by group, and the bars and baselines of the task's YAML beside them."""
 
     settings: Measured
+
+    def __post_init__(self) -> None:
+        require_known(self.settings)
 
     def figure(
         self, key: str, name: str, statistic: Statistic, groups: Sequence[str], baseline: str | None = None
