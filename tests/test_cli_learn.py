@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,20 @@ def test_train_prints_the_weights_and_tells_of_each_epoch(medvis, data, tmp_path
     ran = medvis("train", task, "--data", data, "-o", "run", "--set", "train.batch=6")
     assert ran.code == 0, ran.stderr
     assert ran.stdout.decode() == f"{Path('run/model.safetensors')}\n"
-    assert ran.stderr.startswith("epoch 1  of 1  size 32  ") and "val_dice 0." in ran.stderr
+    said = ran.stderr.splitlines()
+    assert [line.split()[0] for line in said] == [
+        *["data"] * 3,
+        "network",
+        "epochs",
+        "device",
+        "folder",
+        "time",
+        "epoch",
+    ]
+    assert said[0].split(None, 1)[1].startswith("train: ") and "a new training" in said[-3]
+    assert re.match(r"epoch 1 of 1, 32 px: loss \d.*; on val dice 0\.\d+, score 0\.\d+; \d+ s$", said[-1]), said[-1]
+    finished = medvis("train", task, "--data", data, "-o", "run", "--set", "train.batch=6")
+    assert "run holds the finished training, all 1 epochs; nothing is left to do" in finished.stderr
     again = medvis("train", task, "--data", data, "-o", "run", "--set", "train.batch=6", "--quiet")
     assert (again.code, again.stdout, again.stderr) == (0, ran.stdout, ""), "it is finished, and says nothing"
 

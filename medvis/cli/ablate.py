@@ -8,17 +8,22 @@ from typing import Annotated
 
 import typer
 
-from medvis.cli.console import console, emit, emit_json, record_printer
+from medvis.cli.console import console, emit, emit_json
 from medvis.cli.options import Json, Quiet, Set, overrides, with_extra
+from medvis.cli.training import CONFIG_HELP, DATA_HELP, record_printer
 
 
 def ablate(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A task's name, or the path of its YAML.")],
-    data: Annotated[
-        Path, typer.Option("--data", metavar="FOLDER", help="Data set: index.csv, COCO, or MVTec's folders.")
-    ],
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)],
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help=DATA_HELP)],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="A folder a variant; goes on from there.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="A folder for each variant. An ablation that was stopped goes on with the same command.",
+        ),
     ],
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Epochs of every training.  [default: as in the YAML]")
@@ -31,9 +36,10 @@ def ablate(
     quiet: Quiet = False,
     settings: Set = None,
 ) -> None:
-    """Prints the table in Markdown; it and ablation.json are left in the output folder.
+    """Trains the task again without each part (global stream, attention, dense skips, pasting), and measures all alike.
 
-    A variant that is finished is not done again, so a killed ablation goes on where it was.
+    Prints the table in Markdown; it and ablation.json are left in the output folder. A variant that is finished is not
+    done again.
     """
     learn = with_extra("medvis.learn.ablate")
     changes = overrides(settings)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -117,15 +117,3 @@ class _Bar:
     def _update(self, progress: Bar) -> None:
         text = f"{self._text}: {self._name}" if self._name else self._text
         progress.update(progress.task_ids[0], total=self._total, completed=max(self._done, 0), description=text)
-
-
-def record_printer(screen: Console) -> Callable[[dict[str, Any]], None]:
-    """What prints a record of a training, such as the figures of an epoch, as one line on `screen`."""
-
-    def number(value: object) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    def show(record: dict[str, Any]) -> None:
-        screen.print("  ".join(f"{key} {number(value)}" for key, value in record.items()), soft_wrap=True)
-
-    return show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from medvis.io.lock import locked
 from medvis.learn.data.digest import file_digest
 from medvis.learn.data.views import ViewReader
 from medvis.learn.task_check import trainable
+from medvis.learn.training.overview import explain_data
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.run_folder import claim, identity_of
 from medvis.learn.training.train import Trainer, net_spec
@@ -42,7 +44,7 @@ class Teaching:
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight <= 1 or self.temperature <= 0:
+        if not 0 < self.weight <= 1 or not 0 < self.temperature < inf:
             raise SettingsError(
                 f"share {self.weight:g} of the teacher, temperature {self.temperature:g}",
                 "0 < share ≤ 1, temperature > 0",
@@ -118,7 +120,7 @@ def distil(
             half its widths.
         data: data set folder.
         out: the folder of the training.
-        on_record: called with one record an epoch.
+        on_record: called with what will be done, ``about`` and ``text``, and with one record an epoch.
         teaching: the teacher's weight in the loss.
 
     Returns:
@@ -133,11 +135,16 @@ def distil(
     _check_alike(large.spec, net_spec(recipe, reader.range, reader.depth_mm is not None))
     teaching = teaching or Teaching()
     lesson = {"weights": file_digest(teacher).hex(), **asdict(teaching)}
+
+    def explain(topic: str, text: str) -> None:
+        on_record({"about": topic, "text": text})
+
     with locked(out, "training"):
         claim(out, {**identity_of(recipe, reader, data), "teacher": lesson})
+        explain_data(recipe, data, explain)
         student = Student(large, teaching, recipe, reader=reader, data=data, folder=out, on_record=on_record)
         sizes = {"teacher": _parameters(large), "student": _parameters(student.model)}
-        return student.run(), sizes
+        return student.run(explain), sizes
 
 
 def _narrower(recipe: Recipe, teacher: NetSpec) -> Recipe:

@@ -11,14 +11,28 @@ from medvis.learn.bundling.bundle import Packing, make_bundle, recalibrate, requ
 from medvis.learn.data.views import ViewReader
 from medvis.learn.measuring.crops import Progress
 from medvis.learn.task_check import trainable
+from medvis.learn.training.overview import Explain, explain_data, silent
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.run_folder import claim, identity_of, require_same_task
 from medvis.learn.training.train import Trainer
 from medvis.settings import TaskConfig, load_task, validated
 
 
-def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[str, Any]], None]) -> Path:
+def train(
+    config: TaskConfig,
+    data: Path,
+    out: Path,
+    on_record: Callable[[dict[str, Any]], None],
+    explain: Explain = silent,
+) -> Path:
     """Trains, or goes on from the folder's last checkpoint; returns the path of model.safetensors.
+
+    Args:
+        config: of the task.
+        data: data set folder.
+        out: the folder of the training.
+        on_record: called with one record an epoch.
+        explain: is told (topic, text): what will be done, and how long it will take.
 
     Raises:
         SettingsError: what the config says under `train:`, `card:` or `evaluate:` is wrong, or too little for
@@ -28,7 +42,8 @@ def train(config: TaskConfig, data: Path, out: Path, on_record: Callable[[dict[s
     recipe, reader = trainable(config), ViewReader(config)
     with locked(out, "training"):
         claim(out, identity_of(recipe, reader, data))
-        return Trainer(recipe, reader, data, out, on_record).run()
+        explain_data(recipe, data, explain)
+        return Trainer(recipe, reader, data, out, on_record).run(explain)
 
 
 def export(

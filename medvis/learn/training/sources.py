@@ -40,8 +40,8 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
     Raises:
         InputError: the data cannot be read, do not say what the recipe learns, or are fewer than a batch.
     """
-    train = _rows(recipe, data, "train", tell)
-    kept = _drawn(_rows(recipe, data, "val", tell), recipe)
+    train = split_rows(recipe, data, "train", tell)
+    kept = _drawn(split_rows(recipe, data, "val", tell), recipe)
     if len(train) * recipe.repeat < recipe.batch:
         raise InputError(f"{data} has {len(train)} training pictures", f"at least one batch of {recipe.batch}")
     if recipe.sampler == "lesions":
@@ -57,7 +57,7 @@ def sources(recipe: Recipe, reader: ViewReader, data: Path, tell: Tell | None = 
 
 def validator(recipe: Recipe, reader: ViewReader, data: Path) -> Validator:
     """The figures on the val split alone, as `sources` gives them. Raises InputError likewise."""
-    rows = _drawn(_rows(recipe, data, "val", None), recipe)
+    rows = _drawn(split_rows(recipe, data, "val", None), recipe)
     if recipe.sampler == "lesions":
         return LesionValidator(_lesions(rows, recipe, reader), recipe)
     return _of_pictures(load_pictures(rows, reader, recipe.channels, recipe.readers), recipe)
@@ -71,8 +71,8 @@ def _lesions(rows: list[Row], recipe: Recipe, reader: ViewReader) -> CtPictures:
     return load_ct_pictures(rows, recipe.readers, reader.config.picture, reader.depth_mm).shown(reader)
 
 
-def _rows(recipe: Recipe, data: Path, split: str, tell: Tell | None) -> list[Row]:
-    """The rows of a split that the recipe can use."""
+def split_rows(recipe: Recipe, data: Path, split: str, tell: Tell | None) -> list[Row]:
+    """The rows of a split that the recipe can use; raises as `sources`."""
     read = read_index if recipe.sampler == "lesions" else read_rows
     return usable(read(data, split), recipe, f"split {split} of {data}", tell)
 

@@ -22,6 +22,7 @@ from medvis.learn.data.views import InputRange, ViewReader
 from medvis.learn.training.average import WeightAverage
 from medvis.learn.training.batches import Batches
 from medvis.learn.training.checkpoint import BROKEN, CURVE, Record, read, save, unfit
+from medvis.learn.training.overview import Explain, FirstEstimate, explain_run, silent
 from medvis.learn.training.recipe import Recipe
 from medvis.learn.training.schedule import Epoch, epochs_of
 from medvis.learn.training.sources import sources
@@ -88,6 +89,7 @@ class Trainer:
         self.optimiser = self._optimiser()
         self.epoch, self.step = 0, 0
         self.records: list[Record] = []
+        self._first: FirstEstimate | None = None
         self.best: dict[str, Any] | None = None
 
     def _optimiser(self) -> torch.optim.AdamW:
@@ -97,9 +99,16 @@ class Trainer:
         groups = [{"params": rest, "scale": 1.0}, {"params": trunk, "scale": self.recipe.trunk_rate}]
         return torch.optim.AdamW(groups, lr=self.recipe.rate, weight_decay=self.recipe.decay)
 
-    def run(self) -> Path:
-        """Trains to the end, from the last checkpoint if there is one; returns the weights' path."""
+    def run(self, explain: Explain = silent) -> Path:
+        """Trains to the end, from the last checkpoint if there is one; returns the weights' path.
+
+        Args:
+            explain: is told what will be done, and how long it will take by the first batches.
+        """
         self._resume()
+        explain_run(self.recipe, self.model, self.plan, len(self.batches), explain)
+        explain("folder", self._progress())
+        self._first = FirstEstimate(self.plan[self.epoch :], len(self.batches), explain)
         begun, first = time.monotonic(), self.epoch
         while self.epoch < len(self.plan):
             started, epoch = time.monotonic(), self.plan[self.epoch]
@@ -120,6 +129,13 @@ class Trainer:
             self.on_record(record)
         return self._export()
 
+    def _progress(self) -> str:
+        """How far the training in the folder is."""
+        done, total = self.epoch, len(self.plan)
+        if done == total:
+            return f"{self.folder} holds the finished training, all {total} epochs; nothing is left to do"
+        return f"{self.folder}: " + (f"resuming at epoch {done + 1} of {total}" if done else "a new training")
+
     def _train_epoch(self, epoch: Epoch) -> dict[str, float]:
         self.model.train()
         sums: dict[str, float] = {}
@@ -134,6 +150,8 @@ class Trainer:
             self.optimiser.step()
             self.step += 1
             self.average.update_parameters(self.model)
+            if self._first is not None:
+                self._first.batch_done()
             for name, value in {"loss": float(loss.detach()), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value / count
         if not np.isfinite(sums["loss"]):
