@@ -100,8 +100,11 @@ def test_one_json_without_a_split_is_not_trained_and_measured_on(listed, tmp_pat
     (folder / "instances_val.json").unlink()
     (folder / "train").rename(folder / "images")
     (folder / "instances_train.json").rename(folder / "annotations.json")
-    assert len(read_rows(folder, "train")) == len(read_rows(folder, "test")) == 3
-    with pytest.raises(InputError, match=r"has the group .* in train and val \(and 2 more\)"):
+    for split in ("train", "val", "test"):
+        with pytest.raises(InputError, match=rf"names no split, so that it cannot be told what is '{split}'"):
+            read_rows(folder, split)
+    assert len(read_rows(folder, "all")) == 3
+    with pytest.raises(InputError, match="names no split"):
         identity_of(Recipe(**RECIPE), reader_of("ball-screw"), folder)
 
 

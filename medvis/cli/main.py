@@ -35,6 +35,7 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of report.json."),
     "deidentify": ("deidentify", "Write DICOM files without the patient's identity (needs medvis[deid])."),
     "phantom": ("phantom", "Make a CT phantom with nodules of known size, as a DICOM series."),
+    "init": ("init", "Begin a task of your own: its YAML and a folder for its data."),
     "train": ("train", "Train a task's model from its YAML (needs medvis[train])."),
     "distil": ("distil", "Train a smaller model from a larger one (needs medvis[train])."),
     "ablate": ("ablate", "Measure what each part of a task's model is worth (needs medvis[train])."),

@@ -77,6 +77,8 @@ def read_index(folder: Path, split: str | None = None, name: str = "index.csv") 
     if not path.is_file():
         raise InputError(f"no {name} in {folder}", FOLDER)
     rows = [_row(folder, record) for record in read_table(path, COLUMNS, "id, split, group, image (label, mask)")]
+    if not rows:
+        raise InputError(f"{path} has no row yet", "a row for each picture, below the header")
     require_splits((row.split for row in rows), str(path))
     _check_once(path, rows)
     check_groups(str(path), ((row.group, row.split) for row in rows))

@@ -10,13 +10,14 @@ from pathlib import Path
 from medvis.errors import InputError
 
 DELIMITERS = (",", ";", "\t")
+COMMENT = "# "
 SAVED_AS = "comma-separated values in UTF-8"
 
 
 def read_table(path: Path, columns: Sequence[str], wanted: str | None = None) -> list[dict[str, str]]:
     """The rows of a table with a header, each with all the header's columns; fields without blanks around them.
 
-    The names of the wanted columns are found whatever their case.
+    The names of the wanted columns are found whatever their case. A line that begins with ``# `` is a comment.
 
     Args:
         path: text in UTF-8, or in UTF-16 with a byte order mark.
@@ -84,4 +85,5 @@ def _text(path: Path) -> str:
 def _fields(text: str, delimiter: str) -> list[list[str]]:
     # A blank between a delimiter and a quote is the writer's, not the field's: the quotes would be read as its text.
     rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
-    return [[field.strip() for field in row] for row in rows if any(field.strip() for field in row)]
+    filled = [[field.strip() for field in row] for row in rows if any(field.strip() for field in row)]
+    return [row for row in filled if not row[0].startswith(COMMENT)]
