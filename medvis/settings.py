@@ -35,8 +35,14 @@ class _TaskSettings(BaseModel):
 class Accepts(_TaskSettings):
     """Which scans a task is for. An empty list means: any.
 
-    `auto` is False where a scan's modality and body part cannot tell that this task is wanted (rasters).
-    `planes` are those of slices, where a file says how they lie: axial, coronal, sagittal.
+    Attributes:
+        modalities: as DICOM abbreviates them, e.g. CT.
+        body_parts: as DICOM's Body Part Examined names them, e.g. CHEST.
+        planes: those of slices, where a file says how they lie.
+        units: of the values, e.g. HU.
+        channels: 1 grey, 3 colour.
+        raster: whether it takes pictures (PNG, JPEG, TIFF, BMP), which name no modality.
+        auto: false where a scan's modality and body part cannot tell that this task is wanted.
     """
 
     modalities: list[str] = []
@@ -49,7 +55,13 @@ class Accepts(_TaskSettings):
 
 
 class Taxonomy(_TaskSettings):
-    """What a finding of this task is called, and its SNOMED CT code."""
+    """What a finding of this task is called, and its SNOMED CT code.
+
+    Attributes:
+        finding: one of them, in the singular.
+        code: of the finding.
+        site: of the place in the body.
+    """
 
     finding: str
     code: Code | None = None
@@ -100,7 +112,14 @@ NOTHING_SAID = PictureFacts()
 
 
 class TaskConfig(_TaskSettings):
-    """One task."""
+    """One task.
+
+    Attributes:
+        task: its name.
+        title: what it looks for, in what.
+        kind: ``whole``: one view of each picture; ``tiled``: overlapping tiles at their own resolution.
+        backend: what the model runs on: onnx, or torch where the bundle keeps its weights.
+    """
 
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str

@@ -45,6 +45,21 @@ class TestFacts:
         assert b"known failures" in medvis("tasks", "lung-nodule").stdout
         medvis("tasks", "nonsense").error(4)
 
+    def test_every_setting_of_a_task_is_listed_with_its_meaning(self, medvis):
+        told = {
+            setting["key"]: setting
+            for name in task_names()
+            for setting in medvis("tasks", name, "--settings", "--json").json
+        }
+        assert [key for key, setting in told.items() if not (setting["meaning"] and setting["kind"])] == []
+        assert {"accepts.modalities", "stages.refine.method", "train.augment.motion", "train.labels[].low"} <= set(told)
+        rate = told["train.rate"]
+        assert (rate["kind"], rate["default"]) == ("number > 0, ≤ 1", "0.002")
+        lines = medvis("tasks", "lung-nodule", "--settings").stdout.decode().splitlines()
+        assert lines[0].split("\t") == ["setting", "value", "default", "here", "meaning"]
+        assert "train.losses.classes\tnumber ≥ 0, ≤ 1000\t1.0\t2.0\tof the labels." in lines
+        assert "medvis tasks TASK --settings" in medvis("tasks", "--settings").error(2)
+
     def test_schema(self, medvis):
         assert medvis("schema").json == report_schema()
 

@@ -57,9 +57,10 @@ def test_what_is_written_trains_exports_measures_and_diagnoses(medvis, kind, tmp
     assert "has no row yet" in medvis("train", task, "--data", data, "-o", folder / "run").error(3)
     fill(folder, kind)
     shorten(task)
+    weights = folder / "run" / "model.safetensors"
     for command in (
         ["train", task, "--data", data, "-o", folder / "run", "-q"],
-        ["export", folder / "run" / "model.safetensors", "--task", task, "--data", data, "-o", folder / "my-parts-bundle"],
+        ["export", weights, "--task", task, "--data", data, "-o", folder / "my-parts-bundle"],
         ["evaluate", "--task", task, "--data", data],
     ):  # fmt: skip
         ran = medvis(*command)

@@ -10,7 +10,7 @@ from medvis.cli.cards import card_of, card_rows
 from medvis.cli.console import emit_json
 from medvis.cli.options import Json, complete_named_task
 from medvis.cli.tables import show_pairs, show_rows
-from medvis.errors import ModelError
+from medvis.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from medvis.model.card import Card
@@ -26,12 +26,20 @@ def tasks(
             metavar="TASK", autocompletion=complete_named_task, help="Show this task's card; its name or YAML."
         ),
     ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List all settings of TASK: type, bounds, default, meaning.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """A card says what a model is for, what it was trained and tested on, how well it does and where it fails."""
     from medvis.settings import load_task
     from medvis.tasks import task_files
 
+    if settings:
+        if name is None:
+            raise UsageError("--settings without a task", "medvis tasks TASK --settings")
+        _show_settings(load_task(name), json)
+        return
     if name is not None:
         config = load_task(name)
         if json:
@@ -45,6 +53,18 @@ def tasks(
     else:
         columns = ("task", "for", "accepts", "from", "model", "figures")
         show_rows(columns, [_row(config, origin) for config, origin in configs])
+
+
+def _show_settings(config: TaskConfig, json: bool) -> None:
+    from dataclasses import asdict
+
+    from medvis.cli.settings_list import settings_of
+
+    settings = settings_of(config)
+    if json:
+        emit_json([asdict(setting) for setting in settings], indent=2)
+    else:
+        show_rows(("setting", "value", "default", "here", "meaning"), [setting.row for setting in settings])
 
 
 def _origin(task: str) -> str:

@@ -8,7 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Display(BaseModel):
-    """How a slice is shown to a person: the window of the heatmap's grey image, in the scan's unit."""
+    """How a slice is shown to a person: the window of the heatmap's grey image, in the scan's unit.
+
+    Attributes:
+        center, width: of the window; without them the full range is shown.
+        name: what the window is called in the picture.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,8 +25,9 @@ class Display(BaseModel):
 class DicomResults(BaseModel):
     """How results become DICOM objects (`--write seg`).
 
-    `segmentation` is the type of the SEG: ``binary``; ``fractional``, the probability of each pixel; or ``labelmap``,
-    which few viewers can read as yet.
+    Attributes:
+        segmentation: type of the SEG: ``binary``; ``fractional``, the probability of each pixel; or ``labelmap``, which
+            few viewers can read as yet.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

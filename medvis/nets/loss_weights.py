@@ -12,7 +12,16 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each part; 0 switches it off. `deep` heads are judged as the final one is."""
+    """Weight of each part; 0 switches it off.
+
+    Attributes:
+        dice: soft Dice of the mask.
+        bce: binary cross entropy of the mask, pixel by pixel.
+        tversky: focal Tversky loss of the mask.
+        deep: the decoder's heads on the way, judged as the final one is.
+        classes: of the labels.
+        evidence: of the evidence map, cell by cell.
+    """
 
     # In a task's YAML a weight that does not exist is an error, as every setting is.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}

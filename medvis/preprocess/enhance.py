@@ -18,7 +18,13 @@ _Tiles = Annotated[int, Field(gt=0, le=64)]
 
 
 class EnhanceSettings(BaseModel):
-    """`clip` and `tiles` are CLAHE's; `strength` is the denoiser's."""
+    """What is done to contrast and noise.
+
+    Attributes:
+        method: ``clahe``: contrast limited adaptive histogram equalisation; ``denoise``: a filter that keeps edges.
+        clip: of CLAHE: limit of a bin, as a multiple of the mean one.
+        tiles: of CLAHE: how many down and across.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

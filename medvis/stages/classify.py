@@ -14,7 +14,12 @@ from medvis.stages.base import BaseStage, StageSettings
 
 
 class ClassifySettings(StageSettings):
-    """What the model's labels are called in the report, label → words and label → code; by default as on the card."""
+    """What the model's labels are called in the report.
+
+    Attributes:
+        names: label → words; by default as on the card.
+        codes: label → code.
+    """
 
     names: dict[str, str] = Field(default={})
     codes: dict[str, Code] = Field(default={})

@@ -36,7 +36,12 @@ _Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Rule(BaseModel):
-    """One line of a differential: its probability is the product of p (true) or 1 − p (false) over `when`."""
+    """One line of a differential.
+
+    Attributes:
+        name: what it says.
+        when: name → true or false: its probability is the product of p (true) or 1 − p (false) over these.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

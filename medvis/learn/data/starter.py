@@ -224,9 +224,8 @@ _COLUMNS = """\
 """
 _LABEL = "| `label` | one of {labels} | yes | `unlabelled` where nobody has looked: the picture is left out |\n"
 _MASK = """\
-| `mask` | path below this folder | where something is there | PNG of the picture's rows and columns; 0: nothing, above \
-0: target. \
-Empty: nothing is there, or nobody has outlined it where the label is `unlabelled` |
+| `mask` | path below this folder | where something is there | PNG of the picture's rows and columns, 0 where nothing \
+is. Empty: nothing is there, or nobody has outlined it where the label is `unlabelled` |
 """
 _README = """\
 # The data of {task}

@@ -24,18 +24,20 @@ class Augment(BaseModel):
     """Rates are probabilities per image; 0 switches a part off. Units: HU for CT, else grey values 0…255.
 
     Attributes:
-        rotate: rate of a rotation by up to `angle` degrees (180: by any angle).
+        rotate, angle: rate of a rotation by up to `angle` degrees (180: by any angle).
         mirror, upside_down: rates of the two flips; a chest is mirrored at most.
         zoom: (low, high) of a log-uniform scale.
         shift: largest move of a whole picture, as a share of its side.
         near: share of crops that are taken from near, as the last views of the closer look see a candidate.
         near_zoom: (low, high) of their scale.
-        elastic: rate of a smooth random displacement (Simard et al. 2003) with an sd of `elastic_px`.
+        elastic, elastic_px: rate of a smooth random displacement (Simard et al. 2003), and its sd in px.
         window: contrast: sd of a shift in units, and sd of a relative stretch, of the scale of values.
         gamma: sd of the logarithm of an exponent on the view's 0…1.
         colour: sd of a relative gain of each channel.
-        noise: largest sd of white noise in units; `speckle`: of noise relative to the value.
-        blur: rate of Gaussian blur (sd up to 0.9 px); `motion`: rate of a 3–7 px motion blur.
+        noise: largest sd of white noise in units.
+        speckle: largest sd of noise relative to the value.
+        blur: rate of Gaussian blur (sd up to 0.9 px).
+        motion: rate of a 3–7 px motion blur.
         absent: share of crops that are moved away from the target (lesions and tiles).
         paste: rate at which such a crop gets a 5–15 px target of another image pasted in.
         cutout: rate of a grey square of a tenth to a third of the side (DeVries & Taylor 2017).

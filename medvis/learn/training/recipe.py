@@ -19,9 +19,15 @@ class TrainLabel(_Section):
     """One class logit and the column of index.csv that teaches it.
 
     The target is (value − low) / (high − low), cut to 0…1: a soft target. Without a column the target is whether the
-    crop holds a lesion at all. `weight` is the label's say in the class loss.
+    crop holds a lesion at all.
 
-    Labels of kind ``class`` exclude each other; each is right where the index's column `label` holds its name.
+    Attributes:
+        name: of the label.
+        kind: ``class``: those exclude each other; each is right where the index's column `label` holds its name.
+        normal: whether it is the class of pictures where nothing is.
+        column: of index.csv; its values teach the label.
+        low, high: values of that column that count as 0 and as 1.
+        weight: its say in the class loss.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Phase(_Section):
     """Some epochs at one crop size.
 
     Attributes:
+        size: side in px, a multiple of 32.
+        epochs: how many.
         rate: starts a new cosine of the learning rate at this height; without it the phase goes on with the last one.
         classes: weight of the class loss in this phase instead of the recipe's.
     """
@@ -66,8 +74,15 @@ Bound = Annotated[float, Field(ge=-1e6, le=1e6)]
 class Network(_Section):
     """Shape of the network; `streams`, `attention` and `nested` are what the ablation switches.
 
-    `overview`: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
-    `pool`: how a network without masks sums up its evidence. `drop`: DropBlock rate.
+    Attributes:
+        widths: channels of the five levels of the detail stream.
+        embedding: length of the vector that describes a view.
+        streams: ``dual``: a detail and a global stream; ``detail``: the first alone.
+        attention: whether channels and places are weighed (CBAM).
+        nested: whether the decoder is nested (U-Net++), or plain.
+        drop: DropBlock rate.
+        overview: by how much the view is reduced before the global stream; 1 pays where a whole picture has few pixels.
+        pool: how a network without masks sums up its evidence.
     """
 
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 48, 64, 96)
@@ -84,11 +99,13 @@ class Recipe(_Section):
     """How a bundle is trained.
 
     Attributes:
+        seed: of all chance in the training.
         sampler: where the crops come from: ``lesions`` (grey CT crops around a lesion), ``pictures`` (whole pictures
             of a `whole` task), ``tiles`` (native-resolution crops of large pictures).
         channels: 1 (grey) or 3 (colour) for pictures and tiles.
         masks: whether the data outline their targets; without, the network has no decoder.
         balance: 0 takes the classes of whole pictures as often as they are, 1 all equally often.
+        labels: what the network learns to tell.
         repeat: crops an epoch takes from each picture (pictures and tiles).
         readers: how many of the readers must have marked a pixel, where the masks count them.
         cuts: windows of the bank in modality units, (low, high).
@@ -101,11 +118,17 @@ class Recipe(_Section):
         val_volume: another one, which no training sees: the threshold of a finding is chosen on it as well.
         hard_negative_share: how many of the crops are taken from all of these.
         marked_share: how many of those show what is marked in them.
+        batch: crops that are learned from at once.
+        rate: learning rate.
         trunk_rate: learning rate of the pretrained trunk relative to the rest.
+        decay: weight decay (AdamW).
         ema: how much of the averaged weights stays at each step; 0: no average.
         device: ``auto`` takes a GPU where there is one (in bfloat16; CPUs without its units only lose time by it).
         workers: threads that make crops ahead; 0: the training makes them itself. The crops are the same.
         keep: ``best`` keeps the averaged weights of the epoch with the best figures on val instead of the last ones.
+        pretrained: whether the trunk begins with ImageNet weights.
+        threads: CPU cores to use.
+        validate_every, validate_on: epochs from one look at val to the next, and how many of its pictures are taken.
     """
 
     seed: int = Field(default=7, ge=0, lt=2**32)

@@ -35,8 +35,10 @@ class InferSettings(StageSettings):
     """The views of a task.
 
     Attributes:
-        region: where a tiled task searches, in steps of `tile` less `overlap` px.
+        region: where a tiled task searches.
+        tile, overlap: it does so in tiles of that side in px, and steps of `tile` less `overlap`.
         scales: scale → weight.
+        flips: the views at each scale.
         resample: the grid on which it looks.
         depth_mm: of a tiled task, distance of the planes below and above each slice that the model is shown with it;
             None: the slice alone.
