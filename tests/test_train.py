@@ -220,7 +220,7 @@ def test_what_cannot_be_trained_is_one_line(data, tmp_path):
         train(load_task("lung-nodule", {"train": {}}), data, tmp_path, print)
     with pytest.raises(InputError, match=r"has 12 training pictures; wanted: at least one batch of 32"):
         run(data, tmp_path / "run", tmp_path, batch=32)
-    with pytest.raises(SettingsError, match=r"^train: phases"):
+    with pytest.raises(SettingsError, match=r"train.phases: list should have at least 1"):
         run(data, tmp_path / "run", tmp_path, phases=[])
     with pytest.raises(InputError, match=r"is no data set; wanted: index.csv"):
         run(tmp_path, tmp_path / "run", tmp_path)
