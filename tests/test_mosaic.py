@@ -50,3 +50,14 @@ def test_what_is_none(tmp_path):
     enhanced = maker.enhanced_ct(np.arange(8, dtype=np.int16).reshape(2, 2, 2), heights=[0, 3])
     enhanced.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
     assert open_scan(maker.save(enhanced, tmp_path / "b.dcm")).geometry.slice_spacing == 3
+
+
+@pytest.mark.parametrize(("size", "told"), [((4, 2), True), ((2, 2), False)])
+def test_tiles_of_one_picture_are_told(tmp_path, size, told):
+    """A whole slide (PS3.3 C.8.12.14): its frames are neither slices nor a clip."""
+    rows, cols = size
+    tiles = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)[: 2 if told else 1]
+    ds = maker.image(tiles, "SM", TotalPixelMatrixRows=rows, TotalPixelMatrixColumns=cols)
+    scan = open_scan(maker.save(ds, tmp_path / "a.dcm"))
+    note = "each frame is a tile of one picture of 4 x 2 pixels; they were not put together"
+    assert scan.notes == ((note,) if told else ())

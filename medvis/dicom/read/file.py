@@ -25,7 +25,7 @@ from medvis.dicom.read.frame_buffer import FrameBuffer
 from medvis.dicom.read.image_plane import image_planes_of
 from medvis.dicom.read.layout import Layout, layout_of
 from medvis.dicom.read.modality import Transform, transforms_of, unit_of
-from medvis.dicom.read.mosaic import mosaic_of
+from medvis.dicom.read.mosaic import mosaic_of, tiles_of
 from medvis.dicom.read.nuclear import why_no_slices
 from medvis.dicom.read.padding import Padding, padding_of
 from medvis.dicom.read.palette import mixes_colours
@@ -74,6 +74,8 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
             f"{path} is {mosaic}: many slices in one image", "one slice an image", "export it as an enhanced file"
         )
     layout, notes = layout_of(ds, path)
+    tiles = tiles_of(ds)
+    notes += [] if tiles is None else [tiles]
     chosen = np.arange(layout.frames) if numbers is None else np.array(numbers) - 1
     planes = image_planes_of(ds, layout.frames)
     stack = stack_of([planes[frame] for frame in chosen], uid(ds, "FrameOfReferenceUID"))

@@ -1,4 +1,4 @@
-"""Slices of a volume that a scanner has put side by side into one image, whose header describes none of them."""
+"""Slices that a scanner has put side by side into one image, and pictures that were cut into tiles, a frame each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITED_IMAGING, _GRID = "Image Private Header", 0x50  # (0065,xx50), Number of 
 
 
 def mosaic_of(ds: Dataset) -> str | None:
-    """What kind of mosaic a single-frame image is, or None.
+    """What kind of mosaic of slices a single-frame image is, or None; its header describes none of the slices.
 
     Siemens writes MOSAIC in Image Type, also where an enhanced file holds the slices as frames, which is none. The
     position, the spacing between slices and the number of tiles stand in private elements only.
@@ -24,3 +24,12 @@ def mosaic_of(ds: Dataset) -> str | None:
     except (KeyError, TypeError, ValueError):
         return None
     return "a grid of images (United Imaging)" if tiles > 1 else None
+
+
+def tiles_of(ds: Dataset) -> str | None:
+    """A note on frames that are tiles of one picture, as of a whole slide (PS3.3 C.7.6.17.3); None for any other."""
+    rows, cols = whole(ds, "TotalPixelMatrixRows"), whole(ds, "TotalPixelMatrixColumns")
+    own = whole(ds, "Rows"), whole(ds, "Columns")
+    if rows is None or cols is None or own == (rows, cols):
+        return None
+    return f"each frame is a tile of one picture of {rows} x {cols} pixels; they were not put together"
