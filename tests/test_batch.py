@@ -145,7 +145,7 @@ def test_diagnose_and_the_listeners_worker_give_the_same_results(study, medvis, 
     [
         (["a.dcm"], [""]),
         (["x/a.dcm", "y/A.dcm", "b.nii.gz"], ["a", "A-2", "b"]),
-        (["ä b.png", "..x"], ["b", "x"]),
+        (["ä b.png", "..x"], ["ä_b", "x"]),
     ],
 )
 def test_results_of_several_inputs_go_into_folders_named_after_them(paths, names):

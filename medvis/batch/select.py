@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def _nothing(volumes: Volumes, left_out: Sequence[LeftOut]) -> InputError:
 def _safe_name(path: Path) -> str:
     named = path.resolve().name if path.name in ("", "..") else path.name
     name = _without_suffix(named)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:_LONGEST] or "case"
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip("._")[:_LONGEST] or "case"
 
 
 def _without_suffix(name: str) -> str:

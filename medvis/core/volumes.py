@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -222,8 +223,9 @@ def _file_labels(names: Sequence[str]) -> list[str]:
 
 
 def _tail(name: str) -> str:
-    """As `slug`, but a name that is too long loses its beginning."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-LONGEST:].lstrip("-") or "volume"
+    """As `slug`, but letters of any script stay, and a name that is too long loses its beginning."""
+    plain = unicodedata.normalize("NFC", name).lower()
+    return re.sub(r"[\W_]+", "-", plain).strip("-")[-LONGEST:].lstrip("-") or "volume"
 
 
 def _with_notes(opener: Callable[[], Scan], notes: Sequence[str]) -> Scan:
