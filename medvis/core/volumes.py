@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, overload
 
 from medvis.core.scan import Scan
+from medvis.core.sizes import with_possible_sizes
 from medvis.errors import InputError, MedvisError
 
 _LISTED = 6
@@ -72,7 +73,7 @@ class Volume:
         """
         if self.why_not is not None:
             raise self.unusable()
-        return self.opener()
+        return with_possible_sizes(self.opener())
 
     def unusable(self) -> InputError:
         """What `read` raises where there is a `why_not`."""

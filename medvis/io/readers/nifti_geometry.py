@@ -8,6 +8,7 @@ import numpy as np
 
 from medvis.core.arrays import Array, Float64s
 from medvis.core.geometry import Geometry, StoredGrid
+from medvis.core.sizes import is_possible
 from medvis.errors import InputError
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -17,7 +18,6 @@ _IN_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RIGHT_ANGLE = 1e-3
 _ALONG_NORMAL = 0.9999
 _FLAT = 1e-6
-_SIZES = (1e-6, 1e4)  # mm, of a voxel: from a nanometre to ten metres
 _FARTHEST = 1e9  # mm from the origin
 _LARGEST = 1e38  # NIfTI-2 holds 64-bit numbers, whose squares need not be finite
 
@@ -123,7 +123,7 @@ def geometry_of(header: Any, affine: Float64s, frames: int) -> tuple[Geometry, l
     reasons = {} if frames > 1 else {"slice_spacing": "a single frame"}
     slice_spacing = _short(step) if frames > 1 else None
     told = lengths if frames > 1 else lengths[:2]
-    if not _SIZES[0] <= told.min() <= told.max() <= _SIZES[1]:
+    if not is_possible(*told):
         size = " × ".join(f"{length:.3g}" for length in told)
         absurd = f"the NIfTI header gives a voxel of {size} mm, which cannot be"
         return Geometry(reasons=dict.fromkeys(UNSIZED, absurd)), [*notes, f"{absurd}; nothing is measured in mm"]
