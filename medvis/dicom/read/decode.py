@@ -37,6 +37,7 @@ from medvis.dicom.read.repair import (
     PREDICTOR,
     WORDS,
     YCBCR,
+    bits_in_order,
     is_ycbcr,
     mend_predictor_6,
     swap_words,
@@ -162,6 +163,7 @@ def _decoded(ds: Dataset, layout: Layout, notes: set[str], only: Sequence[int] |
         for index in range(layout.frames) if only is None else only:
             yield _compressed(ds, layout, index, notes)
         return
+    bits_in_order(ds, layout)
     if layout.allocated == 1 and layout.rows * layout.cols * layout.samples % 8:
         yield from _whole(ds, layout, only)
         return

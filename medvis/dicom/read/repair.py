@@ -97,3 +97,11 @@ def swap_words(values: Array) -> Array:
     """Each 32-bit number with its two 16-bit words exchanged."""
     native = values.astype(np.uint32)
     return ((native << np.uint32(16)) | (native >> np.uint32(16))).astype(values.dtype.newbyteorder("="))
+
+
+def bits_in_order(ds: Dataset, layout: Layout) -> None:
+    """Turns the bytes of one-bit pixels round that big endian stores as words (VR OW, PS3.5 8.1.1), and says OB."""
+    element = ds["PixelData"] if layout.allocated == 1 and layout.syntax == ExplicitVRBigEndian else None
+    if element is not None and element.VR == "OW":
+        element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+        element.VR = "OB"
