@@ -8,6 +8,7 @@ the standard read differently (`repair`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
@@ -128,6 +129,15 @@ def believe_codestream(ds: Dataset, layout: Layout) -> bool:
         return False
     ds.PixelRepresentation = 1
     return True
+
+
+def believe_baseline(ds: Dataset, layout: Layout) -> Layout:
+    """The layout with the 8 bits that JPEG baseline has (PS3.5 8.2.1), whatever the header says; sets them on `ds`."""
+    if layout.syntax != JPEGBaseline8Bit or layout.allocated == 8:
+        return layout
+    for keyword, bits in (("BitsAllocated", 8), ("BitsStored", 8), ("HighBit", 7), ("PixelRepresentation", 0)):
+        put(ds, keyword, bits)
+    return replace(layout, allocated=8, bits=8, signed=False, shift=0)
 
 
 def aligned(values: Array, layout: Layout) -> Array:

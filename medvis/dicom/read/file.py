@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from medvis.core.geometry import Geometry
 from medvis.core.scan import Scan, Source, Step
-from medvis.dicom.read.decode import believe_codestream, stored_frames
+from medvis.dicom.read.decode import believe_baseline, believe_codestream, stored_frames
 from medvis.dicom.read.facts import (
     bits_of,
     body_part_of,
@@ -105,6 +105,9 @@ def read_parsed(file: ParsedFile, numbers: Sequence[int] | None = None) -> Scan:
 def fill(buffer: FrameBuffer, ds: Dataset, layout: Layout, ranks: Mapping[int, int], path: Path) -> Facts:
     """Decodes frames of `ds` into the buffer, frame i (from 0) at `ranks[i]`. Raises InputError."""
     notes = []
+    if (believed := believe_baseline(ds, layout)) != layout:
+        notes.append(f"Bits Allocated says {layout.allocated}, but JPEG baseline has 8 bits, which were believed")
+        layout = believed
     if believe_codestream(ds, layout):
         layout = replace(layout, signed=True)
         notes.append("Pixel Representation says unsigned, but the JPEG 2000 stream is signed and was believed")
