@@ -14,6 +14,9 @@ Level = Literal["study", "series", "instance"]
 Match = dict[str, str]
 """One match of a query: keyword → value as text."""
 
+MOST_MATCHES = 20_000
+"""Answers to one query that are taken; a peer may give them without end."""
+
 
 @dataclass
 class Pulled:

@@ -46,10 +46,14 @@ class ListenSettings(_NetworkSettings):
         quiet_period: seconds without a new instance after which a study is complete.
         keep_days: how long a study that is done stays on the disk.
         max_associations: how many may be open at once.
+        max_per_address: how many connections of one address may be open at once; None: three quarters of
+            `max_associations`, so that no address takes them all.
+        max_association_mb: what one association may send.
         max_pdu: bytes that we accept in one PDU (PS3.8 D.1); one above 1 MiB ends the connection.
         max_object_mb: largest data set; it is held in memory while it arrives.
         min_free_mb: what must stay free on the disk; below, C-STORE answers "out of resources".
-        timeout: seconds of silence after which an association is ended.
+        timeout: seconds of silence after which an association is ended, and for one PDU, begin to end.
+        request_timeout: seconds for one message, command and data set.
         study_timeout: seconds that one diagnosis may take.
         diagnose_attempts: how often a diagnosis that crashed or ran out of time is tried.
         send_attempts: how often sending is tried before the study is set aside.
@@ -68,10 +72,13 @@ class ListenSettings(_NetworkSettings):
     keep_days: float = Field(default=7.0, ge=0, le=36_500)
     tls: Tls = Tls()
     max_associations: int = Field(default=8, ge=1, le=200)
+    max_per_address: int | None = Field(default=None, ge=1, le=800)
+    max_association_mb: int = Field(default=65_536, ge=1, le=1_000_000_000)
     max_pdu: int = Field(default=1 << 17, ge=4096, le=MAX_PDU)
     max_object_mb: int = Field(default=2048, ge=1, le=1_000_000)
     min_free_mb: int = Field(default=512, ge=0, le=1_000_000_000_000_000)
     timeout: float = Field(default=60.0, gt=0, le=86_400)
+    request_timeout: float = Field(default=1800.0, gt=0, le=86_400)
     study_timeout: float = Field(default=1800.0, gt=0, le=31_536_000)
     diagnose_attempts: int = Field(default=5, ge=1, le=10_000)
     send_attempts: int = Field(default=20, ge=1, le=10_000)

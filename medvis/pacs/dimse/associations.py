@@ -13,6 +13,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.status import code_to_category
 from pynetdicom.transport import AssociationSocket
 
+from medvis.pacs.dimse.guard import Limits, guarding
 from medvis.pacs.peers import DimsePeer, PeerError
 from medvis.pacs.settings import AET, MAX_PDU, Tls
 from medvis.pacs.tls import client_context
@@ -88,12 +89,15 @@ def association(
     entity = application(aet)
     if peer.tls:
         options["tls_args"] = (client_context(tls), peer.host)
+    handlers = [guarding(Limits(timeout=_TIMEOUT)), *options.pop("evt_handlers", [])]
+    options["evt_handlers"] = handlers
     assoc = entity.associate(peer.host, peer.port, contexts=list(contexts), ae_title=peer.aet, **options)
     if not assoc.is_established:
         raise PeerError(_why_not(peer, assoc), hint="check title, host and port, and that the peer knows ours")
     try:
         yield assoc
     except BaseException:
+        getattr(assoc, "guard").leave()  # noqa: B009 - set by the handler, unknown to pynetdicom's types
         assoc.abort()
         raise
     if assoc.is_established:

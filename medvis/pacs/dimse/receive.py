@@ -16,7 +16,8 @@ from pynetdicom.events import Event
 from medvis.dicom.uids import InstanceUids
 from medvis.errors import OutputError
 from medvis.pacs.dimse.associations import SUCCESS, application, storage_contexts
-from medvis.pacs.dimse.server import Limits, make_server
+from medvis.pacs.dimse.guard import Limits
+from medvis.pacs.dimse.server import make_server
 from medvis.pacs.files import identity_of_data
 
 OUT_OF_RESOURCES = 0xA700

@@ -15,9 +15,9 @@ from pynetdicom.presentation import build_context
 from medvis.dicom.uids import InstanceUids
 from medvis.io.atomic import whole_file, write_error
 from medvis.pacs.dimse.associations import MOST_CONTEXTS, SUCCESS, SYNTAXES, association, describe_status
+from medvis.pacs.dimse.guard import Limits
 from medvis.pacs.dimse.query import identifier
 from medvis.pacs.dimse.receive import MISMATCH, Handlers, Receiver, RefusedError, take
-from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import file_header
 from medvis.pacs.peers import DimsePeer, PeerError, RetrieveTarget
 from medvis.pacs.retrieval import Pulled, instance_path

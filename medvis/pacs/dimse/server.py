@@ -1,41 +1,22 @@
-"""pynetdicom's server, hardened: TLS is shaken hands on in a thread of its own, and nothing is read without bound."""
+"""pynetdicom's server, hardened: TLS is shaken hands on in a thread of its own, and connections are counted."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+import threading
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from medvis.pacs.settings import MAX_PDU
+from medvis.pacs.dimse.guard import Guard, Limits
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-
-_PDU_HEADER = 6
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one sender may use.
-
-    Attributes:
-        associations: open at once.
-        max_pdu: bytes.
-        max_object: bytes of one data set.
-        timeout: seconds of silence.
-        tls: who must prove what before a word is spoken; None: plain.
-    """
-
-    associations: int = 8
-    max_pdu: int = 1 << 17
-    max_object: int = 2 << 30
-    timeout: float = 60.0
-    tls: ssl.SSLContext | None = None
 
 
 class Server(ThreadedAssociationServer):
@@ -46,6 +27,11 @@ class Server(ThreadedAssociationServer):
     limits: Limits
     tls: ssl.SSLContext | None = None
     refused: Callable[[str, str], None]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - pynetdicom's own
+        self._starting: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        super().__init__(*arguments, **options)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Takes a connection, and nothing more: a client that is slow with its handshake must not stop the others."""
@@ -58,22 +44,60 @@ class Server(ThreadedAssociationServer):
     def verify_request(self, request: object, client_address: tuple[str, int]) -> bool:
         """Whether there is room; a connection that never asks for an association counts as well."""
         del request
-        room = len(self.active_associations) < 4 * self.limits.associations
-        if not room:
-            self.refused("too many connections", client_address[0])
-        return room
+        host = client_address[0]
+        open_now = [assoc.requestor.address for assoc in self.active_associations]
+        with self._counting:
+            total = len(open_now) + self._starting.total()
+            same = open_now.count(host) + self._starting[host]
+            room, fair = total < 4 * self.limits.associations, same < self.limits.connections
+            if room and fair:
+                self._starting[host] += 1
+        if not (room and fair):
+            self.refused("too many connections" + ("" if fair else " of one address"), host)
+        return room and fair
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
         """TLS first, then the association."""
         try:
             if self.tls is not None:
-                request = self.tls.wrap_socket(request, server_side=True)
+                request = self._shaken(request, self.tls)
+            super().process_request_thread(request, client_address)
         except OSError as error:
             reason = getattr(error, "reason", None) or "no handshake"
             self.refused(f"TLS: {reason}", client_address[0])
             self.shutdown_request(request)
-            return
-        super().process_request_thread(request, client_address)
+        finally:
+            with self._counting:
+                self._starting[client_address[0]] -= 1
+
+    def _shaken(self, request: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        """The connection after the handshake, which has its deadline as a whole."""
+
+        def give_up() -> None:
+            with suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
+
+        held = tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        timer = threading.Timer(self.limits.timeout, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            held.do_handshake()
+        except OSError:
+            held.close()
+            raise
+        finally:
+            timer.cancel()
+        return held
+
+    def service_actions(self) -> None:
+        """Ends associations that are silent; pynetdicom's own timers stand still when the clock is set back."""
+        super().service_actions()
+        for assoc in self.active_associations:
+            guard = getattr(assoc, "guard", None)
+            if guard is not None and guard.silent_for > 2 * self.limits.timeout and assoc.dimse.msg_queue.empty():
+                self.refused("silent for longer than the limit", assoc.requestor.address)
+                guard.close()
 
     def handle_error(self, request: object, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
         """Says what socketserver would print with a traceback."""
@@ -82,28 +106,14 @@ class Server(ThreadedAssociationServer):
 
 
 class Handler(RequestHandler):
-    """Bounds what is read from a connection. pynetdicom itself reads as much as a PDU's header claims."""
+    """Puts a guard on each connection."""
 
     def _create_association(self) -> Association:
         assoc = super()._create_association()
         server: Any = self.server
-        channel: Any = assoc.dul.socket
-        read = channel.recv
-
-        def bounded(count: int) -> bytearray:
-            if count > MAX_PDU + _PDU_HEADER or _arrived(assoc) > server.limits.max_object:
-                server.refused("more bytes than the limit", str(self.client_address[0]))
-                raise OSError("more bytes than the limit")  # pynetdicom closes the connection
-            return read(count)  # type: ignore[no-any-return]
-
-        channel.recv = bounded
+        held: Any = assoc
+        held.guard = Guard(assoc, server.limits, lambda reason: server.refused(reason, str(self.client_address[0])))
         return assoc
-
-
-def _arrived(assoc: Association) -> int:
-    """Bytes of the data set that is arriving."""
-    message = assoc.dimse.message
-    return 0 if message is None or message.data_set is None else message.data_set.tell()
 
 
 def make_server(entity: AE, address: tuple[str, int], events: list[Any]) -> Server:

@@ -22,8 +22,8 @@ from medvis.batch.supervisor import StoppedError, Worker, WorkError
 from medvis.dicom.uids import InstanceUids
 from medvis.errors import MedvisError
 from medvis.io.atomic import flush_below, flush_folder
+from medvis.pacs.dimse.guard import Limits
 from medvis.pacs.dimse.receive import CANNOT_UNDERSTAND, Handlers, Receiver, RefusedError, sender
-from medvis.pacs.dimse.server import Limits
 from medvis.pacs.files import identity_of_file
 from medvis.pacs.listener.recovery import Recovered, short
 from medvis.pacs.listener.store import Store
@@ -56,12 +56,9 @@ class Listener:
         self._settings, self._emit = settings, emit
         self._peer = parse_peer(settings.to) if settings.to is not None else None
         limits = Limits(
-            settings.max_associations,
-            settings.max_pdu,
-            settings.max_object_mb * _MB,
-            settings.timeout,
-            server_context(settings.tls),
-        )
+            settings.max_associations, settings.max_per_address, settings.max_pdu, settings.max_object_mb * _MB,
+            settings.max_association_mb * _MB, settings.timeout, settings.request_timeout, server_context(settings.tls),
+        )  # fmt: skip
         self.store = Store(settings.store, settings.min_free_mb * _MB)
         self._worker = Worker(settings.task, overrides, settings.write, settings.study_timeout)
         self._open: dict[Association, Counter[str]] = {}

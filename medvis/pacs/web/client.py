@@ -13,9 +13,10 @@ import httpx
 
 from medvis.io.atomic import whole_file
 from medvis.pacs.peers import PeerError, RetrieveTarget, WebPeer
-from medvis.pacs.retrieval import Match
+from medvis.pacs.retrieval import MOST_MATCHES, Match
 from medvis.pacs.settings import Tls, is_loopback
 from medvis.pacs.tls import client_context
+from medvis.pacs.web.bounds import MOST_OBJECT, bounded, json_of
 from medvis.pacs.web.credentials import credentials
 from medvis.pacs.web.multipart import Upload, boundary_of, copy_first_part
 
@@ -42,7 +43,7 @@ class Web:
         verify: ssl.SSLContext | bool = client_context(tls or Tls()) if parts.scheme == "https" else False
         self._client = httpx.Client(
             auth=credentials(peer.base), verify=verify, timeout=httpx.Timeout(60.0, connect=15.0),
-            trust_env=not is_loopback(parts.hostname or ""),
+            trust_env=not is_loopback(parts.hostname or ""), headers={"Accept-Encoding": "identity"},
         )  # fmt: skip
 
     def __enter__(self) -> Web:
@@ -81,6 +82,8 @@ class Web:
                 del limits[0]
                 continue
             offset += len(matches)
+            if offset > MOST_MATCHES:
+                raise PeerError(f"{self.peer} lists more than {MOST_MATCHES} matches", "fewer", "a narrower query")
             fresh = list({repr(match): match for match in matches if repr(match) not in seen}.values())
             yield from fresh
             seen.update(repr(match) for match in fresh)
@@ -116,12 +119,15 @@ class Web:
         """
         try:
             upload = Upload(path)
-            answer = self._client.post(f"{self.peer.base}/studies", content=iter(upload), headers=upload.headers)
+            url = f"{self.peer.base}/studies"
+            with self._client.stream("POST", url, content=iter(upload), headers=upload.headers) as answer:
+                return _why_not(answer)
         except httpx.HTTPError as error:
             return self._words(error)
+        except PeerError as error:
+            return error.line
         except OSError as error:
             return error.strerror or str(error)
-        return _why_not(answer)
 
     def _fetch(self, url: str, path: Path) -> None:
         with self._client.stream("GET", url, headers={"Accept": _AS_STORED}) as answer:
@@ -133,9 +139,9 @@ class Web:
             boundary = boundary_of(kind)
             with whole_file(path, durable=True) as stream:
                 if boundary is not None:
-                    copy_first_part(answer.iter_bytes(), boundary, stream.write)
+                    copy_first_part(bounded(answer, MOST_OBJECT), boundary, stream.write)
                 elif kind.startswith("application/dicom") and "json" not in kind:
-                    for piece in answer.iter_bytes():
+                    for piece in bounded(answer, MOST_OBJECT):
                         stream.write(piece)
                 else:
                     raise ValueError(f"the answer is {kind or 'of no type'}, not DICOM")
@@ -143,14 +149,15 @@ class Web:
     def _json(self, path: str, keys: list[tuple[str, str]]) -> list[Match]:
         try:
             asked: list[tuple[str, str | int | float | bool | None]] = [*keys]
-            answer = self._client.get(f"{self.peer.base}/{path}", params=asked, headers={"Accept": _JSON})
-            if answer.status_code == httpx.codes.NO_CONTENT:
-                return []
-            if answer.status_code in _TOO_MANY:
-                raise _TooManyError(_status(answer))
-            if answer.status_code != httpx.codes.OK:
-                raise PeerError(f"{self.peer}: {_status(answer)}")
-            return [_flat(item) for item in answer.json()]
+            url = f"{self.peer.base}/{path}"
+            with self._client.stream("GET", url, params=asked, headers={"Accept": _JSON}) as answer:
+                if answer.status_code == httpx.codes.NO_CONTENT:
+                    return []
+                if answer.status_code in _TOO_MANY:
+                    raise _TooManyError(_status(answer))
+                if answer.status_code != httpx.codes.OK:
+                    raise PeerError(f"{self.peer}: {_status(answer)}")
+                return [_flat(item) for item in json_of(answer)]
         except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
             raise PeerError(f"{self.peer}: {self._words(error)}", "a DICOMweb service") from error
 
@@ -196,7 +203,7 @@ def _why_not(answer: httpx.Response) -> str | None:
     if not answer.is_success and answer.status_code != httpx.codes.CONFLICT:
         return _status(answer)
     try:
-        body = answer.json() if answer.content else {}
+        body = json_of(answer) or {}
         failed = body.get(_FAILED, {}).get("Value") or []
         codes = [item.get(_REASON, {}).get("Value", [None])[0] for item in failed]
         stored = bool(body.get(_REFERENCED, {}).get("Value")) or not body

@@ -36,6 +36,8 @@ def credentials(url: str) -> httpx.Auth | None:
     """
     token = os.environ.get(TOKEN)
     if token:
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise SettingsError(f"{TOKEN} holds a character that no token has (RFC 6750)", "letters, digits, -._~+/=")
         return Bearer(token)
     user, password = os.environ.get(USER), os.environ.get(PASSWORD)
     if bool(user) != bool(password):
@@ -47,7 +49,10 @@ def credentials(url: str) -> httpx.Auth | None:
 
 def _from_netrc(host: str) -> httpx.Auth | None:
     named = os.environ.get("NETRC")
-    path = Path(named) if named else Path.home() / ".netrc"
+    try:
+        path = Path(named) if named else Path.home() / ".netrc"
+    except RuntimeError:  # a user without a home
+        return None
     if not path.is_file():
         if named:
             raise SettingsError(f"NETRC names {path}, which is no file")
