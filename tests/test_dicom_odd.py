@@ -337,17 +337,3 @@ def rle_segments(cells):
         segments.append(body + b"\x00" * (len(body) % 2))
     header = struct.pack("<16I", 2, 64, 64 + len(segments[0]), *[0] * 13)
     return header + b"".join(segments)
-
-
-@pytest.mark.parametrize("stored", [8, 12, 16])
-def test_jpeg_baseline_has_eight_bits_whatever_the_header_says(tmp_path, stored):
-    """PS3.5 8.2.1; the values are those that Pillow decodes."""
-    stream = io.BytesIO()
-    Image.fromarray(RAMP.astype(np.uint8)).save(stream, "JPEG", quality=95)
-    ds = maker.image(np.zeros(RAMP.shape, np.uint16), "CR", bits=stored)
-    ds.PixelData = encapsulate([stream.getvalue()])
-    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
-    scan = read(ds, tmp_path, syntax=JPEGBaseline8Bit)
-    np.testing.assert_array_equal(scan.pixels[0, ..., 0], np.asarray(Image.open(stream)))
-    assert scan.bits == 8
-    assert scan.notes == ("Bits Allocated says 16, but JPEG baseline has 8 bits, which were believed",)
