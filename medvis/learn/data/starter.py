@@ -75,17 +75,15 @@ class Starter:
         return f"    - {{name: {_text(name)}, kind: class{normal}}}"
 
     def _index(self) -> str:
-        columns = ["id", "split", "group", "image", *(["label"] if self.kind != "masks" else [])]
-        example = ["case-001", "train", "patient-01", "images/case-001.png"]
-        example += [self.finding] if self.kind != "masks" else []
+        columns = ["id", "split", "group", "image", "label"]
+        example = ["case-001", "train", "patient-01", "images/case-001.png", self.finding]
         if self.kind != "classes":
             columns, example = [*columns, "mask"], [*example, "masks/case-001.png"]
         return f"{','.join(columns)}\n# {','.join(example)}\n"
 
     def _columns(self) -> str:
-        rows = _COLUMNS
-        if self.kind != "masks":
-            rows += _LABEL.format(labels=", ".join(f"`{name}`" for name in self.labels))
+        names = self.labels if self.kind != "masks" else [self.finding, "normal"]
+        rows = _COLUMNS + _LABEL.format(labels=", ".join(f"`{name}`" for name in names))
         if self.kind != "classes":
             rows += _MASK
         return _README.format(task=self.task, rows=rows)
@@ -222,10 +220,10 @@ _COLUMNS = """\
 | `group` | text | yes | the patient, part or machine; never in two splits. Its own `id` where it stands alone |
 | `image` | path below this folder | yes | PNG, JPEG, TIFF, BMP or DICOM of one frame |
 """
-_LABEL = "| `label` | one of {labels} | yes | `unlabelled` where nobody has looked: the picture is left out |\n"
+_LABEL = "| `label` | one of {labels} | yes | empty or `unlabelled`: nobody has looked, and the picture is left out |\n"
 _MASK = """\
 | `mask` | path below this folder | where something is there | PNG of the picture's rows and columns, 0 where nothing \
-is. Empty: nothing is there, or nobody has outlined it where the label is `unlabelled` |
+is; empty where nothing is there and the label says so |
 """
 _README = """\
 # The data of {task}
