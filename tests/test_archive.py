@@ -68,7 +68,7 @@ def test_an_archive_is_read_like_its_folder(tmp_path, temporary):
         assert volume.label == "series-4-lung"
         scan = volume.read()
         folder = Path(scan.source.path)
-        assert folder.parent == temporary
+        assert folder.parent.parent == temporary
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert all((folder / name).is_file() for name in scan.source.files)
     alone = open_scan(path)
@@ -197,7 +197,7 @@ def test_an_interrupt_leaves_nothing(series, tmp_path, temporary):
     process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, before)
     for _ in range(600):
-        if any(temporary.glob("medvis-*/*.dcm")) or process.poll() is not None:
+        if any(temporary.glob("medvis-*/files/*.dcm")) or process.poll() is not None:
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

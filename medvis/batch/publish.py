@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medvis.core.outcome import Outcome
 from medvis.core.protocols import Writer
 from medvis.core.scan import Scan
 from medvis.errors import OutputError
-from medvis.io.atomic import check_target, is_taken, write_error
+from medvis.io.atomic import check_target, write_error
+from medvis.io.private import move_in, private_folder
 
 REPORT = "report.json"
 
@@ -49,7 +48,8 @@ def publish(outcome: Outcome, folder: Path, writers: Sequence[Writer], force: bo
             able = [writer for writer in writers if writer.applies(outcome)]
             for writer in _in_order(able):
                 _run(writer, outcome, fresh)
-            _move_in(fresh, folder, names, force)
+            order = sorted(names, key=lambda name: name == REPORT)  # the report out first and in last
+            move_in(private, folder, order, force)
         except OSError as error:
             raise write_error(folder, error) from error
     return [folder / name for name in _names(outcome, able)]
@@ -87,49 +87,23 @@ def _run(writer: Writer, outcome: Outcome, fresh: Path) -> None:
         )
 
 
-def _move_in(fresh: Path, folder: Path, names: Sequence[str], force: bool) -> None:
-    """Moves the new files in, the report last; what they replace is kept beside them until all are in place.
-
-    An old file of a name that was not written this time goes too: it is of another report.
-    """
-    order = sorted(names, key=lambda name: name == REPORT)
-    kept = fresh.with_name("old")
-    kept.mkdir()
-    placed: list[str] = []
-    try:
-        for name in reversed(order):
-            if is_taken(folder / name, force):
-                raise OutputError(f"{folder / name} has appeared meanwhile", hint="give --force to replace it")
-            with suppress(FileNotFoundError):
-                (folder / name).replace(kept / name)
-        for name in [name for name in order if (fresh / name).exists()]:
-            (fresh / name).replace(folder / name)
-            placed.append(name)
-    except BaseException:
-        for name in placed:
-            (folder / name).unlink(missing_ok=True)
-        for old in kept.iterdir():
-            old.replace(folder / old.name)
-        raise
-
-
 @contextmanager
 def _private(folder: Path) -> Iterator[Path]:
     """A hidden folder inside `folder`: the one place that is sure to be on the same file system and writable."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        private = Path(tempfile.mkdtemp(prefix=".medvis-", dir=folder))
-    except OSError as error:
-        _remove_empty(made)
-        raise write_error(folder, error) from error
-    try:
-        yield private
-    except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
-        _remove_empty(made)
-        raise
-    shutil.rmtree(private, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            private = stack.enter_context(private_folder(folder))
+        except OSError as error:
+            _remove_empty(made)
+            raise write_error(folder, error) from error
+        try:
+            yield private
+        except BaseException:
+            stack.close()
+            _remove_empty(made)
+            raise
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from medvis.core.volumes import naming
 from medvis.errors import InputError, OutputError, UsageError
 from medvis.io import atomic
 from medvis.io.magic import head_of
+from medvis.io.private import private_folder
 from medvis.io.readers.casefile import CaseReader, load_case, save_case
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def read_scan(path: Path) -> Scan:
     if path != STDIO:
         return load(path)
     data = _stdin()
-    with tempfile.TemporaryDirectory(prefix="medvis-") as folder:
-        spooled = Path(folder) / "stdin"
+    with private_folder() as folder:
+        spooled = folder / "stdin"
         spooled.write_bytes(data)
         with naming(str(spooled), STDIN):
             scan = load(spooled)

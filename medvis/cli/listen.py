@@ -117,7 +117,7 @@ def _run(
 
 @contextmanager
 def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
-    """An event that SIGTERM and SIGINT set, and the signals that came."""
+    """An event that SIGTERM, SIGHUP and SIGINT set, and the signals that came."""
     stop = threading.Event()
     came: list[int] = []
 
@@ -125,7 +125,9 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
         came.append(number)
         stop.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    ending = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    handled = [number for number in ending if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in handled}
     try:
         yield stop, came
     finally:

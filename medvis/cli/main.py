@@ -67,6 +67,9 @@ class LazyGroup(TyperGroup):
 
 
 def _command(name: str) -> Any:  # noqa: ANN401 - typer's command is not public
+    from medvis.io.private import sweep_temporary
+
+    sweep_temporary()
     module, text = COMMANDS[name]
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     function = getattr(import_module(f"medvis.cli.{module}"), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from medvis.errors import InputError
+from medvis.io.private import private_folder
 
 MEMBERS = 50_000
 MEMBER_BYTES = 4 << 30
@@ -33,8 +33,7 @@ def unpacked(path: Path) -> Iterator[Path]:
             than `MEMBERS` members, one of more than `MEMBER_BYTES`, more than `TOTAL_BYTES` in all or than there is
             room for, or packed more tightly than `RATIO` to 1 (beyond `SMALL` bytes).
     """
-    folder = Path(tempfile.mkdtemp(prefix="medvis-"))
-    try:
+    with private_folder() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 _unpack(path, archive, folder)
@@ -43,8 +42,6 @@ def unpacked(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise InputError(f"{path} cannot be unpacked: {error.strerror or error}", hint=_HINT) from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from medvis.core.volumes import Volumes, naming
 from medvis.errors import InputError
 from medvis.io.inputs import volumes
+from medvis.io.private import private_folder
 
 MOST = 4 << 30
 """Bytes that are taken from a pipe at most, as from a member of an archive."""
@@ -30,8 +30,8 @@ def spooled(stream: BinaryIO | None, name: str, most: int = MOST) -> Iterator[Pa
     Raises:
         InputError: more than `most` bytes, or than there is room for; or the stream cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="medvis-") as folder:
-        path = Path(folder) / name
+    with private_folder() as folder:
+        path = folder / name
         try:
             _copy(stream, path, name, min(most, shutil.disk_usage(folder).free))
         except OSError as error:

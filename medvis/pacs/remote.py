@@ -6,8 +6,6 @@ Nothing of the extra ``pacs`` is imported until a URL is given.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from medvis.core.volumes import Volumes, naming
 from medvis.errors import UsageError
 from medvis.io import inputs
 from medvis.io.inputs import volumes
+from medvis.io.private import private_folder
 
 if TYPE_CHECKING:
     from medvis.pacs.settings import Tls
@@ -80,12 +79,9 @@ def fetched(url: str, tls: Tls | None = None) -> Iterator[Path]:
         raise UsageError(f"{url} names no study", "…/studies/UID or …/studies/UID/series/UID", "see 'medvis pull'")
     files = tls or Tls()
     wanted = [instance for instance, _ in instances(peer, target, files)]
-    folder = Path(tempfile.mkdtemp(prefix="medvis-"))
-    try:
+    with private_folder() as folder:
         pulled = fetch_all(peer, wanted, folder, files)
         if pulled.failures:
             what, why = pulled.failures[0]
             raise PeerError(f"{len(pulled.failures)} of {len(wanted)} instances of {url} did not come; {what}: {why}")
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

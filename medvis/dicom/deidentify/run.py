@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from medvis.dicom.read.values import text
 from medvis.errors import InputError, MedvisError, OutputError
 from medvis.io.atomic import check_target, write_error
 from medvis.io.magic import head_of
+from medvis.io.private import move_in, private_folder, sweep
 from medvis.ops.text_detection import TextBox
 
 _INDEX = "DICOMDIR"
@@ -92,21 +91,19 @@ class Deidentifier:
         result = DeidentificationResult()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            private = Path(tempfile.mkdtemp(prefix=".medvis-", dir=folder))
-            try:
+            with private_folder(folder) as private:
+                fresh = private / "new"
+                fresh.mkdir()
                 for number, path in enumerate(files):
                     tick(number, len(files))
-                    self._clean_file(path, private, result)
-                for item in sorted(private.iterdir()):
-                    item.replace(folder / item.name)
-            finally:
-                shutil.rmtree(private, ignore_errors=True)
+                    self._clean_file(path, fresh, result)
+                move_in(private, folder, sorted(item.name for item in fresh.iterdir()), force=False)
         except OSError as error:
             raise write_error(folder, error) from error
         finally:
             if made and folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
-        result.written = [_moved(written, private, folder) for written in result.written]
+        result.written = [_moved(written, fresh, folder) for written in result.written]
         return result
 
     def _clean_file(self, path: Path, private: Path, result: DeidentificationResult) -> None:
@@ -193,6 +190,7 @@ def files_of(paths: Sequence[Path]) -> Iterator[Path]:
 def _free(folder: Path) -> None:
     """Into an empty folder only: so nothing is overwritten, least of all a source."""
     check_target(folder, (), force=False)
+    sweep(folder)  # what a killed run has left
     if folder.exists() and any(folder.iterdir()):
         raise OutputError(
             f"{folder} holds files already", "a folder that is absent or empty", "choose another one with -o"
