@@ -138,6 +138,16 @@ def test_evaluation_counts_labels_that_the_task_does_not_know(folder, tmp_path):
     assert found.facts["of a class that the model knows"] == 13
 
 
+def test_a_class_without_a_picture_is_told(folder, tmp_path):
+    whole = evaluate_pictures(breast(tmp_path), folder, "test", lambda *_: None)
+    assert "classes without a picture" not in whole.facts and "AUC" in " ".join(one.name for one in whole.figures)
+    path = folder / "index.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "test-malignant" not in line), encoding="utf-8")
+    rest = evaluate_pictures(breast(tmp_path), folder, "test", lambda *_: None)
+    assert rest.facts["classes without a picture"] == ["malignant"]
+
+
 def test_training_refuses_labels_that_the_task_does_not_know(folder):
     pytest.importorskip("torch", reason="training needs the extra 'train'")
     from medvis.learn.training.recipe import Recipe

@@ -116,6 +116,10 @@ def _show(evaluation: Evaluation) -> None:
     if foreign:
         counts = ", ".join(f"'{label}' ({count})" for label, count in sorted(foreign.items()))
         show_pairs([("not measured", f"labels that the task does not know: {counts}")])
+    absent = evaluation.facts.get("classes without a picture")
+    if absent:
+        rest = "figures over all classes are of the others, and one class alone has no AUC"
+        show_pairs([("not measured", f"no picture is labelled {', '.join(absent)}: {rest}")])
     if "not_measured" in evaluation.facts:
         names = ", ".join(evaluation.facts["not_measured"])
         show_pairs([("not measured", f"{names}: not marked, and not said to be free of lesions")])

@@ -85,6 +85,12 @@ def class_facts(classes: ClassPredictions) -> dict[str, Any]:
     }
 
 
+def absent_classes(classes: ClassPredictions) -> list[str]:
+    """Those that no picture shows: figures over all classes are of the others, and one class alone has no AUC."""
+    counts = np.bincount(classes.truth, minlength=len(classes.names))
+    return [name for name, count in zip(classes.names, counts, strict=True) if not count]
+
+
 def class_plots(maker: FigureMaker, classes: ClassPredictions) -> dict[str, Draw]:
     """ROC, reliability and confusion."""
     return {

@@ -13,7 +13,7 @@ from medvis.learn.data.label_names import NOTHING, UNKNOWN, ClassNames, normalis
 from medvis.learn.data.masks import EMPTY_MASKS, empty_masks
 from medvis.learn.measuring.class_sides import NORMAL, ClassPredictions, class_predictions
 from medvis.learn.measuring.crops import Progress
-from medvis.learn.measuring.evaluate_classes import class_facts, class_figures, class_plots
+from medvis.learn.measuring.evaluate_classes import absent_classes, class_facts, class_figures, class_plots
 from medvis.learn.measuring.evaluate_masks import froc_facts, lesion_figures, mask_plots, overlap_figures
 from medvis.learn.measuring.evaluate_verdicts import verdict_figures
 from medvis.learn.measuring.evaluation import WORST, Draw, Evaluation, FigureMaker
@@ -51,6 +51,9 @@ def evaluate_pictures(pipeline: Pipeline, data: Path, split: str, progress: Prog
     empty = _empty_masks(predictions, card)
     if empty is not None:
         facts[EMPTY_MASKS] = empty
+    absent = absent_classes(classes) if classes else []
+    if absent:
+        facts["classes without a picture"] = absent
     foreign = _class_names(card).unmatched(example.label for example in examples)
     if foreign and any(picture.probabilities for picture in predictions):
         facts["labels that the task does not know"] = foreign
