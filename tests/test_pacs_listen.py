@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -149,6 +150,38 @@ def test_a_study_that_cannot_be_diagnosed_is_set_aside_and_kept(slices, tmp_path
         listener.store.journal.retry_failed()
         wait_for(listener, "set aside", 2)
     assert len(list((tmp_path / "s" / "studies").rglob("*.dcm"))) == 1
+
+
+def test_poisoned_studies_do_not_hold_up_an_honest_one(slices, tmp_path, monkeypatch):
+    """Two that take for ever come first; the limit of a study is 12 s, of which the second worker has a sixth."""
+    poisoned = {short(f"1.2.{number}") for number in (1, 2)}
+
+    class Slow:
+        def __init__(self, *settings):
+            self.timeout = settings[-1]
+
+        def __call__(self, study, out, stop, earlier=()):
+            if study.parent.name in poisoned:
+                stop.wait(self.timeout)
+                raise WorkError(f"not done after {self.timeout:g} s")
+            return {"verdicts": ["negative"], "files": [], "left_out": 0}
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("medvis.pacs.listener.listener.Worker", Slow)
+    with receiving(tmp_path / "s", study_timeout=12, quiet_period=0, backoff=30) as listener:
+        for number in (1, 2, 3):
+            ds = dcmread(slices[0])
+            ds.StudyInstanceUID, ds.SOPInstanceUID = f"1.2.{number}", f"1.2.{number}.1"
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            ds.save_as(tmp_path / "a.dcm")
+            assert storescu(listener.port, tmp_path / "a.dcm") == 0
+            wait_for(listener, "received", number)
+            time.sleep(0.3)
+        assert wait_for(listener, "diagnosed")[0]["study"] == short("1.2.3")
+        (late,) = [facts["study"] for facts in told(listener, "not diagnosed")]
+        assert late in poisoned  # the other one still has the first worker
 
 
 def test_results_that_nobody_takes_are_set_aside_and_kept(slices, tmp_path):

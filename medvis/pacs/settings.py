@@ -54,7 +54,7 @@ class ListenSettings(_NetworkSettings):
         min_free_mb: what must stay free on the disk; below, C-STORE answers "out of resources".
         timeout: seconds of silence after which an association is ended, and for one PDU, begin to end.
         request_timeout: seconds for one message, command and data set.
-        study_timeout: seconds that one diagnosis may take.
+        study_timeout: seconds that one diagnosis may take; a second worker gives each study a sixth of it, once.
         diagnose_attempts: how often a diagnosis that crashed or ran out of time is tried.
         send_attempts: how often sending is tried before the study is set aside.
         backoff: seconds before the second attempt; doubled each time, up to `backoff_most`.

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _TICK = 0.1
 _MB = 1 << 20
 _CLEAN_EVERY = 60.0
 _PATIENCE = 5.0
+_QUICK = 6  # the second worker's part of the time for a study: one that takes for ever holds up the others no longer
 
 
 class Listener:
@@ -60,9 +62,12 @@ class Listener:
             settings.max_association_mb * _MB, settings.timeout, settings.request_timeout, server_context(settings.tls),
         )  # fmt: skip
         self.store = Store(settings.store, settings.min_free_mb * _MB)
-        self._worker = Worker(settings.task, overrides, settings.write, settings.study_timeout)
+        self._workers = [
+            Worker(settings.task, overrides, settings.write, settings.study_timeout / part) for part in (1, _QUICK)
+        ]
+        self._taken: set[str] = set()  # studies that a worker has now
         self._open: dict[Association, Counter[str]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         handlers = Handlers(
             self._keep, self._closed, lambda reason, who: self._event("refused", reason=reason, sender=who)
         )
@@ -84,7 +89,7 @@ class Listener:
             self._event("recovered", queued=self.store.recovered.queued, lost=self.store.recovered.lost)
         threads = [
             threading.Thread(target=self._repeat, args=(job, stop), daemon=True)
-            for job in (self._diagnose_next, self._send_next)
+            for job in (*(partial(self._diagnose_next, worker) for worker in self._workers), self._send_next)
         ]
         for thread in threads:
             thread.start()
@@ -97,7 +102,8 @@ class Listener:
             self._receiver.stop()
             for thread in threads:
                 thread.join(_PATIENCE)
-            self._worker.close()
+            for worker in self._workers:
+                worker.close()
             self._event("stopped", queue=self._counts())
             self.store.close()
 
@@ -145,12 +151,30 @@ class Listener:
                 self._event("error", reason=type(error).__name__)
                 stop.wait(self._settings.backoff)
 
-    def _diagnose_next(self, stop: threading.Event) -> bool:
-        """Diagnoses one study that is complete; False: there is none."""
-        complete = self.store.journal.due("open", self.store.journal.now() - self._settings.quiet_period)
-        study = next((study for study in complete if not self._busy(study.uid)), None)
-        if study is None:
+    def _diagnose_next(self, worker: Worker, stop: threading.Event) -> bool:
+        """Diagnoses one study that is complete; False: there is none for this worker.
+
+        The second worker takes only what has not failed yet, with a short limit: what is too long for it is left to
+        the first one.
+        """
+        quick = worker is not self._workers[0]
+        if quick and self._settings.diagnose_attempts == 1:
             return False
+        with self._lock:  # what is not taken has the state that it was left in
+            complete = self.store.journal.due("open", self.store.journal.now() - self._settings.quiet_period)
+            free = [study for study in complete if study.uid not in self._taken and not (quick and study.attempts)]
+            study = next((study for study in free if not self._busy(study.uid)), None)
+            if study is None:
+                return False
+            self._taken.add(study.uid)
+        try:
+            return self._attempt(study, worker, stop)
+        finally:
+            with self._lock:
+                self._taken.discard(study.uid)
+
+    def _attempt(self, study: Study, worker: Worker, stop: threading.Event) -> bool:
+        """One attempt to diagnose a study."""
         if study.attempts >= self._settings.diagnose_attempts:
             self._fail(study, "it could not be diagnosed")
             return True
@@ -158,7 +182,7 @@ class Listener:
         self.store.journal.count(study.uid)
         self._event("diagnosing", study=study.uid, attempt=study.attempts + 1)
         try:
-            answer = self._diagnose(study, stop)
+            answer = self._diagnose(study, worker, stop)
         except StoppedError:
             self.store.journal.count(study.uid, -1)
             raise
@@ -171,11 +195,11 @@ class Listener:
         self._event("diagnosed", answer, study=study.uid, seconds=round(time.monotonic() - began, 1))
         return True
 
-    def _diagnose(self, study: Study, stop: threading.Event) -> dict[str, object]:
+    def _diagnose(self, study: Study, worker: Worker, stop: threading.Event) -> dict[str, object]:
         digest = self.store.journal.digest(study.uid)
         folder = self.store.folder(study.uid)
         out = self.store.outcome_folder(study.uid, digest)
-        answer = self._worker(folder / "in", out, stop, self.store.reports(study.uid))
+        answer = worker(folder / "in", out, stop, self.store.reports(study.uid))
         flush_below(out)  # the queue must not survive a loss of power that its results do not survive
         flush_folder(folder)
         results = []
