@@ -265,7 +265,7 @@ def unique(names: Sequence[str]) -> Iterator[str]:
     taken: set[str] = set()
     for name in names:
         number, candidate = 2, name
-        while candidate.lower() in taken:
+        while candidate.casefold() in taken:
             candidate, number = f"{name}-{number}", number + 1
-        taken.add(candidate.lower())
+        taken.add(candidate.casefold())
         yield candidate
