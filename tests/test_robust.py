@@ -180,10 +180,13 @@ def test_an_existing_result_is_kept_without_force(medvis, slices):
     assert Path("out/heatmap.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_output_is_checked_before_the_input_is_read(medvis, tmp_path):
-    """Nobody wants to learn after an hour that the results cannot be written."""
+def test_the_output_is_checked_before_the_pixels_are_read(medvis, slices, tmp_path):
+    """Nobody wants to learn after an hour that the results cannot be written; an absent input is told first."""
     (tmp_path / "file").write_text("mine")
-    medvis("diagnose", tmp_path / "absent.dcm", "-o", tmp_path / "file").error(OUTPUT)
+    truncated(tmp_path, slices)
+    damaged = next(path for path in tmp_path.iterdir() if path.name != "file")
+    medvis("diagnose", damaged, "-o", tmp_path / "file").error(OUTPUT)
+    assert "does not exist" in medvis("diagnose", tmp_path / "absent.dcm", "-o", tmp_path / "file").error(INPUT)
 
 
 def test_a_full_disk_behind_stdout(medvis, slices):
@@ -214,12 +217,25 @@ def test_an_interrupt_leaves_nothing(series, tmp_path):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     signal.signal(signal.SIGINT, before)
-    time.sleep(1.0)
+    _wait_for_model(process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == "medvis: interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def _wait_for_model(process: subprocess.Popen[str]) -> None:
+    """Until the process has loaded ONNX Runtime; where it cannot be seen, until it surely has."""
+    loaded, end = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        if not loaded.exists():
+            time.sleep(10)
+            return
+        if "onnxruntime" in loaded.read_text(encoding="utf-8"):
+            time.sleep(0.5)
+            return
+        time.sleep(0.05)
 
 
 INTERRUPTED_IMPORT = """
