@@ -20,7 +20,7 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 def main() -> None:
     """Runs the command line; an interrupt while it is still being imported is said as any other."""
     for number in _ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores one of them
             signal.signal(number, _terminated)
     try:
         from medvis.cli.main import main as run  # noqa: PLC0415 - typer is what an interrupt may come into
